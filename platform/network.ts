@@ -1,0 +1,81 @@
+/** Ordered byte streams between addresses. Broker and client use the same interface; the simulator replaces it. */
+export interface Network {
+  /** Rejects with a NetworkError ('address-in-use', 'permission', 'address-not-available'). Port 0 takes a free one. */
+  listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener>;
+  /** Rejects with a NetworkError ('refused', 'timeout', 'unreachable', 'name-not-found'). */
+  connect(address: Address, options: ConnectOptions): Promise<ByteStream>;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ConnectOptions {
+  readonly timeoutMs: number;
+  /** TLS with these options; the real network hands them to node:tls. */
+  readonly tls?: TlsOptions;
+}
+
+export interface TlsOptions {
+  readonly ca?: string | Buffer;
+  readonly cert?: string | Buffer;
+  readonly key?: string | Buffer;
+  readonly serverName?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+export interface Listener {
+  readonly address: Address;
+  /** Stops taking connections; those already open live on. */
+  close(): Promise<void>;
+}
+
+/**
+ * One connection. Handlers are set once, before the next macrotask. After `onClose` has run nothing else does.
+ */
+export interface ByteStream {
+  readonly local: Address;
+  readonly remote: Address;
+  /** Chunks in order; the callee may keep them. */
+  onData(handler: (chunk: Buffer) => void): void;
+  /** Runs once, when no more bytes will come or go; `error` where it did not end by agreement. */
+  onClose(handler: (error?: Error) => void): void;
+  /** Runs when the unsent bytes have fallen below the low mark after a `write` that returned false. */
+  onDrain(handler: () => void): void;
+  /**
+   * Sends the parts in order, in one system call where it can; they must not change until `onSent` has run (also run
+   * when the stream closes before). Returns false when more than the high mark is waiting: stop until `onDrain`.
+   */
+  write(parts: readonly Buffer[], onSent?: () => void): boolean;
+  readonly unsentBytes: number;
+  /** Stops and restarts reading from the peer: back-pressure. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is waiting, then ends. */
+  end(): void;
+  /** Ends at once; unsent bytes are lost. */
+  destroy(error?: Error): void;
+}
+
+export type NetworkErrorCode =
+  | 'refused'
+  | 'timeout'
+  | 'unreachable'
+  | 'name-not-found'
+  | 'address-in-use'
+  | 'address-not-available'
+  | 'permission'
+  | 'reset'
+  | 'tls'
+  | 'io';
+
+export class NetworkError extends Error {
+  readonly code: NetworkErrorCode;
+
+  constructor(code: NetworkErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'NetworkError';
+    this.code = code;
+  }
+}
