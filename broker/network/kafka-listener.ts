@@ -1,0 +1,123 @@
+/**
+ * The Kafka port: takes connections within their limits, ends idle ones, and on a stop lets each answer what it has begun.
+ */
+import type { Clock, Timer } from '../../platform/clock.ts';
+import type { Address, ByteStream, Listener, Network } from '../../platform/network.ts';
+import type { Logger } from '../logger.ts';
+import { Connection } from './connection.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { RequestMemory } from './request-memory.ts';
+
+export interface KafkaListenerOptions {
+  readonly name: string;
+  readonly address: Address;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly dispatcher: Dispatcher;
+  readonly memory: RequestMemory;
+  readonly logger: Logger;
+  readonly limits: ConnectionLimits;
+}
+
+export interface ConnectionLimits {
+  readonly requestBytesMax: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  /** A connection without a request for so long is ended; -1: never. */
+  readonly idleMsMax: number;
+}
+
+export class KafkaListener {
+  readonly #options: KafkaListenerOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #perAddress = new Map<string, number>();
+  #listener: Listener | undefined;
+  #sweep: Timer | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  private constructor(options: KafkaListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with a NetworkError where the address cannot be bound. */
+  static async open(options: KafkaListenerOptions): Promise<KafkaListener> {
+    const listener = new KafkaListener(options);
+    listener.#listener = await options.network.listen(options.address, (stream) => listener.#accept(stream));
+    listener.#scheduleSweep();
+    return listener;
+  }
+
+  get address(): Address {
+    return this.#listener!.address;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes no more connections and requests; resolves when all that had begun is answered, or after `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#sweep?.cancel();
+    await this.#listener!.close();
+    if (this.#connections.size === 0) return;
+    const emptied = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    const deadline = this.#options.clock.after(timeoutMs, () => {
+      for (const connection of this.#connections) connection.destroy();
+    });
+    for (const connection of this.#connections) connection.drain();
+    await emptied;
+    deadline.cancel();
+  }
+
+  #accept(stream: ByteStream): void {
+    const { limits, logger, clock, dispatcher, memory, name } = this.#options;
+    const address = stream.remote.host;
+    const fromAddress = this.#perAddress.get(address) ?? 0;
+    const reason =
+      this.#connections.size >= limits.connectionsMax
+        ? `max.connections is ${limits.connectionsMax}`
+        : fromAddress >= limits.connectionsPerAddressMax
+          ? `max.connections.per.ip is ${limits.connectionsPerAddressMax}`
+          : undefined;
+    if (reason !== undefined) {
+      logger.warn({ peer: address }, `connection refused: ${reason}`);
+      stream.onClose(() => {});
+      stream.destroy();
+      return;
+    }
+    this.#perAddress.set(address, fromAddress + 1);
+    this.#connections.add(
+      new Connection(stream, {
+        listener: name,
+        dispatcher,
+        memory,
+        requestBytesMax: limits.requestBytesMax,
+        logger,
+        monotonicMs: () => clock.monotonicMs(),
+        onEnd: (connection) => this.#forget(connection, address),
+      }),
+    );
+  }
+
+  #forget(connection: Connection, address: string): void {
+    this.#connections.delete(connection);
+    const left = this.#perAddress.get(address)! - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #scheduleSweep(): void {
+    const { idleMsMax } = this.#options.limits;
+    if (idleMsMax < 0) return;
+    this.#sweep = this.#options.clock.after(Math.min(Math.max(idleMsMax / 4, 10), 60_000), () => {
+      const oldestMs = this.#options.clock.monotonicMs() - idleMsMax;
+      for (const connection of this.#connections) {
+        if (!connection.busy && connection.lastActiveMs < oldestMs) connection.destroy();
+      }
+      this.#scheduleSweep();
+    });
+  }
+}
