@@ -27,6 +27,8 @@ export interface TlsOptions {
 
 export interface Listener {
   readonly address: Address;
+  /** A connection that could not be taken (too many open files, say); the listener goes on. Set at most once. */
+  onFailure(handler: (error: NetworkError) => void): void;
   /** Stops taking connections; those already open live on. */
   close(): Promise<void>;
 }
@@ -52,7 +54,7 @@ export interface ByteStream {
   /** Stops and restarts reading from the peer: back-pressure. */
   pause(): void;
   resume(): void;
-  /** Sends what is waiting, then ends. */
+  /** Sends what is waiting, then ends; nothing more is handed to `onData`. A peer that never ends its side holds it open. */
   end(): void;
   /** Ends at once; unsent bytes are lost. */
   destroy(error?: Error): void;
@@ -66,6 +68,7 @@ export type NetworkErrorCode =
   | 'address-in-use'
   | 'address-not-available'
   | 'permission'
+  | 'too-many-open-files'
   | 'reset'
   | 'tls'
   | 'io';

@@ -1,0 +1,101 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import {
+  NetworkError,
+  type Address,
+  type ByteStream,
+  type ConnectOptions,
+  type Listener,
+  type Network,
+} from '../network.ts';
+import { networkError } from './network-error.ts';
+import { RealByteStream } from './real-byte-stream.ts';
+
+/** TCP and TLS of the machine. */
+export class RealNetwork implements Network {
+  listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener> {
+    return new Promise((resolve, reject) => {
+      const server = net.createServer({ noDelay: true, keepAlive: true }, (socket) => {
+        onConnection(new RealByteStream(socket));
+      });
+      const onError = (error: Error): void => reject(networkError(error, `listen on ${show(address)}`));
+      server.once('error', onError);
+      server.listen({ host: address.host, port: address.port, backlog: 511 }, () => {
+        server.removeListener('error', onError);
+        resolve(new RealListener(server, address.host));
+      });
+    });
+  }
+
+  connect(address: Address, options: ConnectOptions): Promise<ByteStream> {
+    return new Promise((resolve, reject) => {
+      const socket = options.tls === undefined ? openPlain(address) : openTls(address, options.tls);
+      const goal = `connect to ${show(address)}`;
+      const timer = setTimeout(() => {
+        const text = `Could not ${goal}: no answer within ${options.timeoutMs} ms.`;
+        socket.destroy(new NetworkError('timeout', text));
+      }, options.timeoutMs);
+      // A TLS socket that the peer hangs up on in the handshake may close without an error.
+      const onClose = (): void => reject(new NetworkError('reset', `Could not ${goal}: the peer hung up.`));
+      const onError = (error: Error): void => {
+        clearTimeout(timer);
+        reject(networkError(error, goal));
+      };
+      socket.once('error', onError);
+      socket.once('close', onClose);
+      socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
+        clearTimeout(timer);
+        socket.removeListener('error', onError);
+        socket.removeListener('close', onClose);
+        resolve(new RealByteStream(socket));
+      });
+    });
+  }
+}
+
+class RealListener implements Listener {
+  readonly address: Address;
+  readonly #server: net.Server;
+  #onFailure: ((error: NetworkError) => void) | undefined;
+
+  constructor(server: net.Server, host: string) {
+    this.#server = server;
+    const bound = server.address();
+    this.address = { host, port: bound === null || typeof bound === 'string' ? 0 : bound.port };
+    server.on('error', (error) => this.#onFailure?.(networkError(error, 'take a connection')));
+  }
+
+  onFailure(handler: (error: NetworkError) => void): void {
+    this.#onFailure = handler;
+  }
+
+  /** The port is free at once; Node's callback would wait for the open connections too. */
+  close(): Promise<void> {
+    this.#server.close();
+    return Promise.resolve();
+  }
+}
+
+function openPlain(address: Address): net.Socket {
+  return net.connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true });
+}
+
+function openTls(address: Address, options: NonNullable<ConnectOptions['tls']>): tls.TLSSocket {
+  const serverName = options.serverName ?? (net.isIP(address.host) === 0 ? address.host : undefined);
+  const socket = tls.connect({
+    host: address.host,
+    port: address.port,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.cert === undefined ? {} : { cert: options.cert }),
+    ...(options.key === undefined ? {} : { key: options.key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    rejectUnauthorized: options.rejectUnauthorized ?? true,
+  });
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true);
+  return socket;
+}
+
+function show(address: Address): string {
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
