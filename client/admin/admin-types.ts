@@ -1,0 +1,152 @@
+/** What the admin client takes and gives. Lists keep the order of what was asked for where the broker answers one by one. */
+import type { TopicPartition } from '../messages.ts';
+
+export interface NewTopic {
+  readonly name: string;
+  /** The broker's default where absent. */
+  readonly partitions?: number;
+  /** The broker's default where absent. */
+  readonly replicationFactor?: number;
+  readonly configs?: Readonly<Record<string, string>>;
+  /** Broker ids by partition; instead of `partitions` and `replicationFactor`. */
+  readonly assignments?: readonly (readonly number[])[];
+}
+
+export interface CreatedTopic {
+  readonly name: string;
+  /** Kafka's text form of a UUID; all zero from brokers before 2.8. */
+  readonly topicId: string;
+  /** -1 where the broker does not say. */
+  readonly partitions: number;
+  readonly replicationFactor: number;
+}
+
+export interface TopicListing {
+  readonly name: string;
+  readonly topicId: string;
+  readonly internal: boolean;
+  readonly partitions: number;
+}
+
+export interface PartitionDescription {
+  readonly partition: number;
+  /** -1 while there is none. */
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly inSyncReplicas: readonly number[];
+  readonly offlineReplicas: readonly number[];
+}
+
+export interface TopicDescription {
+  readonly name: string;
+  readonly topicId: string;
+  readonly internal: boolean;
+  /** In order of partition. */
+  readonly partitions: readonly PartitionDescription[];
+}
+
+export interface ConfigResource {
+  readonly type: 'topic' | 'broker' | 'group';
+  /** A broker's is its id; empty for the cluster's default. */
+  readonly name: string;
+}
+
+export type ConfigSource =
+  | 'unknown'
+  | 'topic'
+  | 'dynamic-broker'
+  | 'dynamic-default-broker'
+  | 'static-broker'
+  | 'default'
+  | 'dynamic-broker-logger'
+  | 'client-metrics'
+  | 'group';
+
+export interface ConfigEntry {
+  readonly name: string;
+  /** `null` where it is unset or secret. */
+  readonly value: string | null;
+  readonly source: ConfigSource;
+  readonly readOnly: boolean;
+  readonly sensitive: boolean;
+}
+
+export interface ConfigDescription extends ConfigResource {
+  readonly entries: readonly ConfigEntry[];
+}
+
+export interface ConfigChange extends ConfigResource {
+  readonly set?: Readonly<Record<string, string>>;
+  /** Back to the default. */
+  readonly remove?: readonly string[];
+  /** Adds to, or takes from, values that are lists. */
+  readonly append?: Readonly<Record<string, string>>;
+  readonly subtract?: Readonly<Record<string, string>>;
+}
+
+export interface OffsetQuery extends TopicPartition {
+  readonly at: 'earliest' | 'latest' | 'max-timestamp' | { readonly timestamp: number };
+}
+
+export interface OffsetResult extends TopicPartition {
+  /** -1 where no record is at or after the time asked for, or the partition is empty (max-timestamp). */
+  readonly offset: number;
+  /** The found record's; -1 for the ends. */
+  readonly timestamp: number;
+  readonly leaderEpoch: number;
+}
+
+export interface ClusterDescription {
+  readonly clusterId: string;
+  /** -1 where unknown. */
+  readonly controllerId: number;
+  readonly brokers: readonly BrokerDescription[];
+}
+
+export interface BrokerDescription {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
+}
+
+export interface GroupListing {
+  readonly groupId: string;
+  /** 'consumer' for those of consumers; empty for groups that only hold offsets. */
+  readonly protocolType: string;
+  /** 'Stable', 'Empty', 'PreparingRebalance', 'CompletingRebalance', 'Dead'; empty from brokers before 2.6. */
+  readonly state: string;
+  /** 'classic', 'consumer', 'share'; empty from brokers before 3.8. */
+  readonly type: string;
+}
+
+export interface GroupMember {
+  readonly memberId: string;
+  readonly groupInstanceId: string | null;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly assignment: readonly TopicPartition[];
+}
+
+export interface GroupDescription {
+  readonly groupId: string;
+  readonly state: string;
+  readonly protocolType: string;
+  /** The assignor that the group settled on. */
+  readonly protocol: string;
+  readonly coordinator: number;
+  readonly members: readonly GroupMember[];
+}
+
+export interface GroupOffset extends TopicPartition {
+  /** The next one to read; -1 where none is committed. */
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  readonly metadata: string;
+}
+
+export interface GroupOffsetInput extends TopicPartition {
+  readonly offset: number;
+  readonly metadata?: string;
+}

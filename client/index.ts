@@ -1,0 +1,43 @@
+/** The public door of the client: everything that an application may use. */
+export type {
+  BrokerDescription,
+  ClusterDescription,
+  ConfigChange,
+  ConfigDescription,
+  ConfigEntry,
+  ConfigResource,
+  ConfigSource,
+  CreatedTopic,
+  GroupDescription,
+  GroupListing,
+  GroupMember,
+  GroupOffset,
+  GroupOffsetInput,
+  NewTopic,
+  OffsetQuery,
+  OffsetResult,
+  PartitionDescription,
+  TopicDescription,
+  TopicListing,
+} from './admin/admin-types.ts';
+export type {
+  Content,
+  Header,
+  HeadersInput,
+  Message,
+  MessageBatch,
+  MessageInput,
+  ProducerRecord,
+  RecordMetadata,
+  TopicPartition,
+} from './messages.ts';
+export type {
+  Assignment,
+  AssignorName,
+  CallOptions,
+  ConsumerOptions,
+  KappalogOptions,
+  OffsetSpec,
+  ProducerOptions,
+  RetryOptions,
+} from './options.ts';
