@@ -1,0 +1,219 @@
+/**
+ * A broker's settings: Kafka's names, types and defaults, as far as this broker honours them.
+ *
+ * A value comes from the highest layer that has one: set for this broker at run time, set for all brokers at run time,
+ * given at start, Kafka's default. The getters read the present value; callers ask each time rather than keep it.
+ * The layers set at run time come from the metadata log and are put here by `cluster/`.
+ */
+import { brokerConfigDefinitions } from './config-definition.ts';
+import type { BrokerConfigDefinition } from './config-definition.ts';
+import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
+import type { ParsedConfig } from './config-value.ts';
+import { honouredSettings } from './honoured-settings.ts';
+import { brokerSettingFault } from './topic-defaults.ts';
+
+export type BrokerConfigErrorCode = 'unknown-setting' | 'not-honoured' | 'bad-value' | 'bad-form';
+
+/** A setting given at start that cannot be taken; the message is a sentence for the user. */
+export class BrokerConfigError extends Error {
+  readonly code: BrokerConfigErrorCode;
+  readonly setting: string;
+
+  constructor(code: BrokerConfigErrorCode, setting: string, message: string) {
+    super(message);
+    this.name = 'BrokerConfigError';
+    this.code = code;
+    this.setting = setting;
+  }
+}
+
+/** Where a broker's value comes from, highest first. */
+export type BrokerConfigLayer = 'dynamic-broker' | 'dynamic-cluster' | 'static' | 'default';
+
+export interface LayeredValue {
+  readonly layer: BrokerConfigLayer;
+  readonly parsed: ParsedConfig;
+}
+
+const layersByPrecedence: readonly BrokerConfigLayer[] = [
+  'dynamic-broker',
+  'dynamic-cluster',
+  'static',
+  'default',
+];
+
+export class BrokerConfig {
+  readonly #layers: Record<BrokerConfigLayer, ReadonlyMap<string, ParsedConfig>>;
+  /** The winning value of each honoured setting that has one. Invariant: agrees with `#layers`. */
+  #effective: ReadonlyMap<string, ParsedConfig>;
+
+  /** Settings as given at start, by name; throws a BrokerConfigError for the first that cannot be taken. */
+  constructor(settings: ReadonlyMap<string, string> = new Map()) {
+    const given = new Map<string, ParsedConfig>();
+    for (const [name, text] of settings) given.set(name, parseBrokerSetting(name, text));
+    this.#layers = {
+      'dynamic-broker': new Map(),
+      'dynamic-cluster': new Map(),
+      static: given,
+      default: defaultValues(),
+    };
+    this.#effective = this.#resolve();
+  }
+
+  /** Replaces what was set at run time for this broker or for all; names and values must have been checked before. */
+  setDynamic(layer: 'dynamic-broker' | 'dynamic-cluster', settings: ReadonlyMap<string, string>): void {
+    const values = new Map<string, ParsedConfig>();
+    for (const [name, text] of settings) values.set(name, parseBrokerSetting(name, text));
+    this.#layers[layer] = values;
+    this.#effective = this.#resolve();
+  }
+
+  /** The winning value, undefined where the setting has none; for any Kafka setting, honoured or not. */
+  effective(name: string): ParsedConfig | undefined {
+    return this.#effective.get(name);
+  }
+
+  /** Every value that the setting has, highest layer first. */
+  layered(name: string): LayeredValue[] {
+    return layersByPrecedence.flatMap((layer) => {
+      const parsed = this.#layers[layer].get(name);
+      return parsed === undefined ? [] : [{ layer, parsed }];
+    });
+  }
+
+  /** What is set in one layer. */
+  layer(layer: BrokerConfigLayer): ReadonlyMap<string, ParsedConfig> {
+    return this.#layers[layer];
+  }
+
+  get autoCreateTopicsEnable(): boolean {
+    return this.#boolean('auto.create.topics.enable');
+  }
+  get connectionsMaxIdleMs(): number {
+    return this.#number('connections.max.idle.ms');
+  }
+  get defaultReplicationFactor(): number {
+    return this.#number('default.replication.factor');
+  }
+  get deleteTopicEnable(): boolean {
+    return this.#boolean('delete.topic.enable');
+  }
+  get fetchMaxBytes(): number {
+    return this.#number('fetch.max.bytes');
+  }
+  get groupInitialRebalanceDelayMs(): number {
+    return this.#number('group.initial.rebalance.delay.ms');
+  }
+  get groupMaxSessionTimeoutMs(): number {
+    return this.#number('group.max.session.timeout.ms');
+  }
+  get groupMaxSize(): number {
+    return this.#number('group.max.size');
+  }
+  get groupMinSessionTimeoutMs(): number {
+    return this.#number('group.min.session.timeout.ms');
+  }
+  get maxConnections(): number {
+    return this.#number('max.connections');
+  }
+  get maxConnectionsPerIp(): number {
+    return this.#number('max.connections.per.ip');
+  }
+  get maxIncrementalFetchSessionCacheSlots(): number {
+    return this.#number('max.incremental.fetch.session.cache.slots');
+  }
+  get maxRequestPartitionSizeLimit(): number {
+    return this.#number('max.request.partition.size.limit');
+  }
+  get numPartitions(): number {
+    return this.#number('num.partitions');
+  }
+  get offsetMetadataMaxBytes(): number {
+    return this.#number('offset.metadata.max.bytes');
+  }
+  get offsetsTopicNumPartitions(): number {
+    return this.#number('offsets.topic.num.partitions');
+  }
+  get offsetsTopicReplicationFactor(): number {
+    return this.#number('offsets.topic.replication.factor');
+  }
+  get offsetsTopicSegmentBytes(): number {
+    return this.#number('offsets.topic.segment.bytes');
+  }
+  get producerIdExpirationMs(): number {
+    return this.#number('producer.id.expiration.ms');
+  }
+  /** -1: no limit was set. */
+  get queuedMaxRequestBytes(): number {
+    return this.#number('queued.max.request.bytes');
+  }
+  get socketRequestMaxBytes(): number {
+    return this.#number('socket.request.max.bytes');
+  }
+
+  #number(name: string): number {
+    return numberOf(name, this.#effective.get(name));
+  }
+
+  #boolean(name: string): boolean {
+    return booleanOf(name, this.#effective.get(name));
+  }
+
+  #resolve(): ReadonlyMap<string, ParsedConfig> {
+    return new Map(layersByPrecedence.toReversed().flatMap((layer) => [...this.#layers[layer]]));
+  }
+}
+
+/** Checks a setting that somebody wants to give this broker; throws a BrokerConfigError that names it. */
+export function parseBrokerSetting(name: string, text: string): ParsedConfig {
+  const definition = brokerConfigDefinitions.get(name);
+  if (definition === undefined) {
+    throw new BrokerConfigError(
+      'unknown-setting',
+      name,
+      `"${name}" is an unknown setting: neither Kafka nor Kappalog has one of that name.`,
+    );
+  }
+  if (!honouredSettings.has(name)) {
+    throw new BrokerConfigError(
+      'not-honoured',
+      name,
+      `"${name}" is a Kafka setting that Kappalog does not honour; leave it out.`,
+    );
+  }
+  const parsed = parseConfigValue(definition, text);
+  const reason = parsed.kind === 'fault' ? parsed.reason : brokerSettingFault(name, parsed);
+  if (parsed.kind === 'fault' || reason !== undefined) {
+    throw new BrokerConfigError(
+      'bad-value',
+      name,
+      `The value "${text}" of the setting "${name}" cannot be taken: it ${reason}.`,
+    );
+  }
+  return parsed;
+}
+
+/** Splits `name=value` as given to `--set`; throws a BrokerConfigError where there is no name or no "=". */
+export function splitSetting(text: string): readonly [name: string, value: string] {
+  const equals = text.indexOf('=');
+  const name = text.slice(0, Math.max(equals, 0)).trim();
+  if (name === '') {
+    throw new BrokerConfigError('bad-form', text, `"${text}" is not of the form name=value.`);
+  }
+  return [name, text.slice(equals + 1)];
+}
+
+/** Whether a setting can be altered while the broker runs, as with Kafka. */
+export function isDynamic(definition: BrokerConfigDefinition): boolean {
+  return definition.updateMode !== 'read-only';
+}
+
+function defaultValues(): ReadonlyMap<string, ParsedConfig> {
+  const values = new Map<string, ParsedConfig>();
+  for (const definition of brokerConfigDefinitions.values()) {
+    if (definition.default === null || definition.default === undefined) continue;
+    const parsed = parseConfigValue(definition, definition.default);
+    if (parsed.kind === 'value') values.set(definition.name, parsed);
+  }
+  return values;
+}

@@ -1,0 +1,69 @@
+/**
+ * Kafka's settings as data: name, type, default and allowed values of every topic and broker setting, from
+ * `protocol/configs`. Which of a broker's settings Kappalog honours is said in `broker-config.ts`, not here.
+ */
+import brokerFile from '../../protocol/configs/broker-configs.json' with { type: 'json' };
+import topicFile from '../../protocol/configs/topic-configs.json' with { type: 'json' };
+
+export type ConfigType =
+  | 'BOOLEAN'
+  | 'STRING'
+  | 'INT'
+  | 'SHORT'
+  | 'LONG'
+  | 'DOUBLE'
+  | 'LIST'
+  | 'CLASS'
+  | 'PASSWORD';
+
+export interface ListRules {
+  readonly of?: readonly string[];
+  readonly distinct: boolean;
+  readonly emptyAllowed: boolean;
+  readonly nullAllowed: boolean;
+}
+
+export interface ConfigDefinition {
+  readonly name: string;
+  readonly type: ConfigType;
+  /** The text form; null, or absent where a value is required, when the setting is unset unless somebody sets it. */
+  readonly default?: string | null;
+  /** A range `[low,...,high]`, a choice `[a, b]`, or one of a few words; see `config-value.ts`. */
+  readonly valid?: string;
+  readonly list?: ListRules;
+  /** Not shown to users. */
+  readonly internal?: boolean;
+}
+
+export type UpdateMode = 'read-only' | 'per-broker' | 'cluster-wide';
+
+export interface BrokerConfigDefinition extends ConfigDefinition {
+  readonly updateMode: UpdateMode;
+}
+
+/** A broker setting that gives a topic setting its default; the first one that is set counts. */
+export interface BrokerSynonym {
+  readonly broker: string;
+  readonly convert?: 'minutes-to-ms' | 'hours-to-ms';
+}
+
+export interface TopicConfigDefinition extends ConfigDefinition {
+  readonly brokerSynonyms?: readonly BrokerSynonym[];
+}
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- TypeScript reads the file's present contents as literal types; a test checks every entry
+const topicConfigs = topicFile.configs as unknown as readonly TopicConfigDefinition[];
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+const brokerConfigs = brokerFile.configs as unknown as readonly BrokerConfigDefinition[];
+
+/** Every topic setting of Kafka's, by name, in alphabetical order. */
+export const topicConfigDefinitions: ReadonlyMap<string, TopicConfigDefinition> = byName(topicConfigs);
+
+/** Every broker setting of Kafka's, by name, honoured or not, in alphabetical order. */
+export const brokerConfigDefinitions: ReadonlyMap<string, BrokerConfigDefinition> = byName(brokerConfigs);
+
+function byName<Definition extends ConfigDefinition>(
+  definitions: readonly Definition[],
+): ReadonlyMap<string, Definition> {
+  return new Map(definitions.map((definition) => [definition.name, definition]));
+}

@@ -1,0 +1,148 @@
+/**
+ * A topic's settings. The value of each comes from the topic itself, else from the broker setting that stands for it
+ * (set at run time, then at start), else from Kafka's default.
+ *
+ * `TopicConfig` is the typed view that the log and the partitions read. It is live: the object stays the same for the
+ * life of the topic, and its fields change when a setting does (`cluster/` does that). So keep the object, read the field.
+ */
+import type { BrokerConfig } from './broker-config.ts';
+import { topicConfigDefinitions } from './config-definition.ts';
+import type { TopicConfigDefinition } from './config-definition.ts';
+import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
+import type { ConfigFault, ParsedConfig } from './config-value.ts';
+import { convertSynonym } from './topic-defaults.ts';
+
+export interface TopicConfig {
+  /** Whether old segments are deleted, and whether records are compacted by key. Both may hold, or neither. */
+  readonly deletes: boolean;
+  readonly compacts: boolean;
+  readonly compressionType: string;
+  readonly deleteRetentionMs: number;
+  readonly fileDeleteDelayMs: number;
+  readonly indexIntervalBytes: number;
+  readonly maxCompactionLagMs: number;
+  /** The most bytes that one compressed batch may hold when decompressed. */
+  readonly maxDecompressedMessageBytes: number;
+  /** The largest batch, as compressed, with its header. */
+  readonly maxMessageBytes: number;
+  readonly messageTimestampAfterMaxMs: number;
+  /** 2^63 stands for no bound. */
+  readonly messageTimestampBeforeMaxMs: number;
+  readonly messageTimestampType: 'CreateTime' | 'LogAppendTime';
+  readonly minCleanableDirtyRatio: number;
+  readonly minCompactionLagMs: number;
+  readonly minInsyncReplicas: number;
+  readonly preallocate: boolean;
+  /** -1: unlimited. */
+  readonly retentionBytes: number;
+  readonly retentionMs: number;
+  /** `internal.segment.bytes` where that is set: Kafka's way round the lower bound of `segment.bytes`, for tests. */
+  readonly segmentBytes: number;
+  readonly segmentIndexBytes: number;
+  readonly segmentJitterMs: number;
+  readonly segmentMs: number;
+}
+
+/** What is set on the topic itself, by name. */
+export type TopicOverrides = ReadonlyMap<string, string>;
+
+/** The present values of all settings. Overrides must have been checked (`checkTopicOverrides`). */
+export function resolveTopicConfig(overrides: TopicOverrides, broker: BrokerConfig): TopicConfig {
+  const parsed = (name: string) => effectiveTopicValue(topicDefinition(name), overrides, broker);
+  const number = (name: string) => numberOf(name, parsed(name));
+  const cleanupPolicy = parsed('cleanup.policy')?.text.split(',') ?? [];
+  const appendTime = parsed('message.timestamp.type')?.text === 'LogAppendTime';
+  return {
+    deletes: cleanupPolicy.includes('delete'),
+    compacts: cleanupPolicy.includes('compact'),
+    compressionType: parsed('compression.type')?.text ?? 'producer',
+    deleteRetentionMs: number('delete.retention.ms'),
+    fileDeleteDelayMs: number('file.delete.delay.ms'),
+    indexIntervalBytes: number('index.interval.bytes'),
+    maxCompactionLagMs: number('max.compaction.lag.ms'),
+    maxDecompressedMessageBytes: number('max.decompressed.message.bytes'),
+    maxMessageBytes: number('max.message.bytes'),
+    messageTimestampAfterMaxMs: number('message.timestamp.after.max.ms'),
+    messageTimestampBeforeMaxMs: number('message.timestamp.before.max.ms'),
+    messageTimestampType: appendTime ? 'LogAppendTime' : 'CreateTime',
+    minCleanableDirtyRatio: number('min.cleanable.dirty.ratio'),
+    minCompactionLagMs: number('min.compaction.lag.ms'),
+    minInsyncReplicas: number('min.insync.replicas'),
+    preallocate: booleanOf('preallocate', parsed('preallocate')),
+    retentionBytes: number('retention.bytes'),
+    retentionMs: number('retention.ms'),
+    segmentBytes: number(
+      parsed('internal.segment.bytes') === undefined ? 'segment.bytes' : 'internal.segment.bytes',
+    ),
+    segmentIndexBytes: number('segment.index.bytes'),
+    segmentJitterMs: number('segment.jitter.ms'),
+    segmentMs: number('segment.ms'),
+  };
+}
+
+/** Puts new values into a live view. */
+export function updateTopicConfig(live: TopicConfig, overrides: TopicOverrides, broker: BrokerConfig): void {
+  Object.assign(live, resolveTopicConfig(overrides, broker));
+}
+
+/** The value that counts for one setting; undefined where it has none (`internal.segment.bytes`). */
+export function effectiveTopicValue(
+  definition: TopicConfigDefinition,
+  overrides: TopicOverrides,
+  broker: BrokerConfig,
+): ParsedConfig | undefined {
+  const text = overrides.get(definition.name) ?? brokerDefault(definition, broker) ?? definition.default;
+  if (text === null || text === undefined) return undefined;
+  const parsed = parseConfigValue(definition, text);
+  return parsed.kind === 'value' ? parsed : undefined;
+}
+
+/**
+ * What is wrong with the settings of a topic, as a sentence; undefined where nothing is. Checks every value by itself
+ * and those that must agree with each other.
+ */
+export function checkTopicOverrides(overrides: TopicOverrides, broker: BrokerConfig): string | undefined {
+  for (const [name, text] of overrides) {
+    const definition = topicConfigDefinitions.get(name);
+    if (definition === undefined) {
+      return `Unknown topic config name: ${name}. Look for a slip of the pen; DescribeConfigs lists all names.`;
+    }
+    const parsed = parseConfigValue(definition, text);
+    if (parsed.kind === 'fault') return invalidValue(definition, text, parsed);
+  }
+  if (effectiveTopicValue(topicDefinition('remote.storage.enable'), overrides, broker)?.value === true) {
+    return 'Invalid value true for configuration remote.storage.enable: Kappalog has no tiered storage.';
+  }
+  const { minCompactionLagMs, maxCompactionLagMs } = resolveTopicConfig(overrides, broker);
+  if (minCompactionLagMs > maxCompactionLagMs) {
+    return (
+      `min.compaction.lag.ms (${minCompactionLagMs}) must not be larger than ` +
+      `max.compaction.lag.ms (${maxCompactionLagMs}).`
+    );
+  }
+  return undefined;
+}
+
+/** The definition of a topic setting that is known to exist. */
+export function topicDefinition(name: string): TopicConfigDefinition {
+  const definition = topicConfigDefinitions.get(name);
+  if (definition === undefined) throw new Error(`protocol/configs/topic-configs.json has no ${name}`);
+  return definition;
+}
+
+function invalidValue(definition: TopicConfigDefinition, text: string, fault: ConfigFault): string {
+  return `Invalid value ${text} for configuration ${definition.name}: it ${fault.reason}.`;
+}
+
+/** The text of the first broker synonym that somebody set, else of the first that has a default. */
+function brokerDefault(definition: TopicConfigDefinition, broker: BrokerConfig): string | undefined {
+  const synonyms = definition.brokerSynonyms ?? [];
+  for (const isDefault of [false, true]) {
+    for (const synonym of synonyms) {
+      const top = broker.layered(synonym.broker)[0];
+      if (top === undefined || (top.layer === 'default') !== isDefault) continue;
+      return convertSynonym(synonym, top.parsed.text);
+    }
+  }
+  return undefined;
+}
