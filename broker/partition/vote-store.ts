@@ -8,7 +8,7 @@
  */
 import { crc32c } from '../../protocol/index.ts';
 import type { Disk, DiskFile } from '../../platform/disk.ts';
-import type { HardState } from './raft-group.ts';
+import type { HardState } from '../raft/raft-group.ts';
 
 /** Which group: a partition of a topic, by the topic's id. */
 export interface GroupId {

@@ -1,0 +1,106 @@
+/**
+ * What makes a directory this node's data directory: `meta.properties` says which cluster, node and directory it is, and in
+ * which format it is written (storage-format.md, "meta.properties"). A directory that is another's is refused, not used.
+ */
+import type { Disk } from '../platform/disk.ts';
+import type { Ids } from '../platform/ids.ts';
+import { StartError } from './start-error.ts';
+
+export interface DirectoryIdentity {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly directoryId: string;
+}
+
+/** The newest format that this program writes and reads. */
+const formatVersion = 1;
+const fileName = 'meta.properties';
+/** What may lie in a directory that is otherwise empty. */
+const ignorable = /^(\.lock.*|lost\+found)$/;
+
+/** Reads who the directory belongs to, or makes an empty directory this node's. Rejects with a StartError. */
+export async function openDataDirectory(
+  disk: Disk,
+  directory: string,
+  { nodeId, ids }: { nodeId: number; ids: Ids },
+): Promise<DirectoryIdentity> {
+  const path = `${directory}/${fileName}`;
+  if (await disk.exists(path)) return check(await readProperties(disk, path), directory, nodeId);
+  const strangers = (await disk.list(directory)).filter(
+    (name) => !ignorable.test(name) && name !== `${fileName}.tmp`,
+  );
+  if (strangers.length > 0) {
+    throw new StartError(
+      'foreign-directory',
+      `${directory} is not a Kappalog data directory: it holds ${strangers.slice(0, 3).join(', ')}` +
+        `${strangers.length > 3 ? ', ...' : ''} and no ${fileName}; choose an empty directory`,
+    );
+  }
+  const identity = { clusterId: ids.uuid(), nodeId, directoryId: ids.uuid() };
+  await writeProperties(disk, directory, identity);
+  return identity;
+}
+
+function check(
+  properties: ReadonlyMap<string, string>,
+  directory: string,
+  nodeId: number,
+): DirectoryIdentity {
+  const format = properties.get('kappalog.format');
+  const clusterId = properties.get('cluster.id');
+  const directoryId = properties.get('directory.id');
+  const ownerId = Number(properties.get('node.id'));
+  if (format === undefined) {
+    throw new StartError(
+      'foreign-directory',
+      `${directory} is the data directory of another program, probably Apache Kafka; choose an empty directory`,
+    );
+  }
+  if (!(Number(format) <= formatVersion)) {
+    throw new StartError(
+      'newer-format',
+      `${directory} is written in format ${format}, and this version of Kappalog knows formats up to ${formatVersion}; ` +
+        'start it with the version that wrote it, or a newer one',
+    );
+  }
+  if (clusterId === undefined || directoryId === undefined || !Number.isInteger(ownerId)) {
+    throw new StartError(
+      'foreign-directory',
+      `${directory}/${fileName} is damaged: it does not say which cluster, node and directory this is`,
+    );
+  }
+  if (ownerId !== nodeId) {
+    throw new StartError(
+      'foreign-directory',
+      `${directory} belongs to node ${ownerId}, and this is node ${nodeId}`,
+    );
+  }
+  return { clusterId, nodeId, directoryId };
+}
+
+async function readProperties(disk: Disk, path: string): Promise<Map<string, string>> {
+  const file = await disk.open(path, 'read');
+  const bytes = Buffer.alloc(await file.size());
+  await file.read(bytes, 0);
+  await file.close();
+  const properties = new Map<string, string>();
+  for (const line of bytes.toString('utf8').split('\n')) {
+    const equals = line.indexOf('=');
+    if (equals > 0 && !line.startsWith('#'))
+      properties.set(line.slice(0, equals).trim(), line.slice(equals + 1).trim());
+  }
+  return properties;
+}
+
+async function writeProperties(disk: Disk, directory: string, identity: DirectoryIdentity): Promise<void> {
+  const text =
+    `version=1\nkappalog.format=${formatVersion}\ncluster.id=${identity.clusterId}\n` +
+    `node.id=${identity.nodeId}\ndirectory.id=${identity.directoryId}\n`;
+  const file = await disk.open(`${directory}/${fileName}.tmp`, 'create');
+  await file.truncate(0);
+  await file.write([Buffer.from(text)], 0);
+  await file.sync();
+  await file.close();
+  await disk.rename(`${directory}/${fileName}.tmp`, `${directory}/${fileName}`);
+  await disk.syncDirectory(directory);
+}

@@ -1,0 +1,183 @@
+/**
+ * Produce: each partition's batch is checked, appended, and answered when it is as safe as the client asked.
+ *
+ * acks=all (-1) waits for the commit (a majority has it on disk), acks=1 for this node's write, acks=0 has no answer at
+ * all: an error closes the connection. Partitions succeed and fail one by one; one error never holds back another.
+ * Topics go by name up to version 12 and by id from 13. Transactional batches are refused (INVALID_TXN_STATE): no
+ * partition belongs to a transaction without a transaction coordinator.
+ */
+import { ErrorCode } from '../../protocol/index.ts';
+import type { ProduceRequest } from '../../protocol/index.ts';
+import type { Replica } from '../partition/replica.ts';
+import { checkBatch } from '../partition/batch-checks.ts';
+import type { BatchRefusal } from '../partition/batch-checks.ts';
+import { CloseConnection, defineHandler } from './handler.ts';
+import type { RequestContext, ResponseOf } from './handler.ts';
+
+type TopicData = ProduceRequest['topicData'][number];
+type PartitionData = TopicData['partitionData'][number];
+
+interface PartitionAnswer {
+  index: number;
+  errorCode: ErrorCode;
+  baseOffset: number;
+  logAppendTimeMs: number;
+  logStartOffset: number;
+  recordErrors: { batchIndex: number; batchIndexErrorMessage: string | null }[];
+  errorMessage: string | null;
+}
+
+interface TopicAnswer {
+  name: string;
+  topicId: string;
+  partitionResponses: PartitionAnswer[];
+}
+
+const acksAll = -1;
+
+export const produce = defineHandler({
+  api: 'Produce',
+  versions: [3, 13],
+  handle(context, request) {
+    const topics: TopicAnswer[] = [];
+    const round = new AckRound(request.acks);
+    for (const topic of request.topicData) {
+      const answer: TopicAnswer = { name: topic.name, topicId: topic.topicId, partitionResponses: [] };
+      topics.push(answer);
+      const refusal = refuseTopic(context, request, topic);
+      for (const data of topic.partitionData) {
+        answer.partitionResponses.push(
+          refusal === undefined ? append(context, topic, data, round) : refused(data.index, refusal),
+        );
+      }
+    }
+    if (request.acks === 0) {
+      const failed = topics
+        .flatMap((topic) => topic.partitionResponses)
+        .find((p) => p.errorCode !== ErrorCode.NONE);
+      if (failed !== undefined) {
+        throw new CloseConnection(
+          `Produce with acks=0 failed: ${failed.errorMessage ?? `error ${failed.errorCode}`}`,
+        );
+      }
+      return undefined;
+    }
+    const response = (): ResponseOf<'Produce'> => ({ responses: topics, throttleTimeMs: 0 });
+    return round.pending === 0 ? response() : round.finish(context, request.timeoutMs).then(response);
+  },
+});
+
+/** What is wrong with a topic as a whole, if anything. */
+function refuseTopic(
+  context: RequestContext,
+  request: ProduceRequest,
+  topic: TopicData,
+): BatchRefusal | undefined {
+  if (request.acks !== acksAll && request.acks !== 0 && request.acks !== 1) {
+    return {
+      error: 'INVALID_REQUIRED_ACKS',
+      message: `acks is ${request.acks}; it must be -1 (all), 0 or 1`,
+    };
+  }
+  if (context.apiVersion >= 13) {
+    const known = context.node.cluster.image.topicById(topic.topicId);
+    if (known === undefined) return { error: 'UNKNOWN_TOPIC_ID', message: null };
+    topic.name = known.name;
+  }
+  if (!context.authorize('WRITE', 'TOPIC', topic.name)) {
+    return { error: 'TOPIC_AUTHORIZATION_FAILED', message: null };
+  }
+  return undefined;
+}
+
+function append(
+  context: RequestContext,
+  topic: TopicData,
+  data: PartitionData,
+  round: AckRound,
+): PartitionAnswer {
+  const replica = context.node.partitions.replica(topic.name, data.index);
+  if (replica === undefined)
+    return refused(data.index, { error: 'UNKNOWN_TOPIC_OR_PARTITION', message: null });
+  const config = context.node.cluster.topicConfig(topic.name);
+  const nowMs = context.node.clock.wallMs();
+  const checked = checkBatch(data.records, { config, nowMs, requestVersion: context.apiVersion });
+  if (checked.kind === 'refused') return refused(data.index, checked.refusal);
+  const outcome = replica.append(checked.batch, checked.header);
+  if (outcome.kind === 'refused') return refused(data.index, { error: outcome.error, message: null });
+  const answer: PartitionAnswer = {
+    index: data.index,
+    errorCode: ErrorCode.NONE,
+    baseOffset: outcome.baseOffset,
+    logAppendTimeMs: checked.logAppendTimeMs,
+    logStartOffset: outcome.logStartOffset,
+    recordErrors: [],
+    errorMessage: null,
+  };
+  round.wait(replica, outcome.endIndex, answer);
+  return answer;
+}
+
+function refused(index: number, refusal: BatchRefusal): PartitionAnswer {
+  return {
+    index,
+    errorCode: ErrorCode[refusal.error],
+    baseOffset: -1,
+    logAppendTimeMs: -1,
+    logStartOffset: -1,
+    recordErrors: (refusal.records ?? []).map(({ index: batchIndex, message }) => ({
+      batchIndex,
+      batchIndexErrorMessage: message,
+    })),
+    errorMessage: refusal.message,
+  };
+}
+
+/** The appends of one request that have to become safe before it is answered. */
+class AckRound {
+  readonly #acks: number;
+  readonly #unsafe = new Set<PartitionAnswer>();
+  #done: (() => void) | undefined;
+
+  constructor(acks: number) {
+    this.#acks = acks;
+  }
+
+  get pending(): number {
+    return this.#unsafe.size;
+  }
+
+  wait(replica: Replica, endIndex: number, answer: PartitionAnswer): void {
+    if (this.#acks === 0) return;
+    this.#unsafe.add(answer);
+    const outcome = (reached: boolean): void => {
+      if (!this.#unsafe.delete(answer)) return;
+      if (!reached) fail(answer, replica.failed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER');
+      if (this.#unsafe.size === 0) this.#done?.();
+    };
+    if (this.#acks === acksAll) replica.whenCommitted(endIndex, outcome);
+    else replica.whenWritten(endIndex, outcome);
+  }
+
+  /** Resolves when all are safe, or when the time is over: those that are not then answer REQUEST_TIMED_OUT. */
+  finish(context: RequestContext, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = context.node.clock.after(Math.max(timeoutMs, 0), () => {
+        for (const answer of this.#unsafe) fail(answer, 'REQUEST_TIMED_OUT');
+        this.#unsafe.clear();
+        resolve();
+      });
+      this.#done = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+function fail(answer: PartitionAnswer, error: keyof typeof ErrorCode): void {
+  answer.errorCode = ErrorCode[error];
+  answer.baseOffset = -1;
+  answer.logAppendTimeMs = -1;
+  answer.logStartOffset = -1;
+}

@@ -1,0 +1,40 @@
+/** The HTTP interface: health, readiness and metrics. It asks the node and never changes it. */
+import { fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import type { Address } from '../../platform/network.ts';
+
+export interface HttpNode {
+  /** Whether requests on the Kafka port are answered; false while starting and stopping. */
+  ready(): boolean;
+  /** The metrics in Prometheus' text format, and its content type. */
+  metrics(): Promise<{ contentType: string; text: string }>;
+}
+
+export interface HttpServer {
+  readonly address: Address;
+  close(): Promise<void>;
+}
+
+/** Rejects with Node's own error where the address cannot be bound. */
+export async function openHttpServer(address: Address, node: HttpNode): Promise<HttpServer> {
+  const server = fastify({ logger: false, forceCloseConnections: true });
+  addRoutes(server, node);
+  await server.listen({ host: address.host, port: address.port });
+  const bound = server.addresses()[0]!;
+  return {
+    address: { host: bound.address, port: bound.port },
+    close: () => server.close(),
+  };
+}
+
+function addRoutes(server: FastifyInstance, node: HttpNode): void {
+  server.get('/health/live', () => ({ status: 'live' }));
+  server.get('/health/ready', (_request, reply) => {
+    if (node.ready()) return { status: 'ready' };
+    return reply.code(503).send({ status: 'not ready' });
+  });
+  server.get('/metrics', async (_request, reply) => {
+    const { contentType, text } = await node.metrics();
+    return reply.header('content-type', contentType).send(text);
+  });
+}

@@ -1,0 +1,148 @@
+/**
+ * All that a leader checks in a client's batch before its producer's state is asked, in Kafka's order, and the changes that
+ * the topic's settings make to it. Called for each partition of each Produce, so the good path makes no garbage but the
+ * header.
+ */
+import {
+  ProtocolError,
+  readBatchHeader,
+  recompressBatch,
+  setLogAppendTime,
+  validateBatchRecords,
+  verifyBatchCrc,
+} from '../../protocol/index.ts';
+import type { BatchHeader, ErrorCode, RecordFault } from '../../protocol/index.ts';
+import type { TopicConfig } from '../config/topic-config.ts';
+
+export interface BatchRefusal {
+  readonly error: keyof typeof ErrorCode;
+  readonly message: string | null;
+  /** The records at fault, by their place in the batch. */
+  readonly records?: readonly { readonly index: number; readonly message: string }[];
+}
+
+export type CheckedBatch =
+  | {
+      readonly kind: 'good';
+      readonly batch: Buffer;
+      readonly header: BatchHeader;
+      /** The time given to all records of a LogAppendTime topic; -1 with CreateTime. */
+      readonly logAppendTimeMs: number;
+    }
+  | { readonly kind: 'refused'; readonly refusal: BatchRefusal };
+
+export interface BatchRules {
+  readonly config: TopicConfig;
+  readonly nowMs: number;
+  /** Of Produce: zstd is known from version 7 on. */
+  readonly requestVersion: number;
+}
+
+export function checkBatch(records: Buffer | null, rules: BatchRules): CheckedBatch {
+  if (records === null || records.length === 0)
+    return refuse('INVALID_RECORD', 'the partition has no record batch');
+  let header: BatchHeader;
+  try {
+    header = readBatchHeader(records);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return refuse(error.code === 'unsupported-magic' ? 'INVALID_RECORD' : 'CORRUPT_MESSAGE', error.message);
+  }
+  const fault = checkHeader(records, header, rules);
+  if (fault !== undefined) return { kind: 'refused', refusal: fault };
+  const { config, nowMs } = rules;
+  const isLogAppendTime = config.messageTimestampType === 'LogAppendTime';
+  const recordFault = findRecordFault(records, config, nowMs, isLogAppendTime);
+  if (recordFault !== undefined) return { kind: 'refused', refusal: recordFault };
+  let batch = records;
+  if (config.compressionType !== 'producer' && codecOf(config.compressionType) !== header.compression) {
+    batch = recompressBatch(records, codecOf(config.compressionType), {
+      decompressedBytesMax: config.maxDecompressedMessageBytes,
+    });
+  }
+  if (isLogAppendTime) setLogAppendTime(batch, 0, nowMs);
+  if (isLogAppendTime || batch !== records) header = readBatchHeader(batch);
+  return { kind: 'good', batch, header, logAppendTimeMs: isLogAppendTime ? nowMs : -1 };
+}
+
+function checkHeader(
+  records: Buffer,
+  header: BatchHeader,
+  { config, requestVersion }: BatchRules,
+): BatchRefusal | undefined {
+  if (header.sizeBytes > records.length) return refusal('CORRUPT_MESSAGE', 'the batch is cut off');
+  if (header.sizeBytes < records.length)
+    return refusal('INVALID_RECORD', 'a partition takes exactly one batch');
+  if (header.compression === 'zstd' && requestVersion < 7) {
+    return refusal('UNSUPPORTED_COMPRESSION_TYPE', 'zstd needs Produce version 7 or later');
+  }
+  if (header.baseOffset !== 0)
+    return refusal('INVALID_RECORD', `the base offset is ${header.baseOffset}, not 0`);
+  if (header.sizeBytes > config.maxMessageBytes) {
+    return refusal(
+      'MESSAGE_TOO_LARGE',
+      `the batch has ${header.sizeBytes} bytes; max.message.bytes of the topic is ${config.maxMessageBytes}`,
+    );
+  }
+  if (!verifyBatchCrc(records))
+    return refusal('CORRUPT_MESSAGE', 'the CRC of the batch does not match its bytes');
+  if (header.recordCount < 1 || header.lastOffsetDelta + 1 !== header.recordCount) {
+    return refusal(
+      'INVALID_RECORD',
+      `the batch says ${header.recordCount} records and ${header.lastOffsetDelta} as its last offset delta`,
+    );
+  }
+  if (header.isControl) return refusal('INVALID_RECORD', 'clients may not write control batches');
+  if (header.isTransactional) {
+    return refusal(
+      'INVALID_TXN_STATE',
+      'the partition is not part of an ongoing transaction of this producer',
+    );
+  }
+  if (header.producerId >= 0 && header.baseSequence < 0) {
+    return refusal('INVALID_RECORD', `the base sequence of an idempotent producer is ${header.baseSequence}`);
+  }
+  if (header.isLogAppendTime && config.messageTimestampType === 'LogAppendTime') {
+    return refusal('INVALID_TIMESTAMP', 'a producer may not mark its batch as LogAppendTime');
+  }
+  return undefined;
+}
+
+function findRecordFault(
+  records: Buffer,
+  config: TopicConfig,
+  nowMs: number,
+  isLogAppendTime: boolean,
+): BatchRefusal | undefined {
+  let fault: RecordFault | undefined;
+  try {
+    fault = validateBatchRecords(records, {
+      requireKeys: config.compacts,
+      ...(isLogAppendTime
+        ? {}
+        : {
+            timestampMin: nowMs - config.messageTimestampBeforeMaxMs,
+            timestampMax: nowMs + config.messageTimestampAfterMaxMs,
+          }),
+      decompressedBytesMax: config.maxDecompressedMessageBytes,
+    });
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return refusal(error.code === 'bad-compression' ? 'CORRUPT_MESSAGE' : 'INVALID_RECORD', error.message);
+  }
+  if (fault === undefined) return undefined;
+  const error = fault.kind === 'timestamp' ? 'INVALID_TIMESTAMP' : 'INVALID_RECORD';
+  return { error, message: fault.message, records: [{ index: fault.index, message: fault.message }] };
+}
+
+function codecOf(compressionType: string): BatchHeader['compression'] {
+  return compressionType === 'uncompressed' ? 'none' : (compressionType as BatchHeader['compression']);
+}
+
+function refusal(error: BatchRefusal['error'], message: string): BatchRefusal {
+  return { error, message };
+}
+
+function refuse(error: BatchRefusal['error'], message: string): CheckedBatch {
+  return { kind: 'refused', refusal: { error, message } };
+}

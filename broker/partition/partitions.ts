@@ -1,0 +1,189 @@
+/**
+ * All replicas of this node and their directories: opens, leads, removes and closes them.
+ *
+ * A replica's directory is `<topic>-<partition>`, with the topic's id in `partition.metadata`; one that holds another
+ * topic's id, or no topic that the cluster knows, is set aside under a name that ends in `-stray`, never deleted. Votes of
+ * many replicas are made durable by one sync, and their first entries by one round.
+ */
+import type { Clock } from '../../platform/clock.ts';
+import type { Disk } from '../../platform/disk.ts';
+import type { Ids } from '../../platform/ids.ts';
+import type { LogConfig, LogFailure } from '../log/commit-log.ts';
+import type { ReadPool } from '../log/read-pool.ts';
+import type { Syncer } from '../log/syncer.ts';
+import type { TailCache } from '../log/tail-cache.ts';
+import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
+import { Replica } from './replica.ts';
+import type { ReplicaIdentity } from './replica.ts';
+import type { VoteStore } from './vote-store.ts';
+
+export interface PartitionsOptions {
+  readonly nodeId: number;
+  readonly dataDirectory: string;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly ids: Ids;
+  readonly syncer: Syncer;
+  readonly tailCache: TailCache;
+  readonly readPool: ReadPool;
+  readonly votes: VoteStore;
+  readonly logConfig: (topic: string) => LogConfig;
+  readonly producerExpirationMs: () => number;
+  readonly events: PartitionEvents;
+}
+
+/** What an operator has to hear of. */
+export interface PartitionEvents {
+  /** The log takes no more appends until the node is started again. */
+  failed(replica: Replica, failure: LogFailure): void;
+  /** A producer snapshot could not be written: the next start replays more. */
+  snapshotFailed(replica: Replica, error: unknown): void;
+  /** Recovery found bytes below the durable floor that are not as they were written. */
+  damaged(replica: Replica): void;
+  setAside(directory: string, renamedTo: string, reason: string): void;
+}
+
+/** Replicas that are opened at one time: their reads share the thread pool. */
+const openingMax = 16;
+
+export class Partitions {
+  readonly #options: PartitionsOptions;
+  readonly #byTopic = new Map<string, (Replica | undefined)[]>();
+  #count = 0;
+
+  constructor(options: PartitionsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  replica(topic: string, partition: number): Replica | undefined {
+    return this.#byTopic.get(topic)?.[partition];
+  }
+
+  *all(): Generator<Replica> {
+    for (const replicas of this.#byTopic.values()) {
+      for (const replica of replicas) if (replica !== undefined) yield replica;
+    }
+  }
+
+  /**
+   * Opens or creates these replicas and leads them; resolves when each has taken the lead and its term's first entry is
+   * committed, or its log has failed. Those that are open already are left as they are.
+   */
+  async open(identities: readonly ReplicaIdentity[]): Promise<void> {
+    const missing = identities.filter(({ topic, partition }) => this.replica(topic, partition) === undefined);
+    if (missing.length === 0) return;
+    const opened: Replica[] = [];
+    const queue = missing.values();
+    const workers = Array.from({ length: Math.min(openingMax, missing.length) }, async () => {
+      for (const identity of queue) opened.push(await this.#openOne(identity));
+    });
+    await Promise.all(workers);
+    await this.#options.disk.syncDirectory(this.#options.dataDirectory);
+    const healthy = opened.filter((replica) => !replica.damaged);
+    await this.#options.votes.put(
+      healthy.map((replica) => ({ group: replica.identity, state: replica.campaign() })),
+    );
+    for (const replica of healthy) replica.lead();
+    for (const replica of opened) this.#register(replica);
+    await Promise.all(healthy.map(settled));
+  }
+
+  /** Removes all replicas of a topic and their files. */
+  async remove(topic: string): Promise<void> {
+    const replicas = this.#byTopic.get(topic) ?? [];
+    this.#byTopic.delete(topic);
+    for (const replica of replicas) {
+      if (replica === undefined) continue;
+      this.#count--;
+      await replica.delete();
+    }
+  }
+
+  /** Sets aside directories of no topic that the cluster knows; call once all that it knows are open. */
+  async setAsideStrays(reserved: ReadonlySet<string>): Promise<void> {
+    const { disk, dataDirectory } = this.#options;
+    const known = new Set([...this.all()].map(({ identity }) => directoryName(identity)));
+    for (const name of await disk.list(dataDirectory)) {
+      if (known.has(name) || reserved.has(name)) continue;
+      if (name.endsWith('-delete')) {
+        await disk.removeDirectory(`${dataDirectory}/${name}`);
+      } else if (/-\d+$/.test(name)) {
+        await this.#setAside(name, 'the cluster knows no such partition');
+      }
+    }
+  }
+
+  /** Everything written and synced. */
+  async close(): Promise<void> {
+    await Promise.all([...this.all()].map((replica) => replica.close()));
+  }
+
+  async #openOne(identity: ReplicaIdentity): Promise<Replica> {
+    const { disk, dataDirectory, clock, nodeId, votes, events } = this.#options;
+    const name = directoryName(identity);
+    const directory = `${dataDirectory}/${name}`;
+    const topicId = await readPartitionMetadata(disk, directory);
+    if (topicId !== undefined && topicId !== identity.topicId) {
+      await this.#setAside(name, `it belongs to an earlier topic of that name, with the id ${topicId}`);
+    }
+    if (topicId !== identity.topicId) await writePartitionMetadata(disk, directory, identity.topicId);
+    const replica = await Replica.open({
+      identity,
+      nodeId,
+      clock,
+      disk,
+      log: {
+        disk,
+        clock,
+        directory,
+        syncer: this.#options.syncer,
+        tailCache: this.#options.tailCache,
+        readPool: this.#options.readPool,
+        config: () => this.#options.logConfig(identity.topic),
+      },
+      hardState: votes.get(identity),
+      producerExpirationMs: this.#options.producerExpirationMs,
+      onFailure: events.failed,
+      onSnapshotFailure: events.snapshotFailed,
+    });
+    if (replica.damaged) events.damaged(replica);
+    return replica;
+  }
+
+  async #setAside(name: string, reason: string): Promise<void> {
+    const { disk, dataDirectory, ids, events } = this.#options;
+    const renamedTo = `${name}.${ids.uuid()}-stray`;
+    await disk.rename(`${dataDirectory}/${name}`, `${dataDirectory}/${renamedTo}`);
+    await disk.syncDirectory(dataDirectory);
+    events.setAside(name, renamedTo, reason);
+  }
+
+  #register(replica: Replica): void {
+    let replicas = this.#byTopic.get(replica.topic);
+    if (replicas === undefined) {
+      replicas = [];
+      this.#byTopic.set(replica.topic, replicas);
+    }
+    replicas[replica.partition] = replica;
+    this.#count++;
+  }
+}
+
+function directoryName(identity: ReplicaIdentity): string {
+  return `${identity.topic}-${identity.partition}`;
+}
+
+/** Resolves when the replica may say where its log ends, or will not. */
+function settled(replica: Replica): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (replica.ready || replica.failed || !replica.isLeader) resolve();
+      else replica.watch(look);
+    };
+    look();
+  });
+}

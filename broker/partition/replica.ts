@@ -1,0 +1,354 @@
+/**
+ * One partition on this node: a consensus group, its commit log, its producers' states, its high watermark, and those who
+ * wait for one of them to move. The only way into a partition's log and the only place that moves its positions.
+ *
+ * Invariants (docs: correctness of positions): flushed <= appended; committed <= appended; last stable offset <= high
+ * watermark = committed, as a Kafka offset. Leadership is not readiness: until the first entry of its own term commits, a
+ * leader takes appends and serves reads up to the high watermark it knows, and `ready` is false.
+ */
+import { assert } from '../../platform/assert.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Disk } from '../../platform/disk.ts';
+import type { BatchHeader } from '../../protocol/index.ts';
+import { CommitLog } from '../log/commit-log.ts';
+import type { LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/commit-log.ts';
+import { RaftGroup } from '../raft/raft-group.ts';
+import type { HardState } from '../raft/raft-group.ts';
+import { ProducerStates } from './producer-state.ts';
+import { listSnapshots, readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
+import { Waiters } from './waiters.ts';
+import type { Outcome } from './waiters.ts';
+
+export interface ReplicaIdentity {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+}
+
+export interface ReplicaOptions {
+  readonly identity: ReplicaIdentity;
+  readonly nodeId: number;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly log: LogOptions;
+  readonly hardState: HardState | undefined;
+  readonly producerExpirationMs: () => number;
+  /** Told once when the log has failed: it takes no more appends until the node is started again. */
+  readonly onFailure: (replica: Replica, failure: LogFailure) => void;
+  /** A producer snapshot could not be written: the next start replays more, nothing is lost. */
+  readonly onSnapshotFailure: (replica: Replica, error: unknown) => void;
+}
+
+export type AppendOutcome =
+  | {
+      readonly kind: 'appended';
+      readonly baseOffset: number;
+      readonly endIndex: number;
+      readonly logStartOffset: number;
+    }
+  | {
+      readonly kind: 'duplicate';
+      readonly baseOffset: number;
+      readonly endIndex: number;
+      readonly timestamp: number;
+      readonly logStartOffset: number;
+    }
+  | { readonly kind: 'refused'; readonly error: AppendRefusal };
+
+export type AppendRefusal =
+  | 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+  | 'INVALID_PRODUCER_EPOCH'
+  | 'NOT_LEADER_OR_FOLLOWER'
+  | 'KAFKA_STORAGE_ERROR';
+
+export class Replica {
+  readonly identity: ReplicaIdentity;
+  readonly recovery: RecoveryReport;
+  readonly #options: ReplicaOptions;
+  readonly #log: CommitLog;
+  readonly #raft: RaftGroup;
+  readonly #producers: ProducerStates;
+  /** Who waits for their entries to be written (acks=1) and to be committed (acks=all). */
+  readonly #written = new Waiters();
+  readonly #committed = new Waiters();
+  /** Called once each, then forgotten, when the high watermark has moved or the replica has ended. */
+  readonly #watchers = new Set<() => void>();
+  /** Committed, as a Kafka offset. Invariant: never goes back, <= log end offset. */
+  #highWatermark: number;
+  #failure: LogFailure | undefined;
+  #closed = false;
+  #snapshotting: Promise<void> = Promise.resolve();
+
+  private constructor(
+    options: ReplicaOptions,
+    log: CommitLog,
+    recovery: RecoveryReport,
+    producers: ProducerStates,
+  ) {
+    this.#options = options;
+    this.identity = options.identity;
+    this.recovery = recovery;
+    this.#log = log;
+    this.#producers = producers;
+    this.#raft = new RaftGroup({
+      nodeId: options.nodeId,
+      voters: [options.nodeId],
+      hardState: options.hardState ?? { term: 0, votedFor: -1 },
+      endIndex: log.endIndex,
+      lastTerm: log.lastTerm,
+    });
+    this.#highWatermark = log.logStartOffset;
+    log.onProgress(() => this.#advance());
+    log.onFailure((failure) => this.#fail(failure));
+    log.onRoll((baseOffset) => this.#snapshotProducers(baseOffset));
+  }
+
+  /** Recovers the log and rebuilds the producers' states; the replica is a follower until `campaign` has been carried out. */
+  static async open(options: ReplicaOptions): Promise<Replica> {
+    const { disk, log: logOptions } = options;
+    const { log, recovery } = await CommitLog.open(logOptions);
+    const { directory } = logOptions;
+    await removeSnapshotsAbove(disk, directory, log.logEndOffset);
+    const producers = await restoreProducers(options, log);
+    return new Replica(options, log, recovery, producers);
+  }
+
+  get topic(): string {
+    return this.identity.topic;
+  }
+
+  get partition(): number {
+    return this.identity.partition;
+  }
+
+  /** The leader epoch, as Kafka calls it. */
+  get term(): number {
+    return this.#raft.term;
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.role === 'leader';
+  }
+
+  /** Whether it may say where the log ends: the first entry of its term has committed. */
+  get ready(): boolean {
+    return this.#raft.termStartCommitted;
+  }
+
+  /** Recovery met damage below the durable floor: this replica never leads until it has been repaired. */
+  get damaged(): boolean {
+    return this.recovery.kind === 'corrupt';
+  }
+
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  get logStartOffset(): number {
+    return this.#log.logStartOffset;
+  }
+
+  get logEndOffset(): number {
+    return this.#log.logEndOffset;
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  /** Without open transactions the last stable offset is the high watermark. */
+  get lastStableOffset(): number {
+    return this.#highWatermark;
+  }
+
+  get queuedBytes(): number {
+    return this.#log.queuedBytes;
+  }
+
+  get sizeBytes(): number {
+    return this.#log.sizeBytes;
+  }
+
+  get segmentCount(): number {
+    return this.#log.segmentCount;
+  }
+
+  get producerCount(): number {
+    return this.#producers.count;
+  }
+
+  /** Asks for leadership; the state returned must be durable before `lead` is called. */
+  campaign(): HardState {
+    return this.#raft.campaign();
+  }
+
+  /** The vote is durable: takes the lead and appends the first entry of the term. */
+  lead(): void {
+    this.#raft.voteDurable();
+    const { endIndex } = this.#log.appendRaftOnly({
+      kind: 'term-start',
+      term: this.#raft.term,
+      payload: Buffer.alloc(0),
+    });
+    this.#raft.termStarted(endIndex - 1);
+    this.#log.requestSync();
+  }
+
+  /**
+   * Appends one validated batch of a client. The batch belongs to the log from here on: its offset and epoch are set in
+   * place. Nothing is durable yet: wait by `whenWritten` or `whenCommitted` with the outcome's `endIndex`.
+   */
+  append(batch: Buffer, header: BatchHeader): AppendOutcome {
+    if (this.#failure !== undefined) return { kind: 'refused', error: 'KAFKA_STORAGE_ERROR' };
+    if (!this.isLeader || this.#closed) return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' };
+    if (header.producerId >= 0) {
+      const verdict = this.#producers.check(header);
+      if (verdict.kind === 'error') return { kind: 'refused', error: verdict.error };
+      if (verdict.kind === 'duplicate') {
+        return {
+          kind: 'duplicate',
+          baseOffset: verdict.baseOffset,
+          endIndex: this.#log.indexOfOffset(verdict.lastOffset) + 1,
+          timestamp: verdict.timestamp,
+          logStartOffset: this.#log.logStartOffset,
+        };
+      }
+    }
+    const { baseOffset, endIndex, logStartOffset } = this.#log.append(batch, this.#raft.term);
+    if (header.producerId >= 0) this.#producers.append(header, baseOffset);
+    this.#log.requestSync();
+    return { kind: 'appended', baseOffset, endIndex, logStartOffset };
+  }
+
+  /** For acks=1: this node has handed the bytes to the operating system. */
+  whenWritten(endIndex: number, outcome: Outcome): void {
+    if (this.#log.writtenEndIndex >= endIndex) outcome(true);
+    else if (this.#failure !== undefined || this.#closed) outcome(false);
+    else this.#written.add(endIndex, outcome);
+  }
+
+  /** For acks=all: a majority has the bytes on disk. */
+  whenCommitted(endIndex: number, outcome: Outcome): void {
+    if (this.#raft.committedEndIndex >= endIndex) outcome(true);
+    else if (this.#failure !== undefined || this.#closed) outcome(false);
+    else this.#committed.add(endIndex, outcome);
+  }
+
+  /** Runs once when the high watermark has moved or will not move again. */
+  watch(watcher: () => void): void {
+    this.#watchers.add(watcher);
+  }
+
+  unwatch(watcher: () => void): void {
+    this.#watchers.delete(watcher);
+  }
+
+  /** Committed batches from the one that holds `offset` on; `offset` lies in [log start, high watermark]. */
+  read(offset: number, maxBytes: number, minOneBatch: boolean): LogRead | Promise<LogRead> {
+    return this.#log.read({ offset, endOffset: this.#highWatermark, maxBytes, minOneBatch });
+  }
+
+  offsetForTimestamp(timestamp: number): ReturnType<CommitLog['offsetForTimestamp']> {
+    return this.#log.offsetForTimestamp(timestamp, this.#highWatermark);
+  }
+
+  maxTimestamp(): ReturnType<CommitLog['maxTimestamp']> {
+    return this.#log.maxTimestamp(this.#highWatermark);
+  }
+
+  epochAt(offset: number): number {
+    return this.#log.epochAt(offset);
+  }
+
+  /** The largest epoch at or below the one asked, and where it ends; the leader's own ends at the log's end. */
+  endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } | undefined {
+    return this.#log.endOffsetForEpoch(epoch);
+  }
+
+  /** Everything written and synced, the producers' states kept; nobody waits any more. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#snapshotting;
+    await this.#log.flushAndClose();
+    if (this.#failure === undefined) await this.#writeSnapshot(this.#log.logEndOffset);
+    this.#endWaiting();
+  }
+
+  /** Removes the partition's files, crash-safely. */
+  async delete(): Promise<void> {
+    this.#closed = true;
+    this.#endWaiting();
+    await this.#snapshotting;
+    await this.#log.delete();
+  }
+
+  #advance(): void {
+    this.#written.reached(this.#log.writtenEndIndex);
+    if (!this.#raft.flushed(this.#log.flushedEndIndex)) return;
+    const committedEndIndex = this.#raft.committedEndIndex;
+    assert(committedEndIndex <= this.#log.endIndex, 'committed <= appended');
+    const highWatermark = this.#log.offsetOfIndex(committedEndIndex);
+    assert(highWatermark >= this.#highWatermark, 'the high watermark never goes back');
+    assert(highWatermark <= this.#log.logEndOffset, 'high watermark <= log end');
+    this.#highWatermark = highWatermark;
+    this.#committed.reached(committedEndIndex);
+    this.#wakeWatchers();
+  }
+
+  #wakeWatchers(): void {
+    if (this.#watchers.size === 0) return;
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) watcher();
+  }
+
+  #fail(failure: LogFailure): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = failure;
+    this.#raft.resign();
+    this.#endWaiting();
+    this.#options.onFailure(this, failure);
+  }
+
+  #endWaiting(): void {
+    this.#written.fail();
+    this.#committed.fail();
+    this.#wakeWatchers();
+  }
+
+  #snapshotProducers(baseOffset: number): void {
+    const bytes = this.#producers.snapshot();
+    this.#snapshotting = this.#snapshotting.then(() => this.#writeSnapshot(baseOffset, bytes));
+  }
+
+  async #writeSnapshot(offset: number, bytes: Buffer = this.#producers.snapshot()): Promise<void> {
+    const { disk, log } = this.#options;
+    try {
+      await writeSnapshot(disk, log.directory, { offset, bytes });
+    } catch (error) {
+      this.#options.onSnapshotFailure(this, error);
+    }
+  }
+}
+
+async function restoreProducers(options: ReplicaOptions, log: CommitLog): Promise<ProducerStates> {
+  const { disk, clock, producerExpirationMs } = options;
+  const { directory } = options.log;
+  let states: ProducerStates | undefined;
+  let fromOffset = log.logStartOffset;
+  for (const offset of await listSnapshots(disk, directory, log.logEndOffset)) {
+    const { bytes } = await readSnapshot(disk, directory, offset);
+    states = ProducerStates.restore(bytes, { clock, expirationMs: producerExpirationMs });
+    if (states === undefined) continue;
+    fromOffset = offset;
+    break;
+  }
+  states ??= new ProducerStates({ clock, expirationMs: producerExpirationMs });
+  if (fromOffset < log.logEndOffset) {
+    await log.scanHeaders(fromOffset, (header) => {
+      if (header.producerId >= 0 && header.recordCount > 0) states.append(header, header.baseOffset);
+    });
+  }
+  return states;
+}
