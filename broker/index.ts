@@ -1,0 +1,6 @@
+/** The embeddable broker: `import { startBroker } from 'kappalog/broker'`. */
+export { startBroker } from './node.ts';
+export type { Broker, BrokerOptions } from './node.ts';
+export { StartError } from './start-error.ts';
+export type { StartErrorCode } from './start-error.ts';
+export type { Logger } from './logger.ts';
