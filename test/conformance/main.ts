@@ -1,0 +1,78 @@
+/**
+ * Foreign clients against a real broker process.
+ *
+ *   node test/conformance/main.ts [--short] [--target kappalog|kafka] [--only TEXT]
+ *
+ * `--target kafka` runs the same checks against Apache Kafka, which shows that they ask for nothing but what Kafka does.
+ * `--only` runs the checks whose names contain the text. A tool that is missing and cannot be installed skips its checks
+ * with a line that says so. The last line holds the sums; the exit code is 1 when a check failed.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { installKafkaJars } from '../support/apache-kafka-jars.ts';
+import { type BrokerKind, formatKafkaStorage, startBroker } from '../support/broker-process.ts';
+import { ChildProcesses } from '../support/child-processes.ts';
+import { Checks } from './checks.ts';
+import { dumpLogSuite } from './dump-log.ts';
+import { franzGoSuite } from './franz-go.ts';
+import { javaToolsSuite } from './java-tools.ts';
+import { kafkajsSuite } from './kafkajs.ts';
+import { kcatSuite } from './kcat.ts';
+
+const { values } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    target: { type: 'string', default: 'kappalog' },
+    only: { type: 'string' },
+    port: { type: 'string', default: '23000' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+
+async function main(kind: BrokerKind): Promise<boolean> {
+  const children = new ChildProcesses();
+  const checks = new Checks(values.only);
+  const directory = mkdtempSync(join(tmpdir(), 'kappalog-conformance-'));
+  const spec = { port: Number(values.port), directory };
+  const jars = await kafkaJars(children);
+  if (kind === 'kafka') {
+    if (jars !== undefined) throw new Error(`Apache Kafka cannot be had: ${jars}`);
+    await formatKafkaStorage(children, spec);
+  }
+  let broker = await startBroker(kind, children, spec);
+  const restart = async (): Promise<typeof broker> => {
+    await broker.stop();
+    broker = await startBroker(kind, children, spec);
+    return broker;
+  };
+  console.log(
+    `${kind} answers on ${broker.address} after ${broker.readyMs.toFixed(0)} ms; data in ${directory}`,
+  );
+  const suite = { checks, children, broker, short: values.short, directory };
+  await kcatSuite(suite);
+  await kafkajsSuite(suite);
+  await javaToolsSuite(suite, jars);
+  await franzGoSuite(suite);
+  await dumpLogSuite(suite, jars, restart);
+  await broker.kill();
+  if (!values.keep) rmSync(directory, { recursive: true });
+  console.log(checks.summary());
+  return checks.failed === 0;
+}
+
+/** undefined when they are there, else why not. */
+async function kafkaJars(children: ChildProcesses): Promise<string | undefined> {
+  try {
+    await installKafkaJars(children);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+if (values.target !== 'kappalog' && values.target !== 'kafka') {
+  throw new Error(`--target is kappalog or kafka, not ${values.target}.`);
+}
+process.exitCode = (await main(values.target)) ? 0 : 1;
