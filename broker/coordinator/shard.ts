@@ -1,0 +1,269 @@
+/**
+ * Runs one state machine over one partition's log for one term of leadership: the only caller of the machine, the only
+ * writer of that log on behalf of it, and the only keeper of its timers.
+ *
+ * Invariants: the machine has seen every committed record before its first command; each step's records are appended at
+ * once and in order; a reply leaves only when everything appended until its step is committed. Losing leadership and a failed append end the
+ * shard for good: machine, timers and undelivered replies are dropped, and whoever waits learns that this is not the
+ * coordinator (any more). A later term gets a new shard.
+ */
+import { assert } from '../../platform/assert.ts';
+import type { Clock, Timer } from '../../platform/clock.ts';
+import { CoordinatorLogError } from './coordinator-log.ts';
+import type { CoordinatorLog, CoordinatorRecord } from './coordinator-log.ts';
+import { replayLog } from './loader.ts';
+import type { Effects, RequestId, StateMachine } from './state-machine.ts';
+import { ShardTimers } from './shard-timers.ts';
+import type { ShardTimer } from './shard-timers.ts';
+
+export type ShardState = 'loading' | 'active' | 'failed' | 'unloaded';
+
+/** Why a shard could not answer: it is still replaying its log, or it is not the coordinator (any more). */
+export type Unavailability = 'loading' | 'not-coordinator';
+
+export type Outcome<Reply> =
+  | { readonly kind: 'replied'; readonly reply: Reply }
+  | { readonly kind: 'unavailable'; readonly reason: Unavailability };
+
+export interface ShardOptions<Command, Reply, TimerEvent> {
+  readonly log: CoordinatorLog;
+  readonly clock: Clock;
+  readonly machine: StateMachine<Command, Reply, TimerEvent>;
+  /** Largest batch to append, in bytes; live. */
+  readonly batchSizeBytesMax: () => number;
+  /** Told once when loading or an append has failed (not when leadership is lost). */
+  readonly onFailure: (cause: unknown) => void;
+}
+
+interface HeldReplies<Reply> {
+  readonly endOffset: number;
+  readonly replies: readonly (readonly [RequestId, Reply])[];
+}
+
+/** Batch header, and what a record costs beyond its key and value: an upper bound. */
+const batchOverheadBytes = 128;
+const recordOverheadBytes = 32;
+
+const notCoordinator: Outcome<never> = { kind: 'unavailable', reason: 'not-coordinator' };
+const loadInProgress: Outcome<never> = { kind: 'unavailable', reason: 'loading' };
+
+export class CoordinatorShard<Command, Reply, TimerEvent> {
+  readonly #log: CoordinatorLog;
+  readonly #clock: Clock;
+  readonly #machine: StateMachine<Command, Reply, TimerEvent>;
+  readonly #batchSizeBytesMax: () => number;
+  readonly #onFailure: (cause: unknown) => void;
+  readonly #timers = new ShardTimers<TimerEvent>();
+  /** Those who wait for a reply, in order of asking. */
+  readonly #waiting = new Map<RequestId, (outcome: Outcome<Reply>) => void>();
+  /** Replies whose step is not committed yet, in order of `endOffset`. */
+  #held: HeldReplies<Reply>[] = [];
+  #state: ShardState = 'loading';
+  #lastRequest = 0;
+  /** End of all that was replayed or appended; >= the log's committed offset as far as the machine knows it. */
+  #appendedEndOffset = 0;
+  #wakeUp: { readonly timer: Timer; readonly deadlineMs: number } | undefined = undefined;
+
+  constructor(options: ShardOptions<Command, Reply, TimerEvent>) {
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#machine = options.machine;
+    this.#batchSizeBytesMax = options.batchSizeBytesMax;
+    this.#onFailure = options.onFailure;
+  }
+
+  get state(): ShardState {
+    return this.#state;
+  }
+
+  get term(): number {
+    return this.#log.term;
+  }
+
+  /** Replays the log, then takes commands. Call once. Settles when the shard is active or has ended; never rejects. */
+  async load(): Promise<void> {
+    try {
+      const endOffset = await this.#log.ready();
+      await replayLog({
+        log: this.#log,
+        endOffset,
+        clock: this.#clock,
+        replay: (record) => this.#machine.replay(record),
+        stopped: () => this.#state !== 'loading',
+      });
+      if (this.#state === 'loading') this.#activate(endOffset);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Leadership is lost (or the node stops): ends the shard. May be called in any state, and again. */
+  unload(): void {
+    if (this.#state === 'unloaded') return;
+    this.#state = 'unloaded';
+    this.#discard();
+  }
+
+  /** Gives a command to the machine. Never rejects for a reason of the environment. */
+  submit(command: Command): Promise<Outcome<Reply>> {
+    if (this.#state === 'loading') return Promise.resolve(loadInProgress);
+    if (this.#state !== 'active') return Promise.resolve(notCoordinator);
+    this.#lastRequest += 1;
+    const request = this.#lastRequest;
+    const outcome = new Promise<Outcome<Reply>>((resolve) => this.#waiting.set(request, resolve));
+    this.#step((effects) => this.#machine.execute(command, request, effects));
+    return outcome;
+  }
+
+  #activate(endOffset: number): void {
+    this.#state = 'active';
+    this.#appendedEndOffset = endOffset;
+    this.#log.onCommitted((committedOffset) => this.#release(committedOffset));
+    this.#step((effects) => this.#machine.activate(effects));
+  }
+
+  #step(run: (effects: Effects<Reply, TimerEvent>) => void): void {
+    const step = new Step<Reply, TimerEvent>(this.#timers, {
+      monotonicMs: this.#clock.monotonicMs(),
+      wallMs: this.#clock.wallMs(),
+      recordSizeBytesMax: this.#batchSizeBytesMax() - batchOverheadBytes - recordOverheadBytes,
+    });
+    run(step);
+    if (!this.#append(step.records)) return;
+    if (step.replies.length > 0) {
+      this.#held.push({ endOffset: this.#appendedEndOffset, replies: step.replies });
+      this.#release(this.#log.committedOffset);
+    }
+    this.#scheduleWakeUp();
+  }
+
+  /** False where the log did not take the records: the shard has ended then. */
+  #append(records: readonly CoordinatorRecord[]): boolean {
+    if (records.length === 0) return true;
+    try {
+      for (const batch of splitIntoBatches(records, this.#batchSizeBytesMax())) {
+        const { endOffset } = this.#log.append(batch);
+        assert(endOffset > this.#appendedEndOffset, 'an append of a coordinator must move the end of its log');
+        this.#appendedEndOffset = endOffset;
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof CoordinatorLogError)) throw error;
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  #release(committedOffset: number): void {
+    if (this.#state !== 'active') return;
+    let released = 0;
+    for (const held of this.#held) {
+      if (held.endOffset > committedOffset) break;
+      released += 1;
+      for (const [request, reply] of held.replies) {
+        const resolve = this.#waiting.get(request);
+        assert(resolve !== undefined, 'a coordinator must answer each request once');
+        this.#waiting.delete(request);
+        resolve({ kind: 'replied', reply });
+      }
+    }
+    if (released > 0) this.#held.splice(0, released);
+  }
+
+  /** Keeps one timer of the clock set for the first deadline. A deadline that moved away is noticed when it comes up. */
+  #scheduleWakeUp(): void {
+    const deadlineMs = this.#timers.nextDeadlineMs;
+    if (deadlineMs === undefined) return;
+    if (this.#wakeUp !== undefined) {
+      if (this.#wakeUp.deadlineMs <= deadlineMs) return;
+      this.#wakeUp.timer.cancel();
+    }
+    const delayMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+    this.#wakeUp = { timer: this.#clock.after(delayMs, () => this.#expireTimers()), deadlineMs };
+  }
+
+  #expireTimers(): void {
+    this.#wakeUp = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    while (this.#state === 'active') {
+      const event = this.#timers.popDue(nowMs);
+      if (event === undefined) break;
+      this.#step((effects) => this.#machine.expire(event, effects));
+    }
+    if (this.#state === 'active') this.#scheduleWakeUp();
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#state !== 'loading' && this.#state !== 'active') return;
+    this.#state = 'failed';
+    this.#discard();
+    if (!(cause instanceof CoordinatorLogError && cause.code === 'not-leader')) this.#onFailure(cause);
+  }
+
+  #discard(): void {
+    this.#wakeUp?.timer.cancel();
+    this.#wakeUp = undefined;
+    this.#held = [];
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const resolve of waiting) resolve(notCoordinator);
+  }
+}
+
+class Step<Reply, TimerEvent> implements Effects<Reply, TimerEvent> {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+  readonly recordSizeBytesMax: number;
+  readonly records: CoordinatorRecord[] = [];
+  readonly replies: (readonly [RequestId, Reply])[] = [];
+  readonly #timers: ShardTimers<TimerEvent>;
+
+  constructor(
+    timers: ShardTimers<TimerEvent>,
+    limits: { monotonicMs: number; wallMs: number; recordSizeBytesMax: number },
+  ) {
+    this.#timers = timers;
+    this.monotonicMs = limits.monotonicMs;
+    this.wallMs = limits.wallMs;
+    this.recordSizeBytesMax = limits.recordSizeBytesMax;
+  }
+
+  append(key: Buffer, value: Buffer | null): void {
+    this.records.push({ key, value, timestamp: this.wallMs });
+  }
+
+  reply(request: RequestId, reply: Reply): void {
+    this.replies.push([request, reply]);
+  }
+
+  arm(timer: ShardTimer<TimerEvent>, delayMs: number): void {
+    this.#timers.arm(timer, this.monotonicMs + delayMs);
+  }
+
+  disarm(timer: ShardTimer<TimerEvent>): void {
+    this.#timers.disarm(timer);
+  }
+}
+
+/**
+ * Cuts a step's records where they would outgrow a batch. A crash can then leave the first batches without the rest;
+ * that is fine for what machines append in bulk (offsets, tombstones), each of which stands for itself and is
+ * acknowledged only with the last.
+ */
+function* splitIntoBatches(
+  records: readonly CoordinatorRecord[],
+  batchSizeBytesMax: number,
+): Generator<readonly CoordinatorRecord[]> {
+  let start = 0;
+  let sizeBytes = batchOverheadBytes;
+  for (const [index, record] of records.entries()) {
+    const recordSizeBytes = record.key.length + (record.value?.length ?? 0) + recordOverheadBytes;
+    if (index > start && sizeBytes + recordSizeBytes > batchSizeBytesMax) {
+      yield records.slice(start, index);
+      start = index;
+      sizeBytes = batchOverheadBytes;
+    }
+    sizeBytes += recordSizeBytes;
+  }
+  yield start === 0 ? records : records.slice(start);
+}

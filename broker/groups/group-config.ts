@@ -1,0 +1,34 @@
+/** The broker's settings for groups, as the coordinator reads them: live values, so that a change takes effect at once. */
+export interface GroupConfig {
+  /** group.min.session.timeout.ms */
+  readonly sessionTimeoutMinMs: number;
+  /** group.max.session.timeout.ms */
+  readonly sessionTimeoutMaxMs: number;
+  /** group.initial.rebalance.delay.ms: how long an empty group waits for more members after the first. */
+  readonly initialRebalanceDelayMs: number;
+  /** group.max.size */
+  readonly groupSizeMax: number;
+  /** offset.metadata.max.bytes */
+  readonly offsetMetadataSizeMax: number;
+  /** offsets.retention.minutes, in ms */
+  readonly offsetsRetentionMs: number;
+  /** offsets.retention.check.interval.ms */
+  readonly offsetsRetentionCheckIntervalMs: number;
+}
+
+/** Kafka's defaults. */
+export const defaultGroupConfig: GroupConfig = {
+  sessionTimeoutMinMs: 6_000,
+  sessionTimeoutMaxMs: 1_800_000,
+  initialRebalanceDelayMs: 3_000,
+  groupSizeMax: 2_147_483_647,
+  offsetMetadataSizeMax: 4_096,
+  offsetsRetentionMs: 10_080 * 60_000,
+  offsetsRetentionCheckIntervalMs: 600_000,
+};
+
+/**
+ * How long a new member's JoinGroup may wait before the member counts as gone. It knows no member id yet and sends no
+ * heartbeats, and a client that gave up may have left it behind. Kafka uses the same, fixed.
+ */
+export const newMemberJoinTimeoutMs = 300_000;

@@ -1,0 +1,129 @@
+/**
+ * The state machine of one partition of `__consumer_offsets`: all groups whose ids hash to it. Pure: see
+ * coordinator/state-machine.ts for the contract.
+ *
+ * Durable are committed offsets, and of each group its last stable (or empty) generation with the members' metadata and
+ * assignments. The rest (who waits, pending members, a rebalance under way) is lost with the coordinator, and clients
+ * bring it about again.
+ */
+import { ShardTimer } from '../coordinator/shard-timers.ts';
+import type { Effects, ReplayedRecord, RequestId, StateMachine } from '../coordinator/state-machine.ts';
+import { removeCommittedOffset, setCommittedOffset } from './committed-offsets.ts';
+import type { GroupCommand, GroupReply, GroupTimerEvent } from './group-commands.ts';
+import type { GroupConfig } from './group-config.ts';
+import { decodeGroupRecord } from './group-records.ts';
+import { armSession } from './group-step.ts';
+import type { GroupStep } from './group-step.ts';
+import { Group } from './group.ts';
+import { joinGroup } from './join.ts';
+import { heartbeat, leaveGroup, onSessionTimeout, syncGroup } from './membership.ts';
+import { commitOffsets, deleteGroup, deleteOffsets, expireOffsets, fetchOffsets, forgetTopics } from './offsets.ts';
+import { describeGroup, listGroups } from './queries.ts';
+import { onJoinTimeout, onSyncTimeout, prepareRebalance } from './rebalance.ts';
+import { groupFromRecord } from './replayed-group.ts';
+
+type GroupEffects = Effects<GroupReply, GroupTimerEvent>;
+
+export class GroupMachine implements StateMachine<GroupCommand, GroupReply, GroupTimerEvent> {
+  readonly #groups = new Map<string, Group>();
+  readonly #config: () => GroupConfig;
+  readonly #expiryTimer = new ShardTimer<GroupTimerEvent>({ kind: 'expire-offsets' });
+
+  constructor(options: { readonly config: () => GroupConfig }) {
+    this.#config = options.config;
+  }
+
+  /** For reading only. */
+  get groups(): ReadonlyMap<string, Group> {
+    return this.#groups;
+  }
+
+  execute(command: GroupCommand, request: RequestId, effects: GroupEffects): void {
+    const step = this.#step(effects);
+    switch (command.kind) {
+      case 'join':
+        return joinGroup(step, command, request);
+      case 'sync':
+        return syncGroup(step, command, request);
+      case 'heartbeat':
+        return heartbeat(step, command, request);
+      case 'leave':
+        return leaveGroup(step, command, request);
+      case 'commit':
+        return commitOffsets(step, command, request);
+      case 'fetch-offsets':
+        return fetchOffsets(step, command, request);
+      case 'delete-offsets':
+        return deleteOffsets(step, command, request);
+      case 'delete-group':
+        return deleteGroup(step, command, request);
+      case 'describe-group':
+        return effects.reply(request, describeGroup(this.#groups.get(command.groupId)));
+      case 'list-groups':
+        return effects.reply(request, { groups: listGroups(this.#groups.values(), command) });
+      case 'forget-topics':
+        return forgetTopics(step, command, request);
+    }
+  }
+
+  expire(event: GroupTimerEvent, effects: GroupEffects): void {
+    const step = this.#step(effects);
+    if (event.kind === 'expire-offsets') {
+      expireOffsets(step);
+      effects.arm(this.#expiryTimer, step.config.offsetsRetentionCheckIntervalMs);
+      return;
+    }
+    const group = this.#groups.get(event.groupId);
+    if (group === undefined) return;
+    switch (event.kind) {
+      case 'session':
+        return onSessionTimeout(step, group, event.memberId);
+      case 'join':
+        return onJoinTimeout(step, group);
+      case 'sync':
+        return onSyncTimeout(step, group);
+    }
+  }
+
+  replay(replayed: ReplayedRecord): void {
+    const record = decodeGroupRecord(replayed.key, replayed.value);
+    if (record.kind === 'unknown') return;
+    if (record.kind === 'offset') {
+      this.#replayOffset(record);
+      return;
+    }
+    if (record.value === null) this.#groups.delete(record.group);
+    else this.#groups.set(record.group, groupFromRecord(record.group, record.value, this.#groups.get(record.group)));
+  }
+
+  /** Members' sessions start anew: nobody could be heard of while the log was loaded. */
+  activate(effects: GroupEffects): void {
+    const step = this.#step(effects);
+    for (const group of this.#groups.values()) {
+      for (const member of group.members.values()) armSession(step, member);
+      group.noteSubscriptions();
+      if (group.members.size > step.config.groupSizeMax) prepareRebalance(step, group);
+    }
+    effects.arm(this.#expiryTimer, step.config.offsetsRetentionCheckIntervalMs);
+  }
+
+  #replayOffset(record: Extract<ReturnType<typeof decodeGroupRecord>, { kind: 'offset' }>): void {
+    const { topic, partition, value } = record;
+    let group = this.#groups.get(record.group);
+    if (value === null) {
+      if (group === undefined) return;
+      removeCommittedOffset(group.offsets, topic, partition);
+      if (group.isForgettable) this.#groups.delete(record.group);
+      return;
+    }
+    if (group === undefined) {
+      group = new Group(record.group, value.commitTimestampMs);
+      this.#groups.set(record.group, group);
+    }
+    setCommittedOffset(group.offsets, topic, partition, value);
+  }
+
+  #step(effects: GroupEffects): GroupStep {
+    return { effects, config: this.#config(), groups: this.#groups };
+  }
+}

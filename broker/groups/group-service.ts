@@ -1,0 +1,208 @@
+/**
+ * The group coordinator of one node: routes each group to the shard that owns its partition of `__consumer_offsets`, and
+ * answers for the shards that this node does not have. Whoever keeps the partitions calls `lead` and `resign` as
+ * leadership comes and goes; handlers call the rest.
+ *
+ * Invariant: at most one shard for each partition, and it is of the newest term.
+ */
+import { assert } from '../../platform/assert.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Ids } from '../../platform/ids.ts';
+import { ErrorCode, javaStringHash } from '../../protocol/index.ts';
+import type { CoordinatorLog } from '../coordinator/coordinator-log.ts';
+import { CoordinatorShard } from '../coordinator/shard.ts';
+import type { ShardState, Unavailability } from '../coordinator/shard.ts';
+import type {
+  CommitCommand,
+  CommitReply,
+  DeleteGroupReply,
+  DeleteOffsetsCommand,
+  DeleteOffsetsReply,
+  DescribeGroupReply,
+  FetchOffsetsCommand,
+  FetchOffsetsReply,
+  GroupCommand,
+  GroupReply,
+  GroupTimerEvent,
+  HeartbeatCommand,
+  HeartbeatReply,
+  JoinCommand,
+  JoinReply,
+  LeaveCommand,
+  LeaveReply,
+  ListedGroup,
+  ListGroupsCommand,
+  ReplyTo,
+  SyncCommand,
+  SyncReply,
+} from './group-commands.ts';
+import type { GroupConfig } from './group-config.ts';
+import { GroupMachine } from './group-machine.ts';
+import { joinError, syncError } from './group-step.ts';
+
+/** The topic whose partitions hold the groups. */
+export const groupsTopic = '__consumer_offsets';
+
+export interface GroupServiceOptions {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly config: () => GroupConfig;
+  /** Partitions of `__consumer_offsets`: as it is, or as it will be made. */
+  readonly partitionCount: () => number;
+  /** Largest batch that a partition of `__consumer_offsets` takes, in bytes. */
+  readonly batchSizeBytesMax: () => number;
+  /** Told when a shard could not load or lost its log; its groups have no coordinator until the next `lead`. */
+  readonly onShardFailure: (partition: number, cause: unknown) => void;
+}
+
+type GroupShard = CoordinatorShard<GroupCommand, GroupReply, GroupTimerEvent>;
+type Body<Command> = Omit<Command, 'kind'>;
+
+export class GroupService {
+  readonly #options: GroupServiceOptions;
+  readonly #shards = new Map<number, GroupShard>();
+
+  constructor(options: GroupServiceOptions) {
+    this.#options = options;
+  }
+
+  /** The partition of `__consumer_offsets` that holds a group: Kafka's own choice, so that all brokers and tools agree. */
+  partitionFor(groupId: string): number {
+    const hash = javaStringHash(groupId);
+    return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % this.#options.partitionCount();
+  }
+
+  /** This node now leads `partition` in the term of `log`. Resolves when its groups are loaded (or it has ended before). */
+  lead(partition: number, log: CoordinatorLog): Promise<void> {
+    const previous = this.#shards.get(partition);
+    assert(previous === undefined || previous.term < log.term, 'leadership of a partition must come in a newer term');
+    previous?.unload();
+    const shard: GroupShard = new CoordinatorShard({
+      log,
+      clock: this.#options.clock,
+      machine: new GroupMachine({ config: this.#options.config }),
+      batchSizeBytesMax: this.#options.batchSizeBytesMax,
+      onFailure: (cause) => this.#options.onShardFailure(partition, cause),
+    });
+    this.#shards.set(partition, shard);
+    return shard.load();
+  }
+
+  /** This node no longer leads `partition`, or the partition is gone. Does nothing where it did not lead. */
+  resign(partition: number): void {
+    this.#shards.get(partition)?.unload();
+    this.#shards.delete(partition);
+  }
+
+  /** Ends all shards; who waits is answered NOT_COORDINATOR. */
+  close(): void {
+    for (const partition of [...this.#shards.keys()]) this.resign(partition);
+  }
+
+  /** State of a partition's shard; 'unloaded' where this node does not lead it. */
+  stateOf(partition: number): ShardState {
+    return this.#shards.get(partition)?.state ?? 'unloaded';
+  }
+
+  join(request: Omit<Body<JoinCommand>, 'freshMemberId'>): Promise<JoinReply> {
+    const freshMemberId =
+      request.memberId === '' ? `${request.groupInstanceId ?? request.clientId}-${dashed(this.#options.ids.uuid())}` : '';
+    const command: JoinCommand = { ...request, kind: 'join', freshMemberId };
+    return this.#run(command, (error) => joinError(error, request.memberId));
+  }
+
+  sync(request: Body<SyncCommand>): Promise<SyncReply> {
+    return this.#run({ ...request, kind: 'sync' } satisfies SyncCommand, syncError);
+  }
+
+  /** While a shard loads, nobody's session runs, so that any heartbeat is answered as if all were well (as Kafka does). */
+  heartbeat(request: Body<HeartbeatCommand>): Promise<HeartbeatReply> {
+    return this.#run({ ...request, kind: 'heartbeat' } satisfies HeartbeatCommand, (error) => ({
+      errorCode: error === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS ? ErrorCode.NONE : error,
+    }));
+  }
+
+  leave(request: Body<LeaveCommand>): Promise<LeaveReply> {
+    return this.#run({ ...request, kind: 'leave' } satisfies LeaveCommand, (error) => ({
+      errorCode: error,
+      members: [],
+    }));
+  }
+
+  commitOffsets(request: Body<CommitCommand>): Promise<CommitReply> {
+    return this.#run({ ...request, kind: 'commit' } satisfies CommitCommand, (error) => ({
+      topics: request.topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode: error })),
+      })),
+    }));
+  }
+
+  fetchOffsets(request: Body<FetchOffsetsCommand>): Promise<FetchOffsetsReply> {
+    return this.#run({ ...request, kind: 'fetch-offsets' } satisfies FetchOffsetsCommand, (error) => ({
+      errorCode: error,
+      topics: [],
+    }));
+  }
+
+  deleteOffsets(request: Body<DeleteOffsetsCommand>): Promise<DeleteOffsetsReply> {
+    return this.#run({ ...request, kind: 'delete-offsets' } satisfies DeleteOffsetsCommand, (error) => ({
+      errorCode: error,
+      topics: [],
+    }));
+  }
+
+  deleteGroup(groupId: string): Promise<DeleteGroupReply> {
+    return this.#run({ kind: 'delete-group', groupId }, (error) => ({ errorCode: error }));
+  }
+
+  describeGroup(groupId: string): Promise<DescribeGroupReply> {
+    return this.#run({ kind: 'describe-group', groupId }, (error) => ({
+      errorCode: error,
+      groupState: '',
+      protocolType: '',
+      protocolData: '',
+      members: [],
+    }));
+  }
+
+  /** The groups that this node coordinates. COORDINATOR_LOAD_IN_PROGRESS where some of them are not loaded yet. */
+  async listGroups(request: Body<ListGroupsCommand>): Promise<{ errorCode: ErrorCode; groups: ListedGroup[] }> {
+    const command: ListGroupsCommand = { ...request, kind: 'list-groups' };
+    const outcomes = await Promise.all([...this.#shards.values()].map((shard) => shard.submit(command)));
+    const groups: ListedGroup[] = [];
+    for (const outcome of outcomes) {
+      if (outcome.kind === 'replied') groups.push(...(outcome.reply as ReplyTo<ListGroupsCommand>).groups);
+      else if (outcome.reason === 'loading') return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] };
+    }
+    return { errorCode: ErrorCode.NONE, groups };
+  }
+
+  /** The topics have been deleted: offsets committed for them go, in every partition that this node leads. */
+  async forgetTopics(names: readonly string[]): Promise<void> {
+    const command: GroupCommand = { kind: 'forget-topics', names: new Set(names) };
+    await Promise.all([...this.#shards.values()].map((shard) => shard.submit(command)));
+  }
+
+  async #run<Command extends Extract<GroupCommand, { groupId: string }>>(
+    command: Command,
+    unavailable: (error: ErrorCode) => ReplyTo<Command>,
+  ): Promise<ReplyTo<Command>> {
+    const shard = this.#shards.get(this.partitionFor(command.groupId));
+    if (shard === undefined) return unavailable(ErrorCode.NOT_COORDINATOR);
+    const outcome = await shard.submit(command);
+    if (outcome.kind === 'unavailable') return unavailable(errorOfUnavailability[outcome.reason]);
+    return outcome.reply as ReplyTo<Command>;
+  }
+}
+
+const errorOfUnavailability: Readonly<Record<Unavailability, ErrorCode>> = {
+  loading: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+  'not-coordinator': ErrorCode.NOT_COORDINATOR,
+};
+
+/** A UUID in the form that member ids have in Kafka. */
+function dashed(uuid: string): string {
+  const hex = Buffer.from(uuid, 'base64url').toString('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, '$1-$2-$3-$4-$5');
+}

@@ -1,0 +1,235 @@
+/** OffsetCommit, OffsetFetch, OffsetDelete and the end of offsets: with their group, their topic or their retention. */
+import { ErrorCode } from '../../protocol/index.ts';
+import type { RequestId } from '../coordinator/state-machine.ts';
+import { committedOffset, removeCommittedOffset, setCommittedOffset } from './committed-offsets.ts';
+import type { CommittedOffset } from './committed-offsets.ts';
+import { noTopicId } from './group-commands.ts';
+import type {
+  CommitCommand,
+  CommitReply,
+  DeleteGroupCommand,
+  DeleteOffsetsCommand,
+  DeleteOffsetsReply,
+  FetchedOffset,
+  FetchOffsetsCommand,
+  FetchOffsetsReply,
+  ForgetTopicsCommand,
+} from './group-commands.ts';
+import { encodeGroupKey, encodeOffsetKey, encodeOffsetValue } from './group-records.ts';
+import { armSession, checkMember, maybeForget, removePendingMember } from './group-step.ts';
+import type { GroupStep } from './group-step.ts';
+import { Group } from './group.ts';
+
+export function commitOffsets(step: GroupStep, command: CommitCommand, request: RequestId): void {
+  const group = step.groups.get(command.groupId);
+  const errorCode = group === undefined ? unknownGroupError(command) : checkCommit(group, command);
+  if (errorCode !== ErrorCode.NONE) {
+    step.effects.reply(request, mapPartitions(command, () => errorCode));
+    return;
+  }
+  const target = group ?? new Group(command.groupId, step.effects.wallMs);
+  step.groups.set(command.groupId, target);
+  const member = target.members.get(command.memberId);
+  if (member !== undefined && target.state !== 'CompletingRebalance') armSession(step, member);
+  step.effects.reply(
+    request,
+    mapPartitions(command, (topic, partition) => commitOffset(step, target, { command, topic, partition })),
+  );
+  maybeForget(step, target);
+}
+
+/** A commit from outside of any membership makes a simple group. */
+function unknownGroupError(command: CommitCommand): ErrorCode {
+  if (command.generationId < 0) return ErrorCode.NONE;
+  return command.supportsGroupIdNotFound ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION;
+}
+
+function checkCommit(group: Group, command: CommitCommand): ErrorCode {
+  const { generationId, memberId, groupInstanceId } = command;
+  if (generationId < 0 && group.state === 'Empty') return ErrorCode.NONE;
+  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.UNKNOWN_MEMBER_ID;
+  const errorCode = checkMember(group, memberId, groupInstanceId);
+  if (errorCode !== ErrorCode.NONE) return errorCode;
+  if (generationId !== group.generationId) return ErrorCode.ILLEGAL_GENERATION;
+  return group.state === 'CompletingRebalance' ? ErrorCode.REBALANCE_IN_PROGRESS : ErrorCode.NONE;
+}
+
+type CommitTopic = CommitCommand['topics'][number];
+type CommitPartition = CommitTopic['partitions'][number];
+
+function commitOffset(
+  step: GroupStep,
+  group: Group,
+  commit: { command: CommitCommand; topic: CommitTopic; partition: CommitPartition },
+): ErrorCode {
+  const { command, topic, partition } = commit;
+  const metadata = partition.committedMetadata ?? '';
+  if (metadata.length > step.config.offsetMetadataSizeMax) return ErrorCode.OFFSET_METADATA_TOO_LARGE;
+  const value: CommittedOffset = {
+    offset: partition.committedOffset,
+    leaderEpoch: partition.committedLeaderEpoch,
+    metadata,
+    commitTimestampMs: step.effects.wallMs,
+    expireTimestampMs: command.retentionTimeMs === -1 ? -1 : step.effects.wallMs + command.retentionTimeMs,
+    topicId: topic.topicId,
+  };
+  step.effects.append(encodeOffsetKey(group.groupId, topic.name, partition.partitionIndex), encodeOffsetValue(value));
+  setCommittedOffset(group.offsets, topic.name, partition.partitionIndex, value);
+  return ErrorCode.NONE;
+}
+
+function mapPartitions(
+  command: CommitCommand,
+  errorOf: (topic: CommitTopic, partition: CommitPartition) => ErrorCode,
+): CommitReply {
+  return {
+    topics: command.topics.map((topic) => ({
+      name: topic.name,
+      partitions: topic.partitions.map((partition) => ({
+        partitionIndex: partition.partitionIndex,
+        errorCode: errorOf(topic, partition),
+      })),
+    })),
+  };
+}
+
+/** An unknown group has committed nothing, which is no error. */
+export function fetchOffsets(step: GroupStep, command: FetchOffsetsCommand, request: RequestId): void {
+  const group = step.groups.get(command.groupId);
+  const topics = command.topics === null ? allOffsets(group) : requestedOffsets(group, command.topics);
+  step.effects.reply(request, { errorCode: ErrorCode.NONE, topics } satisfies FetchOffsetsReply);
+}
+
+function allOffsets(group: Group | undefined): FetchOffsetsReply['topics'] {
+  if (group === undefined) return [];
+  return [...group.offsets.topics].map(([name, partitions]) => ({
+    name,
+    topicId: [...partitions.values()].find(({ topicId }) => topicId !== noTopicId)?.topicId ?? noTopicId,
+    partitions: [...partitions].map(([partition, offset]) => fetchedOffset(partition, offset)),
+  }));
+}
+
+function requestedOffsets(
+  group: Group | undefined,
+  topics: NonNullable<FetchOffsetsCommand['topics']>,
+): FetchOffsetsReply['topics'] {
+  return topics.map(({ name, topicId, partitionIndexes }) => ({
+    name,
+    topicId,
+    partitions: partitionIndexes.map((partition) => {
+      const offset = group && committedOffset(group.offsets, name, partition);
+      return fetchedOffset(partition, isOfTopic(offset, topicId) ? offset : undefined);
+    }),
+  }));
+}
+
+/** What was committed for a topic that has since been deleted does not count for its namesake. */
+function isOfTopic(offset: CommittedOffset | undefined, topicId: string): boolean {
+  return offset === undefined || topicId === noTopicId || offset.topicId === noTopicId || offset.topicId === topicId;
+}
+
+function fetchedOffset(partitionIndex: number, offset: CommittedOffset | undefined): FetchedOffset {
+  return {
+    partitionIndex,
+    committedOffset: offset?.offset ?? -1,
+    committedLeaderEpoch: offset?.leaderEpoch ?? -1,
+    metadata: offset?.metadata ?? '',
+    errorCode: ErrorCode.NONE,
+  };
+}
+
+export function deleteOffsets(step: GroupStep, command: DeleteOffsetsCommand, request: RequestId): void {
+  const group = step.groups.get(command.groupId);
+  const errorCode = checkDeleteOffsets(group, command);
+  if (group === undefined || errorCode !== ErrorCode.NONE) {
+    step.effects.reply(request, { errorCode, topics: [] } satisfies DeleteOffsetsReply);
+    return;
+  }
+  const topics = command.topics.map(({ name, partitionIndexes }) => ({
+    name,
+    partitions: partitionIndexes.map((partitionIndex) => {
+      if (group.isSubscribedTo(name)) return { partitionIndex, errorCode: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC };
+      deleteOffset(step, group, { topic: name, partition: partitionIndex });
+      return { partitionIndex, errorCode: ErrorCode.NONE };
+    }),
+  }));
+  step.effects.reply(request, { errorCode: ErrorCode.NONE, topics } satisfies DeleteOffsetsReply);
+  maybeForget(step, group);
+}
+
+/** Of a live group only consumers' offsets can be deleted: for others it is unknown what they read. */
+function checkDeleteOffsets(group: Group | undefined, command: DeleteOffsetsCommand): ErrorCode {
+  if (command.groupId === '') return ErrorCode.INVALID_GROUP_ID;
+  if (group === undefined) return ErrorCode.GROUP_ID_NOT_FOUND;
+  return group.state !== 'Empty' && !group.usesConsumerProtocol ? ErrorCode.NON_EMPTY_GROUP : ErrorCode.NONE;
+}
+
+/** False where nothing was committed. */
+function deleteOffset(step: GroupStep, group: Group, of: { topic: string; partition: number }): boolean {
+  if (!removeCommittedOffset(group.offsets, of.topic, of.partition)) return false;
+  step.effects.append(encodeOffsetKey(group.groupId, of.topic, of.partition), null);
+  return true;
+}
+
+export function deleteGroup(step: GroupStep, command: DeleteGroupCommand, request: RequestId): void {
+  const group = step.groups.get(command.groupId);
+  let errorCode: ErrorCode = ErrorCode.NONE;
+  if (group === undefined) errorCode = ErrorCode.GROUP_ID_NOT_FOUND;
+  else if (group.state !== 'Empty') errorCode = ErrorCode.NON_EMPTY_GROUP;
+  else removeGroup(step, group);
+  step.effects.reply(request, { errorCode });
+}
+
+/** The group's own tombstone comes last: a crash in between leaves an empty group, never offsets without one. */
+function removeGroup(step: GroupStep, group: Group): void {
+  for (const [topic, partitions] of group.offsets.topics) {
+    for (const partition of partitions.keys()) {
+      step.effects.append(encodeOffsetKey(group.groupId, topic, partition), null);
+    }
+  }
+  for (const memberId of [...group.pendingMembers.keys()]) removePendingMember(step, group, memberId);
+  if (group.hasRecord) step.effects.append(encodeGroupKey(group.groupId), null);
+  step.groups.delete(group.groupId);
+}
+
+export function forgetTopics(step: GroupStep, command: ForgetTopicsCommand, request: RequestId): void {
+  let removedOffsets = 0;
+  for (const group of [...step.groups.values()]) {
+    for (const topic of command.names) {
+      for (const partition of [...(group.offsets.topics.get(topic)?.keys() ?? [])]) {
+        if (deleteOffset(step, group, { topic, partition })) removedOffsets += 1;
+      }
+    }
+    maybeForget(step, group);
+  }
+  step.effects.reply(request, { removedOffsets });
+}
+
+/** Removes offsets whose retention is over, and groups of which nothing is left then. */
+export function expireOffsets(step: GroupStep): void {
+  for (const group of [...step.groups.values()]) {
+    for (const [topic, partitions] of [...group.offsets.topics]) {
+      if (group.isSubscribedTo(topic)) continue;
+      for (const [partition, offset] of [...partitions]) {
+        if (isExpired(step, group, offset)) deleteOffset(step, group, { topic, partition });
+      }
+    }
+    const isOver = group.state === 'Empty' && group.offsets.topics.size === 0 && group.pendingMembers.size === 0;
+    if (isOver) removeGroup(step, group);
+  }
+}
+
+/**
+ * An empty group's retention runs from when it became empty (or was committed to after that); a simple group's and, in a
+ * stable group of consumers, an unsubscribed topic's from the commit. Other groups keep what they have.
+ */
+function isExpired(step: GroupStep, group: Group, offset: CommittedOffset): boolean {
+  const nowMs = step.effects.wallMs;
+  if (group.state !== 'Empty' && !(group.state === 'Stable' && group.subscribedTopics !== undefined)) return false;
+  if (offset.expireTimestampMs !== -1) return nowMs >= offset.expireTimestampMs;
+  const sinceMs =
+    group.state === 'Empty' && group.protocolType !== undefined
+      ? Math.max(offset.commitTimestampMs, group.stateTimestampMs)
+      : offset.commitTimestampMs;
+  return nowMs - sinceMs >= step.config.offsetsRetentionMs;
+}
