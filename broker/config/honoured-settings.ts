@@ -5,6 +5,10 @@
  */
 export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['auto.create.topics.enable', 'Whether asking for the metadata of a missing topic creates it.'],
+  [
+    'compression.type',
+    'The codec of stored batches; "producer" keeps each as it came; the default of the topic setting of that name.',
+  ],
   ['connections.max.idle.ms', 'A connection without a request for so long is closed.'],
   ['default.replication.factor', 'Replicas of each partition of a topic that is created without a count.'],
   ['delete.topic.enable', 'Whether topics can be deleted.'],

@@ -8,7 +8,7 @@ export const topicConfigNotes: ReadonlyMap<string, string> = new Map([
   ['cleanup.policy', `What becomes of old records: delete, compact, both, or neither. ${kept}`],
   ['compression.gzip.level', `The gzip level for batches that the broker compresses. ${kept}`],
   ['compression.lz4.level', `The lz4 level for batches that the broker compresses. ${kept}`],
-  ['compression.type', `The codec of stored batches; "producer" keeps each as it came. ${kept}`],
+  ['compression.type', 'The codec of stored batches; "producer" keeps each as it came.'],
   ['compression.zstd.level', `The zstd level for batches that the broker compresses. ${kept}`],
   ['delete.retention.ms', `How long compaction keeps a deletion mark. ${kept}`],
   [

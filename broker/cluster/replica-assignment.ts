@@ -1,0 +1,109 @@
+/** Which nodes get the replicas of new partitions: chosen here, or by the user and checked here. Pure. */
+import type { ControllerState, Refusal } from './controller.ts';
+import type { NewMetadataRecord } from './metadata-record.ts';
+import { place } from './placement.ts';
+
+export type Assigned =
+  | { readonly kind: 'assigned'; readonly replicas: readonly (readonly number[])[] }
+  | ({ readonly kind: 'refused' } & Refusal);
+
+/** Chooses nodes for `partitionCount` partitions of `replicationFactor` replicas each. */
+export function chooseReplicas(
+  state: ControllerState,
+  partitionCount: number,
+  replicationFactor: number,
+): Assigned {
+  const { image } = state;
+  const nodes = [...image.brokers.values()]
+    .filter(({ fenced }) => !fenced)
+    .map(({ id, rack, host }) => ({
+      id,
+      rack,
+      host,
+      replicaCount: image.replicaCount(id),
+      leaderCount: image.leaderCount(id),
+    }));
+  if (replicationFactor > nodes.length) {
+    return {
+      kind: 'refused',
+      error: 'INVALID_REPLICATION_FACTOR',
+      message:
+        `Unable to replicate the partition ${replicationFactor} time(s): the cluster has ${nodes.length} node(s), ` +
+        `and each replica needs one of its own. Ask for ${nodes.length} or fewer.`,
+    };
+  }
+  return checkCapacity(state, place({ nodes, partitionCount, replicationFactor }));
+}
+
+/** Checks the nodes that a user chose for one partition; `replicationFactor` is that of the partitions before it. */
+export function checkReplicas(
+  state: ControllerState,
+  nodeIds: readonly number[],
+  replicationFactor: number | undefined,
+): Refusal | undefined {
+  const invalid = (message: string): Refusal => ({ error: 'INVALID_REPLICA_ASSIGNMENT', message });
+  if (nodeIds.length === 0) {
+    return invalid('The manual partition assignment includes an empty replica list. Name at least one node.');
+  }
+  const unknown = nodeIds.find((id) => !state.image.brokers.has(id));
+  if (unknown !== undefined) {
+    const known = [...state.image.brokers.keys()].join(', ');
+    return invalid(
+      `The manual partition assignment includes broker ${unknown}, but no such broker is registered. ` +
+        `Registered: ${known}.`,
+    );
+  }
+  const repeated = nodeIds.find((id, position) => nodeIds.indexOf(id) !== position);
+  if (repeated !== undefined) {
+    return invalid(`The manual partition assignment includes the broker ${repeated} more than once.`);
+  }
+  if (replicationFactor !== undefined && nodeIds.length !== replicationFactor) {
+    return invalid(
+      `The manual partition assignment includes a partition with ${nodeIds.length} replica(s), while other ` +
+        `partitions of the topic have ${replicationFactor}. Give all the same number.`,
+    );
+  }
+  return undefined;
+}
+
+/** Refuses what would put more replicas on a node than it can carry. */
+export function checkCapacity(state: ControllerState, replicas: readonly (readonly number[])[]): Assigned {
+  const most = state.limits.replicasPerNodeMax;
+  const added = new Map<number, number>();
+  for (const id of replicas.flat()) added.set(id, (added.get(id) ?? 0) + 1);
+  for (const [id, count] of added) {
+    const held = state.image.replicaCount(id);
+    if (held + count <= most) continue;
+    return {
+      kind: 'refused',
+      error: 'POLICY_VIOLATION',
+      message:
+        `Node ${id} would hold ${held + count} replicas, and ${most} is the most that a node takes. ` +
+        'Ask for fewer partitions, delete topics, or add nodes.',
+    };
+  }
+  return { kind: 'assigned', replicas };
+}
+
+/** The records that make these partitions, numbered from `firstPartition`. */
+export function partitionRecords(
+  state: ControllerState,
+  topicId: string,
+  firstPartition: number,
+  replicas: readonly (readonly number[])[],
+): NewMetadataRecord[] {
+  const noDirectory = 'AAAAAAAAAAAAAAAAAAAAAA';
+  return replicas.map((nodeIds, position) => ({
+    type: 'PartitionRecord',
+    value: {
+      partitionId: firstPartition + position,
+      topicId,
+      replicas: nodeIds,
+      isr: nodeIds,
+      leader: nodeIds[0] ?? -1,
+      leaderEpoch: 0,
+      partitionEpoch: 0,
+      directories: nodeIds.map((id) => state.image.brokers.get(id)?.logDirectories[0] ?? noDirectory),
+    },
+  }));
+}
