@@ -270,7 +270,7 @@ export class Reader {
       throw new ProtocolError('too-large', `a string of ${length} bytes; the limit is ${stringBytesMax}`);
     }
     const start = this.take(length);
-    return this.buffer.utf8Slice(start, start + length);
+    return this.buffer.toString('utf8', start, start + length);
   }
 
   #notNull(length: number): number {

@@ -1,0 +1,53 @@
+/**
+ * Makes protocol/generated from protocol/schemas and two tables of protocol/configs: one .cjs file of codecs for each
+ * message (CommonJS, so that a codec can be loaded synchronously on first use under any runner), catalogue.json and
+ * messages.d.ts. Run by `npm install`. Files that would not change are left alone, stale ones are removed.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { emitCatalogue } from './catalogue.ts';
+import type { RawApi, RawError } from './catalogue.ts';
+import { emitMessage } from './emit-code.ts';
+import { emitTypes } from './emit-types.ts';
+import { parseSchema } from './schema.ts';
+import type { Message, RawSchema } from './schema.ts';
+
+const protocolDirectory = dirname(dirname(fileURLToPath(import.meta.url)));
+const schemaDirectory = join(protocolDirectory, 'schemas');
+const generatedDirectory = join(protocolDirectory, 'generated');
+
+function generate(): Map<string, string> {
+  const messages: Message[] = [];
+  for (const file of readdirSync(schemaDirectory).sort()) {
+    const message = parseSchema(readJson<RawSchema>(join(schemaDirectory, file)));
+    if (message !== undefined) messages.push(message);
+  }
+  const { apis } = readJson<{ apis: RawApi[] }>(join(protocolDirectory, 'configs', 'api-keys.json'));
+  const { errors } = readJson<{ errors: RawError[] }>(join(protocolDirectory, 'configs', 'error-codes.json'));
+  const files = new Map<string, string>();
+  for (const message of messages) files.set(`${message.name}.cjs`, emitMessage(message));
+  files.set('catalogue.json', emitCatalogue(messages, apis, errors));
+  files.set('messages.d.ts', emitTypes(messages, errors));
+  return files;
+}
+
+function readJson<T>(path: string): T {
+  return JSON.parse(readFileSync(path, 'utf8')) as T;
+}
+
+function writeChanged(files: ReadonlyMap<string, string>): void {
+  mkdirSync(generatedDirectory, { recursive: true });
+  const present = new Set(readdirSync(generatedDirectory));
+  for (const [name, text] of files) {
+    const path = join(generatedDirectory, name);
+    if (present.has(name) && readFileSync(path, 'utf8') === text) continue;
+    // Another process may be loading the file: it sees the old text or the new one, never half of it.
+    const temporary = `${path}.${process.pid}.new`;
+    writeFileSync(temporary, text);
+    renameSync(temporary, path);
+  }
+  for (const name of present) if (!files.has(name)) rmSync(join(generatedDirectory, name), { recursive: true });
+}
+
+writeChanged(generate());
