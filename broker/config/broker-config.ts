@@ -131,6 +131,12 @@ export class BrokerConfig {
   get offsetMetadataMaxBytes(): number {
     return this.#number('offset.metadata.max.bytes');
   }
+  get offsetsRetentionCheckIntervalMs(): number {
+    return this.#number('offsets.retention.check.interval.ms');
+  }
+  get offsetsRetentionMinutes(): number {
+    return this.#number('offsets.retention.minutes');
+  }
   get offsetsTopicNumPartitions(): number {
     return this.#number('offsets.topic.num.partitions');
   }

@@ -63,6 +63,11 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['message.max.bytes', 'The largest batch that is taken, as compressed; the default of max.message.bytes.'],
   ['num.partitions', 'Partitions of a topic that is created without a count.'],
   ['offset.metadata.max.bytes', 'The most bytes of metadata that may go with one committed offset.'],
+  [
+    'offsets.retention.check.interval.ms',
+    'How often committed offsets are looked through for those whose retention is over.',
+  ],
+  ['offsets.retention.minutes', 'How long the offsets of a group without members are kept.'],
   ['offsets.topic.num.partitions', 'Partitions of __consumer_offsets; counts when that topic is created.'],
   [
     'offsets.topic.replication.factor',
