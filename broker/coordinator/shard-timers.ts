@@ -103,5 +103,8 @@ export class ShardTimers<Event> {
 }
 
 function isBefore<Event>(left: HeapEntry<Event>, right: HeapEntry<Event>): boolean {
-  return left.deadlineMs < right.deadlineMs || (left.deadlineMs === right.deadlineMs && left.armedAs < right.armedAs);
+  return (
+    left.deadlineMs < right.deadlineMs ||
+    (left.deadlineMs === right.deadlineMs && left.armedAs < right.armedAs)
+  );
 }

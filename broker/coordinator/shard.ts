@@ -143,7 +143,10 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
     try {
       for (const batch of splitIntoBatches(records, this.#batchSizeBytesMax())) {
         const { endOffset } = this.#log.append(batch);
-        assert(endOffset > this.#appendedEndOffset, 'an append of a coordinator must move the end of its log');
+        assert(
+          endOffset > this.#appendedEndOffset,
+          'an append of a coordinator must move the end of its log',
+        );
         this.#appendedEndOffset = endOffset;
       }
       return true;

@@ -20,7 +20,11 @@ export function newCommittedOffsets(): CommittedOffsets {
   return { topics: new Map() };
 }
 
-export function committedOffset(offsets: CommittedOffsets, topic: string, partition: number): CommittedOffset | undefined {
+export function committedOffset(
+  offsets: CommittedOffsets,
+  topic: string,
+  partition: number,
+): CommittedOffset | undefined {
   return offsets.topics.get(topic)?.get(partition);
 }
 

@@ -1,3 +1,5 @@
+import type { BrokerConfig } from '../config/broker-config.ts';
+
 /** The broker's settings for groups, as the coordinator reads them: live values, so that a change takes effect at once. */
 export interface GroupConfig {
   /** group.min.session.timeout.ms */
@@ -14,6 +16,19 @@ export interface GroupConfig {
   readonly offsetsRetentionMs: number;
   /** offsets.retention.check.interval.ms */
   readonly offsetsRetentionCheckIntervalMs: number;
+}
+
+/** The present settings of a broker. */
+export function groupConfigOf(config: BrokerConfig): GroupConfig {
+  return {
+    sessionTimeoutMinMs: config.groupMinSessionTimeoutMs,
+    sessionTimeoutMaxMs: config.groupMaxSessionTimeoutMs,
+    initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs,
+    groupSizeMax: config.groupMaxSize,
+    offsetMetadataSizeMax: config.offsetMetadataMaxBytes,
+    offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
+    offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
+  };
 }
 
 /** Kafka's defaults. */

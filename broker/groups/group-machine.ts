@@ -17,7 +17,14 @@ import type { GroupStep } from './group-step.ts';
 import { Group } from './group.ts';
 import { joinGroup } from './join.ts';
 import { heartbeat, leaveGroup, onSessionTimeout, syncGroup } from './membership.ts';
-import { commitOffsets, deleteGroup, deleteOffsets, expireOffsets, fetchOffsets, forgetTopics } from './offsets.ts';
+import {
+  commitOffsets,
+  deleteGroup,
+  deleteOffsets,
+  expireOffsets,
+  fetchOffsets,
+  forgetTopics,
+} from './offsets.ts';
 import { describeGroup, listGroups } from './queries.ts';
 import { onJoinTimeout, onSyncTimeout, prepareRebalance } from './rebalance.ts';
 import { groupFromRecord } from './replayed-group.ts';
@@ -93,7 +100,11 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
       return;
     }
     if (record.value === null) this.#groups.delete(record.group);
-    else this.#groups.set(record.group, groupFromRecord(record.group, record.value, this.#groups.get(record.group)));
+    else
+      this.#groups.set(
+        record.group,
+        groupFromRecord(record.group, record.value, this.#groups.get(record.group)),
+      );
   }
 
   /** Members' sessions start anew: nobody could be heard of while the log was loaded. */

@@ -20,7 +20,13 @@ const newestOffsetValueVersion = 4;
 const newestGroupValueVersion = 4;
 
 export type GroupRecord =
-  | { readonly kind: 'offset'; readonly group: string; readonly topic: string; readonly partition: number; readonly value: CommittedOffset | null }
+  | {
+      readonly kind: 'offset';
+      readonly group: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly value: CommittedOffset | null;
+    }
   | { readonly kind: 'group'; readonly group: string; readonly value: GroupMetadataValue | null }
   /** A type that this broker does not know; a newer one may have written it. */
   | { readonly kind: 'unknown' };
@@ -82,7 +88,13 @@ export function decodeGroupRecord(key: Buffer, value: Buffer | null): GroupRecor
   const type = key.length < 2 ? -1 : key.readInt16BE(0);
   if (type === legacyOffsetKeyType || type === offsetKeyType) {
     const { group, topic, partition } = codec('OffsetCommitKey', 0).decode(key.subarray(2));
-    return { kind: 'offset', group, topic, partition, value: value === null ? null : decodeOffsetValue(value) };
+    return {
+      kind: 'offset',
+      group,
+      topic,
+      partition,
+      value: value === null ? null : decodeOffsetValue(value),
+    };
   }
   if (type === groupKeyType) {
     const { group } = codec('GroupMetadataKey', 0).decode(key.subarray(2));

@@ -75,7 +75,10 @@ export class GroupService {
   /** This node now leads `partition` in the term of `log`. Resolves when its groups are loaded (or it has ended before). */
   lead(partition: number, log: CoordinatorLog): Promise<void> {
     const previous = this.#shards.get(partition);
-    assert(previous === undefined || previous.term < log.term, 'leadership of a partition must come in a newer term');
+    assert(
+      previous === undefined || previous.term < log.term,
+      'leadership of a partition must come in a newer term',
+    );
     previous?.unload();
     const shard: GroupShard = new CoordinatorShard({
       log,
@@ -106,7 +109,9 @@ export class GroupService {
 
   join(request: Omit<Body<JoinCommand>, 'freshMemberId'>): Promise<JoinReply> {
     const freshMemberId =
-      request.memberId === '' ? `${request.groupInstanceId ?? request.clientId}-${dashed(this.#options.ids.uuid())}` : '';
+      request.memberId === ''
+        ? `${request.groupInstanceId ?? request.clientId}-${dashed(this.#options.ids.uuid())}`
+        : '';
     const command: JoinCommand = { ...request, kind: 'join', freshMemberId };
     return this.#run(command, (error) => joinError(error, request.memberId));
   }
@@ -167,13 +172,16 @@ export class GroupService {
   }
 
   /** The groups that this node coordinates. COORDINATOR_LOAD_IN_PROGRESS where some of them are not loaded yet. */
-  async listGroups(request: Body<ListGroupsCommand>): Promise<{ errorCode: ErrorCode; groups: ListedGroup[] }> {
+  async listGroups(
+    request: Body<ListGroupsCommand>,
+  ): Promise<{ errorCode: ErrorCode; groups: ListedGroup[] }> {
     const command: ListGroupsCommand = { ...request, kind: 'list-groups' };
     const outcomes = await Promise.all([...this.#shards.values()].map((shard) => shard.submit(command)));
     const groups: ListedGroup[] = [];
     for (const outcome of outcomes) {
       if (outcome.kind === 'replied') groups.push(...(outcome.reply as ReplyTo<ListGroupsCommand>).groups);
-      else if (outcome.reason === 'loading') return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] };
+      else if (outcome.reason === 'loading')
+        return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] };
     }
     return { errorCode: ErrorCode.NONE, groups };
   }

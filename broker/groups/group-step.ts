@@ -109,7 +109,11 @@ export function maybeForget(step: GroupStep, group: Group): void {
 }
 
 /** Writes the group as it is. False, and nothing is written, where the record would be larger than the log takes. */
-export function writeGroup(step: GroupStep, group: Group, assignmentOf = (member: Member) => member.assignment): boolean {
+export function writeGroup(
+  step: GroupStep,
+  group: Group,
+  assignmentOf = (member: Member) => member.assignment,
+): boolean {
   const key = encodeGroupKey(group.groupId);
   const value = encodeGroupValue(group, assignmentOf);
   if (key.length + value.length > step.effects.recordSizeBytesMax) return false;

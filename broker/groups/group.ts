@@ -143,10 +143,19 @@ export class Group {
   /** The first member's protocol type becomes the group's. */
   add(member: Member, protocolType: string): void {
     if (this.members.size === 0) this.protocolType = protocolType;
-    assert(this.protocolType === protocolType, `members of group ${this.groupId} must share one protocol type`);
-    assert(!this.members.has(member.memberId), `member ${member.memberId} is already in group ${this.groupId}`);
+    assert(
+      this.protocolType === protocolType,
+      `members of group ${this.groupId} must share one protocol type`,
+    );
+    assert(
+      !this.members.has(member.memberId),
+      `member ${member.memberId} is already in group ${this.groupId}`,
+    );
     if (member.groupInstanceId !== null) {
-      assert(!this.staticMembers.has(member.groupInstanceId), `instance ${member.groupInstanceId} is already a member`);
+      assert(
+        !this.staticMembers.has(member.groupInstanceId),
+        `instance ${member.groupInstanceId} is already a member`,
+      );
       this.staticMembers.set(member.groupInstanceId, member.memberId);
     }
     this.leaderId ??= member.memberId;
@@ -157,7 +166,10 @@ export class Group {
 
   /** Takes a member out; its waiting requests must have been answered. Another member becomes leader where it was. */
   remove(member: Member): void {
-    assert(member.awaitingJoin === undefined && member.awaitingSync === undefined, 'a removed member must not wait');
+    assert(
+      member.awaitingJoin === undefined && member.awaitingSync === undefined,
+      'a removed member must not wait',
+    );
     this.members.delete(member.memberId);
     this.#countProtocols(member, -1);
     if (member.groupInstanceId !== null) this.staticMembers.delete(member.groupInstanceId);
@@ -210,7 +222,8 @@ export class Group {
       votes.set(vote.name, (votes.get(vote.name) ?? 0) + 1);
     }
     let selected: string | undefined;
-    for (const [name, count] of votes) if (selected === undefined || count > votes.get(selected)!) selected = name;
+    for (const [name, count] of votes)
+      if (selected === undefined || count > votes.get(selected)!) selected = name;
     assert(selected !== undefined, `group ${this.groupId} has no members to choose a protocol`);
     return selected;
   }
@@ -255,7 +268,8 @@ export function hasSameProtocols(member: Member, protocols: readonly JoinProtoco
   return (
     member.protocols.length === protocols.length &&
     member.protocols.every(
-      ({ name, metadata }, index) => name === protocols[index]!.name && metadata.equals(protocols[index]!.metadata),
+      ({ name, metadata }, index) =>
+        name === protocols[index]!.name && metadata.equals(protocols[index]!.metadata),
     )
   );
 }

@@ -53,7 +53,10 @@ export function joinGroup(step: GroupStep, command: JoinCommand, request: Reques
 function refusalOf(step: GroupStep, command: JoinCommand): ErrorCode {
   const { sessionTimeoutMs } = command;
   if (command.groupId === '') return ErrorCode.INVALID_GROUP_ID;
-  if (sessionTimeoutMs < step.config.sessionTimeoutMinMs || sessionTimeoutMs > step.config.sessionTimeoutMaxMs) {
+  if (
+    sessionTimeoutMs < step.config.sessionTimeoutMinMs ||
+    sessionTimeoutMs > step.config.sessionTimeoutMaxMs
+  ) {
     return ErrorCode.INVALID_SESSION_TIMEOUT;
   }
   if (command.memberId !== '' && !step.groups.has(command.groupId)) return ErrorCode.UNKNOWN_MEMBER_ID;
@@ -169,7 +172,9 @@ function rejoin(step: GroupStep, group: Group, join: Join): void {
 function mayKeepGeneration(group: Group, member: Member, command: JoinCommand): boolean {
   if (group.state === 'CompletingRebalance') return hasSameProtocols(member, command.protocols);
   return (
-    group.state === 'Stable' && group.leaderId !== member.memberId && hasSameProtocols(member, command.protocols)
+    group.state === 'Stable' &&
+    group.leaderId !== member.memberId &&
+    hasSameProtocols(member, command.protocols)
   );
 }
 
@@ -181,7 +186,11 @@ function updateMember(step: GroupStep, group: Group, update: { member: Member; j
   awaitJoin(step, group, member, join.request);
 }
 
-function replaceStatic(step: GroupStep, group: Group, replacement: Join & { readonly oldMember: Member }): void {
+function replaceStatic(
+  step: GroupStep,
+  group: Group,
+  replacement: Join & { readonly oldMember: Member },
+): void {
   const { command, request, oldMember } = replacement;
   const oldLeaderId = group.leaderId;
   answerJoin(step, group, oldMember, joinError(ErrorCode.FENCED_INSTANCE_ID, oldMember.memberId));

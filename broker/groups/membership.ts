@@ -45,7 +45,9 @@ function checkSync(group: Group, command: SyncCommand): ErrorCode {
   if (command.generationId !== group.generationId) return ErrorCode.ILLEGAL_GENERATION;
   if (
     (command.protocolType !== null && command.protocolType !== group.protocolType) ||
-    (command.protocolName !== null && group.protocolName !== undefined && command.protocolName !== group.protocolName)
+    (command.protocolName !== null &&
+      group.protocolName !== undefined &&
+      command.protocolName !== group.protocolName)
   ) {
     return ErrorCode.INCONSISTENT_GROUP_PROTOCOL;
   }
@@ -83,7 +85,8 @@ function syncReply(group: Group, member: Member) {
 /** A heartbeat always extends the session of a known member; the answer tells it whether to join again. */
 export function heartbeat(step: GroupStep, command: HeartbeatCommand, request: RequestId): void {
   const group = step.groups.get(command.groupId);
-  const errorCode = group === undefined ? unknownGroupError(command.groupId) : takeHeartbeat(step, group, command);
+  const errorCode =
+    group === undefined ? unknownGroupError(command.groupId) : takeHeartbeat(step, group, command);
   step.effects.reply(request, { errorCode });
 }
 

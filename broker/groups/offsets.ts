@@ -24,7 +24,10 @@ export function commitOffsets(step: GroupStep, command: CommitCommand, request: 
   const group = step.groups.get(command.groupId);
   const errorCode = group === undefined ? unknownGroupError(command) : checkCommit(group, command);
   if (errorCode !== ErrorCode.NONE) {
-    step.effects.reply(request, mapPartitions(command, () => errorCode));
+    step.effects.reply(
+      request,
+      mapPartitions(command, () => errorCode),
+    );
     return;
   }
   const target = group ?? new Group(command.groupId, step.effects.wallMs);
@@ -73,7 +76,10 @@ function commitOffset(
     expireTimestampMs: command.retentionTimeMs === -1 ? -1 : step.effects.wallMs + command.retentionTimeMs,
     topicId: topic.topicId,
   };
-  step.effects.append(encodeOffsetKey(group.groupId, topic.name, partition.partitionIndex), encodeOffsetValue(value));
+  step.effects.append(
+    encodeOffsetKey(group.groupId, topic.name, partition.partitionIndex),
+    encodeOffsetValue(value),
+  );
   setCommittedOffset(group.offsets, topic.name, partition.partitionIndex, value);
   return ErrorCode.NONE;
 }
@@ -125,7 +131,12 @@ function requestedOffsets(
 
 /** What was committed for a topic that has since been deleted does not count for its namesake. */
 function isOfTopic(offset: CommittedOffset | undefined, topicId: string): boolean {
-  return offset === undefined || topicId === noTopicId || offset.topicId === noTopicId || offset.topicId === topicId;
+  return (
+    offset === undefined ||
+    topicId === noTopicId ||
+    offset.topicId === noTopicId ||
+    offset.topicId === topicId
+  );
 }
 
 function fetchedOffset(partitionIndex: number, offset: CommittedOffset | undefined): FetchedOffset {
@@ -148,7 +159,8 @@ export function deleteOffsets(step: GroupStep, command: DeleteOffsetsCommand, re
   const topics = command.topics.map(({ name, partitionIndexes }) => ({
     name,
     partitions: partitionIndexes.map((partitionIndex) => {
-      if (group.isSubscribedTo(name)) return { partitionIndex, errorCode: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC };
+      if (group.isSubscribedTo(name))
+        return { partitionIndex, errorCode: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC };
       deleteOffset(step, group, { topic: name, partition: partitionIndex });
       return { partitionIndex, errorCode: ErrorCode.NONE };
     }),
@@ -214,7 +226,8 @@ export function expireOffsets(step: GroupStep): void {
         if (isExpired(step, group, offset)) deleteOffset(step, group, { topic, partition });
       }
     }
-    const isOver = group.state === 'Empty' && group.offsets.topics.size === 0 && group.pendingMembers.size === 0;
+    const isOver =
+      group.state === 'Empty' && group.offsets.topics.size === 0 && group.pendingMembers.size === 0;
     if (isOver) removeGroup(step, group);
   }
 }
@@ -225,7 +238,8 @@ export function expireOffsets(step: GroupStep): void {
  */
 function isExpired(step: GroupStep, group: Group, offset: CommittedOffset): boolean {
   const nowMs = step.effects.wallMs;
-  if (group.state !== 'Empty' && !(group.state === 'Stable' && group.subscribedTopics !== undefined)) return false;
+  if (group.state !== 'Empty' && !(group.state === 'Stable' && group.subscribedTopics !== undefined))
+    return false;
   if (offset.expireTimestampMs !== -1) return nowMs >= offset.expireTimestampMs;
   const sinceMs =
     group.state === 'Empty' && group.protocolType !== undefined

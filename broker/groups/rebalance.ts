@@ -8,7 +8,15 @@
  */
 import { assert } from '../../platform/assert.ts';
 import { ErrorCode } from '../../protocol/index.ts';
-import { answerJoin, answerSync, armSession, joinReply, removeMember, syncError, writeGroup } from './group-step.ts';
+import {
+  answerJoin,
+  answerSync,
+  armSession,
+  joinReply,
+  removeMember,
+  syncError,
+  writeGroup,
+} from './group-step.ts';
 import type { GroupStep } from './group-step.ts';
 import { noAssignment } from './group.ts';
 import type { Group } from './group.ts';
@@ -80,7 +88,8 @@ function completeJoin(step: GroupStep, group: Group): void {
   step.effects.disarm(group.joinTimer);
   group.initialDelay = undefined;
   for (const member of [...group.members.values()]) {
-    if (member.awaitingJoin === undefined && member.groupInstanceId === null) removeMember(step, group, member);
+    if (member.awaitingJoin === undefined && member.groupInstanceId === null)
+      removeMember(step, group, member);
   }
   if (!group.maybeElectJoinedLeader() && group.members.size > 0) {
     // Only static members are left and none has rejoined: wait on until one does, or their sessions expire.

@@ -5,16 +5,24 @@ import { Group } from './group.ts';
 import type { Member } from './group.ts';
 
 /** `previous` is the group as replayed so far; its offsets carry over. */
-export function groupFromRecord(groupId: string, value: GroupMetadataValue, previous: Group | undefined): Group {
+export function groupFromRecord(
+  groupId: string,
+  value: GroupMetadataValue,
+  previous: Group | undefined,
+): Group {
   const group = new Group(groupId, value.currentStateTimestamp);
   group.hasRecord = true;
   group.generationId = value.generation;
   group.protocolName = value.protocol ?? undefined;
-  for (const record of value.members) group.add(memberFromRecord(groupId, record, value.protocol), value.protocolType);
+  for (const record of value.members)
+    group.add(memberFromRecord(groupId, record, value.protocol), value.protocolType);
   group.protocolType = value.protocolType === '' ? undefined : value.protocolType;
-  group.leaderId = value.members.some(({ memberId }) => memberId === value.leader) ? value.leader! : group.leaderId;
+  group.leaderId = value.members.some(({ memberId }) => memberId === value.leader)
+    ? value.leader!
+    : group.leaderId;
   group.state = value.members.length === 0 ? 'Empty' : 'Stable';
-  for (const [topic, partitions] of previous?.offsets.topics ?? []) group.offsets.topics.set(topic, partitions);
+  for (const [topic, partitions] of previous?.offsets.topics ?? [])
+    group.offsets.topics.set(topic, partitions);
   return group;
 }
 
