@@ -4,13 +4,11 @@
  * gives the records that carry it out and the answer to each part of the request. Nothing is changed by deciding: the
  * records count when they are committed (`cluster.ts`).
  */
-import type { ErrorCode } from '../../protocol/index.ts';
+import type { ErrorName } from '../../protocol/index.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
 import { hostField } from './metadata-record.ts';
-
-export type ErrorName = keyof typeof ErrorCode;
 
 /** Why a part of a request is refused: Kafka's error and a sentence that names the cause and what to do. */
 export interface Refusal {

@@ -1,0 +1,49 @@
+/** What IncrementalAlterConfigs and AlterConfigs share: rights, the metadata log's refusals, the form of the answer. */
+import { ErrorCode } from '../../protocol/index.ts';
+import type { AlterationResult } from '../cluster/alter-configs.ts';
+import { ConfigResourceType } from '../cluster/metadata-image.ts';
+import { clusterResource } from './handler.ts';
+import type { RequestContext } from './handler.ts';
+import { unlessLogRefuses } from './metadata-log-refusal.ts';
+
+interface Resource {
+  readonly resourceType: number;
+  readonly resourceName: string;
+}
+
+interface ResourceAnswer extends Resource {
+  readonly errorCode: ErrorCode;
+  readonly errorMessage: string | null;
+}
+
+/** Has `change` alter the resources that the client may alter; one answer for each resource, in order. */
+export async function alterResources<R extends Resource>(
+  context: RequestContext,
+  resources: readonly R[],
+  change: (allowed: readonly R[]) => Promise<AlterationResult[]>,
+): Promise<ResourceAnswer[]> {
+  const allowed = resources.filter((resource) => mayAlter(context, resource));
+  const results = await unlessLogRefuses(change(allowed), (refusal) =>
+    allowed.map(({ resourceType, resourceName }) => ({ resourceType, resourceName, refusal })),
+  );
+  const decided = results.values();
+  return resources.map((resource): ResourceAnswer => {
+    const { resourceType, resourceName } = resource;
+    const answered = { resourceType, resourceName };
+    if (!allowed.includes(resource)) {
+      const isTopic = resourceType === ConfigResourceType.TOPIC;
+      const error = isTopic ? 'TOPIC_AUTHORIZATION_FAILED' : 'CLUSTER_AUTHORIZATION_FAILED';
+      return { ...answered, errorCode: ErrorCode[error], errorMessage: null };
+    }
+    const refusal = decided.next().value?.refusal;
+    return refusal === undefined
+      ? { ...answered, errorCode: ErrorCode.NONE, errorMessage: null }
+      : { ...answered, errorCode: ErrorCode[refusal.error], errorMessage: refusal.message };
+  });
+}
+
+function mayAlter(context: RequestContext, { resourceType, resourceName }: Resource): boolean {
+  return resourceType === ConfigResourceType.TOPIC
+    ? context.authorize('ALTER_CONFIGS', 'TOPIC', resourceName)
+    : context.authorize('ALTER_CONFIGS', 'CLUSTER', clusterResource);
+}
