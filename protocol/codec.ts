@@ -6,9 +6,12 @@ import { ProtocolError } from './protocol-error.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
-/** A value to be written: any field may be left out and then has the schema's default. */
+/**
+ * A value to be written: any field may be left out and then has the schema's default. Bytes and records may be given in
+ * pieces, whose concatenation is meant.
+ */
 export type Encodable<T> = T extends Buffer
-  ? T
+  ? T | readonly Buffer[]
   : T extends readonly (infer Element)[]
     ? readonly Encodable<Element>[]
     : T extends object

@@ -159,24 +159,23 @@ export class Writer {
     else this.compactString(value);
   }
 
-  bytes(value: Buffer): void {
-    checkBytes(value);
-    this.int32(value.length);
-    this.raw(value);
+  /** Given as pieces, the value is their concatenation, which is not made. */
+  bytes(value: Buffer | readonly Buffer[]): void {
+    this.int32(bytesLength(value));
+    this.#pieces(value);
   }
 
-  nullableBytes(value: Buffer | null): void {
+  nullableBytes(value: Buffer | readonly Buffer[] | null): void {
     if (value === null) this.int32(-1);
     else this.bytes(value);
   }
 
-  compactBytes(value: Buffer): void {
-    checkBytes(value);
-    this.unsignedVarint(value.length + 1);
-    this.raw(value);
+  compactBytes(value: Buffer | readonly Buffer[]): void {
+    this.unsignedVarint(bytesLength(value) + 1);
+    this.#pieces(value);
   }
 
-  compactNullableBytes(value: Buffer | null): void {
+  compactNullableBytes(value: Buffer | readonly Buffer[] | null): void {
     if (value === null) this.unsignedVarint(0);
     else this.compactBytes(value);
   }
@@ -278,6 +277,11 @@ export class Writer {
     } else buffer.write(value, position, length, 'utf8');
   }
 
+  #pieces(value: Buffer | readonly Buffer[]): void {
+    if (Buffer.isBuffer(value)) this.raw(value);
+    else for (const piece of value) this.raw(piece);
+  }
+
   #part(value: Buffer): void {
     this.#parts ??= [];
     if (this.#position > this.#start) {
@@ -310,6 +314,19 @@ function checkCount(length: number): void {
   if (length > arrayElementsMax) {
     throw new ProtocolError('too-large', `an array of ${length} elements; the limit is ${arrayElementsMax}`);
   }
+}
+
+function bytesLength(value: Buffer | readonly Buffer[]): number {
+  if (!Array.isArray(value)) {
+    checkBytes(value);
+    return (value as Buffer).length;
+  }
+  let length = 0;
+  for (const piece of value as readonly Buffer[]) {
+    checkBytes(piece);
+    length += piece.length;
+  }
+  return length;
 }
 
 function checkBytes(value: unknown): void {

@@ -34,8 +34,8 @@ function announced(
   const byName = new Map(apis.map((api) => [api.name, api]));
   return handlers
     .map(({ api, versions: [min, max] }) => {
-      const { key, advertisedMinOnBroker } = byName.get(api)!;
-      return { apiKey: key, minVersion: advertisedMinOnBroker ?? min, maxVersion: max };
+      const { key, min: knownMin, advertisedMin } = byName.get(api)!;
+      return { apiKey: key, minVersion: min === knownMin ? advertisedMin : min, maxVersion: max };
     })
     .sort((a, b) => a.apiKey - b.apiKey);
 }

@@ -9,7 +9,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { FetchRequest } from '../../protocol/index.ts';
-import type { LogRead } from '../log/commit-log.ts';
+import type { LogRead } from '../log/log-types.ts';
 import type { FetchPartition } from '../partition/fetch-sessions.ts';
 import type { Replica } from '../partition/replica.ts';
 import { findFetchTargets } from './fetch-targets.ts';

@@ -1,6 +1,7 @@
 /** The HTTP interface: health, readiness and metrics. It asks the node and never changes it. */
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
+import type { AddressInfo } from 'node:net';
 import type { Address } from '../../platform/network.ts';
 
 export interface HttpNode {
@@ -20,7 +21,7 @@ export async function openHttpServer(address: Address, node: HttpNode): Promise<
   const server = fastify({ logger: false, forceCloseConnections: true });
   addRoutes(server, node);
   await server.listen({ host: address.host, port: address.port });
-  const bound = server.addresses()[0]!;
+  const bound = server.server.address() as AddressInfo;
   return {
     address: { host: bound.address, port: bound.port },
     close: () => server.close(),

@@ -34,17 +34,29 @@ export class KafkaListener {
   #listener: Listener | undefined;
   #sweep: Timer | undefined;
   #onEmpty: (() => void) | undefined;
+  /** Connections that came before the node was ready to serve; undefined once it is. */
+  #early: ByteStream[] | undefined = [];
 
   private constructor(options: KafkaListenerOptions) {
     this.#options = options;
   }
 
-  /** Rejects with a NetworkError where the address cannot be bound. */
+  /** Binds; connections wait until `serve`. Rejects with a NetworkError where the address cannot be bound. */
   static async open(options: KafkaListenerOptions): Promise<KafkaListener> {
     const listener = new KafkaListener(options);
     listener.#listener = await options.network.listen(options.address, (stream) => listener.#accept(stream));
     listener.#scheduleSweep();
     return listener;
+  }
+
+  /** From here on requests are read; connections made before have waited. */
+  serve(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const stream of early) {
+      this.#accept(stream);
+      stream.resume();
+    }
   }
 
   get address(): Address {
@@ -58,6 +70,7 @@ export class KafkaListener {
   /** Takes no more connections and requests; resolves when all that had begun is answered, or after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     this.#sweep?.cancel();
+    for (const stream of this.#early ?? []) stream.destroy();
     await this.#listener!.close();
     if (this.#connections.size === 0) return;
     const emptied = new Promise<void>((resolve) => {
@@ -72,6 +85,11 @@ export class KafkaListener {
   }
 
   #accept(stream: ByteStream): void {
+    if (this.#early !== undefined) {
+      stream.pause();
+      this.#early.push(stream);
+      return;
+    }
     const { limits, logger, clock, dispatcher, memory, name } = this.#options;
     const address = stream.remote.host;
     const fromAddress = this.#perAddress.get(address) ?? 0;

@@ -8,7 +8,8 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
-import type { LogConfig, LogFailure } from '../log/commit-log.ts';
+import type { DurableFloors } from '../log/durable-floors.ts';
+import type { LogConfig, LogFailure } from '../log/log-types.ts';
 import type { ReadPool } from '../log/read-pool.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { TailCache } from '../log/tail-cache.ts';
@@ -27,6 +28,7 @@ export interface PartitionsOptions {
   readonly tailCache: TailCache;
   readonly readPool: ReadPool;
   readonly votes: VoteStore;
+  readonly floors: DurableFloors;
   readonly logConfig: (topic: string) => LogConfig;
   readonly producerExpirationMs: () => number;
   readonly events: PartitionEvents;
@@ -45,6 +47,8 @@ export interface PartitionEvents {
 
 /** Replicas that are opened at one time: their reads share the thread pool. */
 const openingMax = 16;
+/** Bytes in a file's name on the usual file systems. */
+const fileNameMax = 255;
 
 export class Partitions {
   readonly #options: PartitionsOptions;
@@ -61,6 +65,10 @@ export class Partitions {
 
   replica(topic: string, partition: number): Replica | undefined {
     return this.#byTopic.get(topic)?.[partition];
+  }
+
+  ofTopic(topic: string): Replica[] {
+    return (this.#byTopic.get(topic) ?? []).filter((replica) => replica !== undefined);
   }
 
   *all(): Generator<Replica> {
@@ -84,9 +92,8 @@ export class Partitions {
     await Promise.all(workers);
     await this.#options.disk.syncDirectory(this.#options.dataDirectory);
     const healthy = opened.filter((replica) => !replica.damaged);
-    await this.#options.votes.put(
-      healthy.map((replica) => ({ group: replica.identity, state: replica.campaign() })),
-    );
+    const votes = healthy.map((replica) => ({ group: replica.identity, state: replica.campaign() }));
+    if (votes.length > 0) await this.#options.votes.put(votes);
     for (const replica of healthy) replica.lead();
     for (const replica of opened) this.#register(replica);
     await Promise.all(healthy.map(settled));
@@ -144,6 +151,7 @@ export class Partitions {
         tailCache: this.#options.tailCache,
         readPool: this.#options.readPool,
         config: () => this.#options.logConfig(identity.topic),
+        floor: this.#options.floors.floor(identity),
       },
       hardState: votes.get(identity),
       producerExpirationMs: this.#options.producerExpirationMs,
@@ -156,7 +164,7 @@ export class Partitions {
 
   async #setAside(name: string, reason: string): Promise<void> {
     const { disk, dataDirectory, ids, events } = this.#options;
-    const renamedTo = `${name}.${ids.uuid()}-stray`;
+    const renamedTo = `${name.slice(0, fileNameMax - 29)}.${ids.uuid()}-stray`;
     await disk.rename(`${dataDirectory}/${name}`, `${dataDirectory}/${renamedTo}`);
     await disk.syncDirectory(dataDirectory);
     events.setAside(name, renamedTo, reason);

@@ -11,7 +11,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { CommitLog } from '../log/commit-log.ts';
-import type { LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/commit-log.ts';
+import type { LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
 import { RaftGroup } from '../raft/raft-group.ts';
 import type { HardState } from '../raft/raft-group.ts';
 import { ProducerStates } from './producer-state.ts';
@@ -137,7 +137,7 @@ export class Replica {
 
   /** Recovery met damage below the durable floor: this replica never leads until it has been repaired. */
   get damaged(): boolean {
-    return this.recovery.kind === 'corrupt';
+    return this.recovery.kind === 'damaged';
   }
 
   get failed(): boolean {

@@ -1,0 +1,102 @@
+/** What can be wrong with a node's options, said in one sentence each. */
+import { DiskError } from '../platform/disk.ts';
+import { MemoryDisk } from '../platform/memory-disk.ts';
+import { NetworkError } from '../platform/network.ts';
+import type { Address } from '../platform/network.ts';
+import type { Platform } from '../platform/platform.ts';
+import { realPlatform } from '../platform/real/real-platform.ts';
+import { BrokerConfig, BrokerConfigError } from './config/broker-config.ts';
+import { StartError } from './start-error.ts';
+
+export function nodePlatform(options: { platform?: Platform; storage?: 'disk' | 'memory' }): Platform {
+  const platform = options.platform ?? realPlatform();
+  return options.storage === 'memory' && options.platform === undefined
+    ? { ...platform, disk: new MemoryDisk() }
+    : platform;
+}
+
+/** Throws a StartError for the first setting that cannot be taken. */
+export function brokerConfigFrom(settings: Readonly<Record<string, string>>): BrokerConfig {
+  try {
+    return new BrokerConfig(new Map(Object.entries(settings)));
+  } catch (error) {
+    if (!(error instanceof BrokerConfigError)) throw error;
+    throw new StartError('bad-setting', error.message, { cause: error });
+  }
+}
+
+/** HOST, HOST:PORT or [IPV6]:PORT; a port that is not given is the one that the client connected to. */
+export function splitAdvertised(
+  text: string | undefined,
+): { host: string; port: number | undefined } | undefined {
+  if (text === undefined || text === '') return undefined;
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = match?.[3] === undefined ? undefined : Number(match[3]);
+  if (host === undefined || (port !== undefined && (port < 1 || port > 65_535))) {
+    throw new StartError(
+      'bad-address',
+      `"${text}" is not an address that clients could use; give HOST or HOST:PORT`,
+    );
+  }
+  return { host, port };
+}
+
+/** Binds, and says in a sentence why that cannot be. */
+export async function openListener<T>(address: Address, what: string, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    throw bindError(address, what, error);
+  }
+}
+
+function bindError(address: Address, what: string, error: unknown): unknown {
+  const code = error instanceof NetworkError ? error.code : (error as { code?: string } | null)?.code;
+  const at = `${address.host}:${address.port}`;
+  const option = what === 'HTTP' ? '--http-port' : '--port';
+  switch (code) {
+    case 'address-in-use':
+    case 'EADDRINUSE':
+      return new StartError(
+        'address-in-use',
+        `the ${what} port ${at} is in use by another program; stop that or choose another with ${option}`,
+        { cause: error },
+      );
+    case 'permission':
+    case 'EACCES':
+      return new StartError(
+        'bad-address',
+        `no permission to listen on ${at}; choose another port with ${option}`,
+        {
+          cause: error,
+        },
+      );
+    case 'address-not-available':
+    case 'EADDRNOTAVAIL':
+    case 'name-not-found':
+    case 'ENOTFOUND':
+      return new StartError('bad-address', `${address.host} is not an address of this machine; set --host`, {
+        cause: error,
+      });
+    default:
+      return error;
+  }
+}
+
+/** A data directory that cannot be used, in a sentence. */
+export function directoryError(directory: string, error: unknown): unknown {
+  if (!(error instanceof DiskError)) return error;
+  const reason = {
+    'not-found': 'a part of its path is not a directory',
+    exists: 'a file of that name is in the way',
+    'no-space': 'the disk is full',
+    permission: 'this user may not write there',
+    'too-many-open-files': 'the limit of open files is too low (raise it with ulimit -n)',
+    'read-only': 'its file system is read-only',
+    io: error.message,
+  }[error.code];
+  return new StartError('directory-not-usable', `the data directory ${directory} cannot be used: ${reason}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,323 @@
+/**
+ * A node, composed: the one place that joins the machine's clock, disk and network with the parts of the broker. Start and
+ * stop are read here from top to bottom; everything else is elsewhere.
+ */
+import { Cluster } from './cluster/cluster.ts';
+import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
+import { BrokerConfig } from './config/broker-config.ts';
+import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
+import type { DirectoryIdentity } from './data-directory.ts';
+import { GroupService, groupsTopic } from './groups/group-service.ts';
+import { handlers } from './handlers/handlers.ts';
+import type { NodeServices } from './handlers/node-services.ts';
+import type { HttpServer } from './http/http-server.ts';
+import { silentLogger } from './logger.ts';
+import type { Logger } from './logger.ts';
+import { Dispatcher } from './network/dispatcher.ts';
+import { KafkaListener } from './network/kafka-listener.ts';
+import { RequestMemory } from './network/request-memory.ts';
+import { brokerConfigFrom, nodePlatform, openListener, splitAdvertised } from './node-start.ts';
+import { openNodeStorage } from './node-storage.ts';
+import type { NodeStorage } from './node-storage.ts';
+import { FetchSessions } from './partition/fetch-sessions.ts';
+import type { Partitions } from './partition/partitions.ts';
+import type { Replica } from './partition/replica.ts';
+import type { Address } from '../platform/network.ts';
+import type { Platform } from '../platform/platform.ts';
+import { StartError } from './start-error.ts';
+
+export interface BrokerOptions {
+  /** Address to bind; loopback unless told otherwise. */
+  readonly host?: string;
+  /** 0 takes a free port. */
+  readonly port?: number;
+  /** HTTP for health and metrics; none unless a port is given. */
+  readonly httpPort?: number | false;
+  /** Required with storage 'disk'. */
+  readonly dataDir?: string;
+  /** 'memory' keeps everything in this process and loses it with it; for tests. */
+  readonly storage?: 'disk' | 'memory';
+  /** HOST[:PORT] that clients are told; without one, the address that each client connected to. */
+  readonly advertisedHost?: string;
+  readonly nodeId?: number;
+  readonly rack?: string;
+  /** Kafka's broker settings, by name; those that are not honoured are refused. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly logger?: Logger;
+  /** Replaces the machine's clock, disk, network and randomness. */
+  readonly platform?: Platform;
+}
+
+export interface Broker extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly httpPort: number | undefined;
+  readonly clusterId: string;
+  readonly nodeId: number;
+  /** Answers what has begun, writes and syncs everything, and leaves nothing behind. Further calls wait for the first. */
+  close(): Promise<void>;
+}
+
+/** What a connection that is being answered at the stop may take. */
+const drainTimeoutMs = 5_000;
+/** Bytes of requests held over all connections, where queued.max.request.bytes leaves it to the broker. */
+const requestMemoryBytes = 256 * 1024 * 1024;
+const listenerName = 'PLAINTEXT';
+
+/** Starts a broker and resolves when it answers requests. Rejects with a StartError whose message says what to do. */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const node = new Node(options);
+  try {
+    await node.start();
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+  return node;
+}
+
+class Node implements Broker {
+  readonly #options: BrokerOptions;
+  readonly #platform: Platform;
+  readonly #logger: Logger;
+  readonly #config: BrokerConfig;
+  readonly #memory: RequestMemory;
+  #storage: NodeStorage | undefined;
+  #cluster: Cluster | undefined;
+  #groups: GroupService | undefined;
+  #fetchSessions: FetchSessions | undefined;
+  #listener: KafkaListener | undefined;
+  #http: HttpServer | undefined;
+  /** Counts answered requests, once there is an HTTP interface that shows them. */
+  #observe: (api: string, tookMs: number) => void = () => {};
+  #ready = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#platform = nodePlatform(options);
+    this.#logger = options.logger ?? silentLogger;
+    this.#config = brokerConfigFrom(options.settings ?? {});
+    const { queuedMaxRequestBytes } = this.#config;
+    this.#memory = new RequestMemory(queuedMaxRequestBytes > 0 ? queuedMaxRequestBytes : requestMemoryBytes);
+  }
+
+  get host(): string {
+    return this.#listener!.address.host;
+  }
+
+  get port(): number {
+    return this.#listener!.address.port;
+  }
+
+  get httpPort(): number | undefined {
+    return this.#http?.address.port;
+  }
+
+  get clusterId(): string {
+    return this.#identity.clusterId;
+  }
+
+  get nodeId(): number {
+    return this.#options.nodeId ?? 1;
+  }
+
+  get #identity(): DirectoryIdentity {
+    return this.#storage!.identity;
+  }
+
+  async start(): Promise<void> {
+    const storage = await this.#openStorage();
+    const metadata = await storage.openMetadata();
+    if (metadata.damaged || metadata.failed) {
+      throw new StartError(
+        'damaged',
+        `the metadata log in ${storage.directory} is damaged; restore it from a backup`,
+      );
+    }
+    const cluster = this.#openCluster(storage, metadata);
+    await cluster.start();
+    await storage.partitions.open(cluster.replicasHere());
+    await storage.setAsideStrays();
+    const services = this.#services(storage, cluster);
+    await this.#leadGroups(storage.partitions);
+    this.#listener = await this.#listen(services);
+    await cluster.register({
+      nodeId: this.nodeId,
+      incarnationId: this.#platform.ids.uuid(),
+      endpoints: [
+        { name: listenerName, securityProtocol: 0, ...services.advertisedAddress(this.#listener.address) },
+      ],
+      rack: this.#options.rack ?? null,
+      host: null,
+      logDirectories: [this.#identity.directoryId],
+    });
+    this.#listener.serve();
+    this.#ready = true;
+    await this.#openHttp();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#stop();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** From the outside in: no more requests, then those who wait, then the logs, then the lock. */
+  async #stop(): Promise<void> {
+    this.#ready = false;
+    await this.#listener?.close(drainTimeoutMs);
+    this.#groups?.close();
+    await this.#cluster?.close();
+    await this.#storage?.close();
+    await this.#http?.close();
+  }
+
+  async #openStorage(): Promise<NodeStorage> {
+    this.#storage = await openNodeStorage({
+      nodeId: this.nodeId,
+      platform: this.#platform,
+      logger: this.#logger,
+      directory: this.#options.dataDir,
+      inMemory: this.#options.storage === 'memory',
+      topicConfig: (topic) => this.#cluster!.topicConfig(topic),
+      producerExpirationMs: () => this.#config.producerIdExpirationMs,
+    });
+    return this.#storage;
+  }
+
+  #openCluster(storage: NodeStorage, metadata: Replica): Cluster {
+    const { clock, ids } = this.#platform;
+    const { partitions } = storage;
+    this.#cluster = new Cluster({
+      nodeId: this.nodeId,
+      log: new ReplicaMetadataLog(metadata, clock),
+      ids,
+      config: this.#config,
+      replicas: {
+        open: async (replicas) => {
+          await partitions.open(replicas);
+          if (replicas[0]?.topic === groupsTopic) await this.#leadGroups(partitions);
+        },
+        remove: (topic) => partitions.remove(topic),
+      },
+      onReplicaFailure: (topic, error) => {
+        this.#logger.error({ err: error, topic }, 'the replicas of a topic could not be opened or removed');
+      },
+    });
+    return this.#cluster;
+  }
+
+  /** Loads the groups of every partition of their topic that this node leads and has not loaded. */
+  async #leadGroups(partitions: Partitions): Promise<void> {
+    const loading: Promise<void>[] = [];
+    for (const replica of partitions.ofTopic(groupsTopic)) {
+      if (!replica.isLeader || this.#groups!.stateOf(replica.partition) !== 'unloaded') continue;
+      loading.push(this.#groups!.lead(replica.partition, new ReplicaCoordinatorLog(replica)));
+    }
+    await Promise.all(loading);
+  }
+
+  #services(storage: NodeStorage, cluster: Cluster): NodeServices {
+    const { clock, random, ids } = this.#platform;
+    const config = this.#config;
+    const advertised = splitAdvertised(this.#options.advertisedHost);
+    this.#fetchSessions = new FetchSessions({
+      clock,
+      random: random.fork('fetch sessions'),
+      slots: () => config.maxIncrementalFetchSessionCacheSlots,
+    });
+    this.#groups = new GroupService({
+      clock,
+      ids,
+      config: () => groupConfigOf(config),
+      partitionCount: () =>
+        cluster.image.topic(groupsTopic)?.partitions.length ?? config.offsetsTopicNumPartitions,
+      batchSizeBytesMax: () => cluster.topicConfig(groupsTopic).maxMessageBytes,
+      onShardFailure: (partition, cause) => {
+        this.#logger.error(
+          { err: cause, partition },
+          `the groups in ${groupsTopic} could not be loaded or kept`,
+        );
+      },
+    });
+    return {
+      nodeId: this.nodeId,
+      clusterId: this.clusterId,
+      clock,
+      random,
+      config,
+      cluster,
+      partitions: storage.partitions,
+      groups: this.#groups,
+      fetchSessions: this.#fetchSessions,
+      handlers,
+      advertisedAddress: (local: Address) => ({
+        host: advertised?.host ?? local.host,
+        port: advertised?.port ?? local.port,
+      }),
+    };
+  }
+
+  #listen(services: NodeServices): Promise<KafkaListener> {
+    const { host = '127.0.0.1', port = 9092 } = this.#options;
+    const { clock, network } = this.#platform;
+    const config = this.#config;
+    return openListener({ host, port }, 'Kafka', () =>
+      KafkaListener.open({
+        name: listenerName,
+        address: { host, port },
+        network,
+        clock,
+        memory: this.#memory,
+        logger: this.#logger,
+        dispatcher: new Dispatcher({
+          node: services,
+          authorize: () => true,
+          observe: (api, tookMs) => this.#observe(api, tookMs),
+        }),
+        limits: {
+          requestBytesMax: config.socketRequestMaxBytes,
+          connectionsMax: config.maxConnections,
+          connectionsPerAddressMax: config.maxConnectionsPerIp,
+          idleMsMax: config.connectionsMaxIdleMs,
+        },
+      }),
+    );
+  }
+
+  async #openHttp(): Promise<void> {
+    const { host = '127.0.0.1', httpPort = false } = this.#options;
+    if (httpPort === false) return;
+    // Loaded only where it is used: an embedded broker starts in half the time without it.
+    const { openHttpServer } = await import('./http/http-server.ts');
+    const { Metrics } = await import('./http/metrics.ts');
+    const metrics = new Metrics({
+      connections: () => this.#listener!.connectionCount,
+      requestBytesHeld: () => this.#memory.usedBytes,
+      fetchSessions: () => this.#fetchSessions!.count,
+      storage: () => this.#storage!.figures(),
+    });
+    this.#observe = (api, tookMs) => metrics.observeRequest(api, tookMs);
+    this.#http = await openListener({ host, port: httpPort }, 'HTTP', () =>
+      openHttpServer({ host, port: httpPort }, { ready: () => this.#ready, metrics: () => metrics.text() }),
+    );
+  }
+}
+
+function groupConfigOf(
+  config: BrokerConfig,
+): ReturnType<ConstructorParameters<typeof GroupService>[0]['config']> {
+  return {
+    sessionTimeoutMinMs: config.groupMinSessionTimeoutMs,
+    sessionTimeoutMaxMs: config.groupMaxSessionTimeoutMs,
+    initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs,
+    groupSizeMax: config.groupMaxSize,
+    offsetMetadataSizeMax: config.offsetMetadataMaxBytes,
+    offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
+    offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
+  };
+}
