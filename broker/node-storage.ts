@@ -181,7 +181,7 @@ export class NodeStorage {
       await this.#metadata.close();
       await this.#floors.close();
       await this.#votes.close();
-      await this.#readPool.close();
+      await this.#readPool.files.close();
     } finally {
       this.#unlock();
     }

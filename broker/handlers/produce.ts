@@ -8,6 +8,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { ProduceRequest } from '../../protocol/index.ts';
+import { isInternalTopic } from '../cluster/topic-names.ts';
 import type { Replica } from '../partition/replica.ts';
 import { checkBatch } from '../partition/batch-checks.ts';
 import type { BatchRefusal } from '../partition/batch-checks.ts';
@@ -34,6 +35,8 @@ interface TopicAnswer {
 }
 
 const acksAll = -1;
+/** The client id under which Kafka's own tools may write to internal topics. */
+const adminClientId = '__admin_client';
 
 export const produce = defineHandler({
   api: 'Produce',
@@ -86,6 +89,9 @@ function refuseTopic(
   }
   if (!context.authorize('WRITE', 'TOPIC', topic.name)) {
     return { error: 'TOPIC_AUTHORIZATION_FAILED', message: null };
+  }
+  if (isInternalTopic(topic.name) && context.clientId !== adminClientId) {
+    return { error: 'INVALID_TOPIC_EXCEPTION', message: `${topic.name} is written by the broker itself` };
   }
   return undefined;
 }
