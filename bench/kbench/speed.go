@@ -73,36 +73,34 @@ func consumeOnce(ctx context.Context) (got, bytes int, took time.Duration) {
 }
 
 // endToEnd sends -rate records a second without lingering and measures, for each, the time to its ack and the time
-// until another client has it.
+// until another client has it. Both clients have used every partition before the clock starts.
 func endToEnd(ctx context.Context, out map[string]any) {
 	cl := newClient(kgo.ProducerLinger(0))
 	defer cl.Close()
 	createTopic(ctx, cl)
 	c := newClient(
 		kgo.ConsumeTopics(*topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	defer c.Close()
-	warm, stop := context.WithTimeout(ctx, time.Second)
-	c.PollFetches(warm)
-	stop()
+	warmUp(ctx, cl, c)
 	ackc := make(chan float64, *n)
 	e2e := make([]float64, 0, *n)
 	done := make(chan struct{})
+	v := value()
+	t := time.Now()
 	go func() {
 		for len(e2e) < *n && ctx.Err() == nil {
 			c.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
 				var sent time.Time
-				if sent.UnmarshalBinary(r.Key) == nil {
+				if sent.UnmarshalBinary(r.Key) == nil && !sent.Before(t) {
 					e2e = append(e2e, milliseconds(sent))
 				}
 			})
 		}
 		close(done)
 	}()
-	v := value()
-	t := time.Now()
 	for i := 0; i < *n; i++ {
 		time.Sleep(time.Until(t.Add(time.Duration(i) * time.Second / time.Duration(*rate))))
 		s := time.Now()
@@ -121,6 +119,22 @@ func endToEnd(ctx context.Context, out map[string]any) {
 	die(ctx.Err())
 	report(out, time.Since(t), *n, *size)
 	out["ack_ms"], out["e2e_ms"] = quantiles(ack), quantiles(e2e)
+}
+
+// warmUp sends as many records as there are partitions, in turn to each, and waits until the consumer has them.
+func warmUp(ctx context.Context, producer, consumer *kgo.Client) {
+	key := fmt.Sprintf("warm up %d", time.Now().UnixNano())
+	for i := 0; i < *partitions; i++ {
+		die(producer.ProduceSync(ctx, &kgo.Record{Topic: *topic, Key: []byte(key), Value: []byte{}}).FirstErr())
+	}
+	for got := 0; got < *partitions; {
+		consumer.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			if string(r.Key) == key {
+				got++
+			}
+		})
+		die(ctx.Err())
+	}
 }
 
 func milliseconds(since time.Time) float64 {

@@ -1,0 +1,84 @@
+/** One run of kbench against one broker, with the CPU time that the broker spent on it. */
+import type { BrokerProcess } from '../test/support/broker-process.ts';
+import type { ChildProcesses } from '../test/support/child-processes.ts';
+import type { Kbench, KbenchResult } from '../test/support/kbench.ts';
+import { cpuSeconds } from '../test/support/process-stats.ts';
+import { type Mode, type Shape, consumeRounds, latencyRate, recordCount } from './rows.ts';
+
+export interface Sample {
+  readonly recordsPerSecond: number;
+  readonly megabytesPerSecond: number;
+  /** The broker's, user and system. */
+  readonly cpuSeconds: number;
+  readonly ackP50Ms?: number;
+  readonly ackP99Ms?: number;
+}
+
+export interface Bench {
+  readonly kbench: Kbench;
+  readonly children: ChildProcesses;
+  readonly quick: boolean;
+}
+
+/** Runs the modes of a shape on fresh topics, in order, and removes the topics. */
+export async function measureShape(
+  bench: Bench,
+  broker: BrokerProcess,
+  shape: Shape,
+  label: string,
+): Promise<Map<Mode, Sample>> {
+  const samples = new Map<Mode, Sample>();
+  const n = recordCount(shape.sizeBytes, bench.quick);
+  const topic = `bench-${shape.sizeBytes}-${shape.partitions}-${label}`;
+  const common = { brokers: broker.address, size: shape.sizeBytes, partitions: shape.partitions };
+  const stored = { ...common, topic, n };
+  if (shape.modes.includes('produce') || shape.modes.includes('consume')) {
+    samples.set('produce', await measure(bench, broker, { ...stored, mode: 'produce' }));
+  }
+  if (shape.modes.includes('consume')) {
+    const flags = { ...stored, mode: 'consume', rounds: consumeRounds };
+    samples.set('consume', await measure(bench, broker, flags));
+  }
+  if (samples.size > 0) await bench.kbench.run({ ...common, topic, mode: 'delete' });
+  if (shape.modes.includes('e2e')) {
+    const seconds = bench.quick ? 1 : 3;
+    const flags = {
+      ...common,
+      topic: `${topic}-e2e`,
+      mode: 'e2e',
+      rate: latencyRate,
+      n: latencyRate * seconds,
+    };
+    samples.set('e2e', await measure(bench, broker, flags));
+    await bench.kbench.run({ ...common, topic: `${topic}-e2e`, mode: 'delete' });
+  }
+  return samples;
+}
+
+async function measure(
+  bench: Bench,
+  broker: BrokerProcess,
+  flags: Readonly<Record<string, string | number>>,
+): Promise<Sample> {
+  // What an earlier run left in the page cache to be written would be charged to this one.
+  await bench.children.mustRun('sync', [], { timeoutMs: 120_000 });
+  const before = cpuSeconds(broker.pid);
+  const result = await bench.kbench.run(flags);
+  const spent = cpuSeconds(broker.pid) - before;
+  verify(result, flags);
+  return {
+    recordsPerSecond: result.records_s ?? 0,
+    megabytesPerSecond: result.mb_s ?? 0,
+    cpuSeconds: spent,
+    ...(result.ack_ms === undefined ? {} : { ackP50Ms: result.ack_ms.p50, ackP99Ms: result.ack_ms.p99 }),
+  };
+}
+
+/** A run counts only when nothing failed and every record was there (kbench itself fails where contents fall short). */
+function verify(result: KbenchResult, flags: Readonly<Record<string, string | number>>): void {
+  const wanted = Number(flags['n']) * Number(flags['rounds'] ?? 1);
+  if (result.n === wanted && (result.failed ?? 0) === 0) return;
+  throw new Error(
+    `${flags['mode']} of ${flags['topic']}: ${result.n} of ${wanted} records, ${result.failed} failed: ${result.first_error}`,
+  );
+}
