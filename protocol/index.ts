@@ -12,3 +12,27 @@ export type { ErrorName } from './error-codes.ts';
 export { decodeRequestHeader, decodeResponse, encodeRequest, encodeResponse } from './framing.ts';
 export type { DecodedRequestHeader, DecodedResponse, RequestHead, ResponseHead } from './framing.ts';
 export type * from './generated/messages.js';
+export { crc32c } from './checksums.ts';
+export { javaStringHash, murmur2, partitionOfCoordinator, partitionOfKey } from './hashing.ts';
+export { compress, decompress } from './compression/compression.ts';
+export {
+  batchField,
+  batchHeaderBytes,
+  readBatchHeader,
+  setBaseOffset,
+  setCreateTime,
+  setLogAppendTime,
+  setPartitionLeaderEpoch,
+  setProducerState,
+  verifyBatchCrc,
+} from './record-batch.ts';
+export type { BatchHeader, CompressionCodec } from './record-batch.ts';
+export { BatchBuilder, encodeBatch } from './batch-builder.ts';
+export type {
+  AsyncCompress,
+  BatchOptions,
+  BuilderOptions,
+  NewRecord,
+  ProducerFields,
+  RecordHeader,
+} from './batch-builder.ts';

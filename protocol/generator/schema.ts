@@ -156,7 +156,8 @@ function structName(type: TypeReference): string {
 
 function defaultLiteral(raw: RawField, type: TypeReference): string | undefined {
   const given = raw.default;
-  if (given === null || (given === 'null' && raw.nullableVersions !== undefined)) return 'null';
+  // A JSON null is no default at all; only the text "null" is the value null.
+  if (given === 'null' && raw.nullableVersions !== undefined) return 'null';
   if (type.kind !== 'primitive') return undefined;
   switch (type.name) {
     case 'bool':

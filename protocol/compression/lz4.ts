@@ -1,0 +1,167 @@
+/**
+ * LZ4 frames. The library takes frames that are cut off and knows no limit, so frames are walked here and it is given
+ * one block at a time, with room for no more than the block may hold. Written as Kafka writes them: version 1, independent
+ * blocks of 64 KiB, no checksums, no content size. Read with every flag, dependent blocks included.
+ */
+import { createRequire } from 'node:module';
+import { ProtocolError } from '../protocol-error.ts';
+import { bounded, failDamaged, failTooLarge } from './bounds.ts';
+import { xxh32 } from './xxh32.ts';
+
+interface Lz4 {
+  /** A block with its decompressed size in front, as UINT32 LE. */
+  compressSync(data: Buffer): Buffer;
+  /** Takes the room for the output from the same four bytes; less output is fine. */
+  uncompressSync(data: Buffer, dictionary?: Buffer): Buffer;
+}
+
+export interface Lz4Options {
+  /** Magic 0 wrote a wrong header checksum, which is then not looked at. */
+  readonly ignoreHeaderChecksum?: boolean;
+}
+
+const frameHeader = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);
+const frameMagic = 0x184d2204;
+const blockBytes = 65_536;
+const sizePrefixBytes = 4;
+const storedBit = 0x8000_0000;
+/** One byte of a block stands for at most 255 bytes of output. */
+const expansionMax = 255;
+const windowBytes = 65_536;
+
+const require = createRequire(import.meta.url);
+const lz4 = require('lz4-napi') as Lz4;
+
+export function compressLz4(data: Buffer): Buffer {
+  const parts: Buffer[] = [frameHeader];
+  for (let position = 0; position < data.length; position += blockBytes) {
+    const input = data.subarray(position, position + blockBytes);
+    const block = lz4.compressSync(input);
+    const length = block.length - sizePrefixBytes;
+    // The size in front makes room for the block's own length.
+    if (length < input.length) {
+      block.writeUInt32LE(length, 0);
+      parts.push(block);
+    } else {
+      const header = Buffer.allocUnsafe(4);
+      header.writeUInt32LE(input.length + storedBit);
+      parts.push(header, input);
+    }
+  }
+  parts.push(Buffer.alloc(4));
+  return Buffer.concat(parts);
+}
+
+export function decompressLz4(data: Buffer, bytesMax: number, options: Lz4Options = {}): Buffer {
+  if (data.length === 0) failDamaged('lz4', 'there is no frame');
+  const reader = new FrameReader(data, bytesMax, options);
+  while (reader.position < data.length) reader.readFrame();
+  return reader.finish();
+}
+
+class FrameReader {
+  position = 0;
+  readonly #data: Buffer;
+  readonly #bytesMax: number;
+  readonly #options: Lz4Options;
+  readonly #outputs: Buffer[] = [];
+  #outputBytes = 0;
+
+  constructor(data: Buffer, bytesMax: number, options: Lz4Options) {
+    this.#data = data;
+    this.#bytesMax = bytesMax;
+    this.#options = options;
+  }
+
+  finish(): Buffer {
+    return this.#outputs.length === 1 ? this.#outputs[0]! : Buffer.concat(this.#outputs, this.#outputBytes);
+  }
+
+  readFrame(): void {
+    const data = this.#data;
+    if (data.readUInt32LE(this.#take(4)) !== frameMagic) {
+      failDamaged('lz4', 'a frame does not begin with its magic number');
+    }
+    const descriptor = this.#take(2);
+    const flags = data[descriptor]!;
+    const blockSizeCode = (data[descriptor + 1]! >> 4) & 7;
+    if (flags >> 6 !== 1) failDamaged('lz4', `frames of version ${flags >> 6} are not known`);
+    if (blockSizeCode < 4) failDamaged('lz4', `block size code ${blockSizeCode} is not known`);
+    const contentSize = (flags & 0x08) === 0 ? undefined : Number(data.readBigUInt64LE(this.#take(8)));
+    if ((flags & 0x01) !== 0) failDamaged('lz4', 'frames with a dictionary are not supported');
+    const checksum = (xxh32(data, descriptor, this.position) >> 8) & 0xff;
+    const found = data[this.#take(1)]!;
+    if (checksum !== found && this.#options.ignoreHeaderChecksum !== true) {
+      failDamaged('lz4', 'the checksum of a frame header does not match');
+    }
+    const before = this.#outputBytes;
+    const firstOutput = this.#outputs.length;
+    this.#readBlocks({
+      blockBytesMax: 1 << (8 + 2 * blockSizeCode),
+      areDependent: (flags & 0x20) === 0,
+      haveChecksums: (flags & 0x10) !== 0,
+    });
+    if (contentSize !== undefined && contentSize !== this.#outputBytes - before) {
+      failDamaged('lz4', `a frame says ${contentSize} bytes and holds ${this.#outputBytes - before}`);
+    }
+    if ((flags & 0x04) !== 0) {
+      const content = Buffer.concat(this.#outputs.slice(firstOutput));
+      this.#checkSum(xxh32(content, 0, content.length), 'content');
+    }
+  }
+
+  #readBlocks(frame: { blockBytesMax: number; areDependent: boolean; haveChecksums: boolean }): void {
+    let window: Buffer | undefined;
+    for (;;) {
+      const header = this.#data.readUInt32LE(this.#take(4));
+      if (header === 0) return;
+      const isStored = header >= storedBit;
+      const length = header % storedBit;
+      if (length > frame.blockBytesMax) {
+        failDamaged('lz4', `a block of ${length} bytes in a frame of ${frame.blockBytesMax} bytes for each`);
+      }
+      const start = this.#take(length);
+      const block = this.#data.subarray(start, start + length);
+      if (frame.haveChecksums) this.#checkSum(xxh32(block, 0, length), 'block');
+      const output = isStored ? block : this.#uncompress(block, frame.blockBytesMax, window);
+      this.#outputBytes += output.length;
+      if (this.#outputBytes > this.#bytesMax) failTooLarge(this.#bytesMax);
+      this.#outputs.push(output);
+      if (frame.areDependent) window = slideWindow(window, output);
+    }
+  }
+
+  #uncompress(block: Buffer, blockBytesMax: number, window: Buffer | undefined): Buffer {
+    const left = this.#bytesMax - this.#outputBytes;
+    const room = Math.min(blockBytesMax, block.length * expansionMax, left);
+    const input = Buffer.allocUnsafe(sizePrefixBytes + block.length);
+    input.writeUInt32LE(room);
+    input.set(block, sizePrefixBytes);
+    try {
+      return bounded('lz4', this.#bytesMax, () => lz4.uncompressSync(input, window));
+    } catch (error) {
+      const isOutOfRoom = error instanceof ProtocolError && error.message.includes('too small');
+      if (isOutOfRoom && room === left) return failTooLarge(this.#bytesMax);
+      throw error;
+    }
+  }
+
+  #checkSum(computed: number, what: string): void {
+    if (this.#data.readUInt32LE(this.#take(4)) !== computed) {
+      failDamaged('lz4', `the checksum of a ${what} does not match`);
+    }
+  }
+
+  #take(sizeBytes: number): number {
+    const start = this.position;
+    if (start + sizeBytes > this.#data.length) failDamaged('lz4', 'a frame is cut off');
+    this.position = start + sizeBytes;
+    return start;
+  }
+}
+
+/** The last 64 KiB of output, to which a dependent block may refer. */
+function slideWindow(window: Buffer | undefined, output: Buffer): Buffer {
+  if (window === undefined || output.length >= windowBytes) return output.subarray(-windowBytes);
+  return Buffer.concat([window, output]).subarray(-windowBytes);
+}
