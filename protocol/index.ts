@@ -36,3 +36,9 @@ export type {
   ProducerFields,
   RecordHeader,
 } from './batch-builder.ts';
+export { decodeBatch, iterateBatches, readHeaders } from './batch-decoder.ts';
+export type { BatchSlice, DecodeLimits, LogRecord } from './batch-decoder.ts';
+export { RecordCursor } from './record-cursor.ts';
+export { validateBatchRecords } from './batch-validator.ts';
+export type { RecordFault, RecordRules, RecordSummary } from './batch-validator.ts';
+export { recompressBatch } from './recompress.ts';
