@@ -1,0 +1,110 @@
+/** How commands reach the cluster: one client for each command, closed when it ends, and the questions all of them ask. */
+import type { Admin, Kappalog, TopicDescription } from '../client/index.ts';
+import { CliError, usageError } from './cli-error.ts';
+import type { ClientOptions, CommandContext } from './command-context.ts';
+import { ExitCode } from './exit-codes.ts';
+import { nearestName } from './suggest.ts';
+import { parseDuration } from './times.ts';
+
+/** Runs `work` with a client that is closed afterwards, however that went. The client is loaded here, at first use. */
+export async function withClient<T>(
+  options: ClientOptions,
+  work: (client: Kappalog) => Promise<T>,
+): Promise<T> {
+  const timeoutMs = parseDuration(options.timeout);
+  const { Kappalog, KafkaError } = await import('../client/index.ts');
+  const client = new Kappalog({
+    brokers: options.brokers,
+    clientId: 'kappalog-cli',
+    connectTimeoutMs: timeoutMs,
+    requestTimeoutMs: Math.max(timeoutMs, 1_000),
+    retry: { timeoutMs },
+  });
+  try {
+    return await work(client);
+  } catch (error) {
+    if (!(error instanceof KafkaError && error.code === 'CONNECTION_FAILED')) throw error;
+    const message = `No broker answers at ${options.brokers}: ${error.message} Start one with "kappalog start", or say where it is with --brokers.`;
+    throw new CliError(error.code, message, { cause: error });
+  } finally {
+    await client.close();
+  }
+}
+
+/** The topic, which must exist: a name with a typo is answered with the nearest one and creates nothing. */
+export async function existingTopic(admin: Admin, name: string): Promise<TopicDescription> {
+  const [description] = await existingTopics(admin, [name]);
+  return description!;
+}
+
+/** The topics in the order of their names; the first that does not exist is an error. */
+export async function existingTopics(
+  admin: Admin,
+  names: readonly string[],
+): Promise<readonly TopicDescription[]> {
+  const listed = await admin.listTopics({ internal: true });
+  const known = new Set(listed.map((topic) => topic.name));
+  for (const name of names) {
+    if (!known.has(name)) throw missing('topic', name, known);
+  }
+  return admin.describeTopics(names);
+}
+
+/** What did you mean? Nothing was done. */
+export function missing(kind: 'topic' | 'group', name: string, known: Iterable<string>): CliError {
+  const nearest = nearestName(name, known);
+  const hint =
+    nearest === undefined ? `"kappalog ${kind} list" shows those there are.` : `Did you mean "${nearest}"?`;
+  const code = kind === 'topic' ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'GROUP_ID_NOT_FOUND';
+  return new CliError(code, `There is no ${kind} "${name}", and nothing was created. ${hint}`, {
+    exitCode: ExitCode.notFound,
+  });
+}
+
+/** A whole number from a command line; throws a usage error that names the option. */
+export function parseCount(text: string, option: string, min: number): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(count) && count >= min) return count;
+  throw usageError(`${option} must be a whole number from ${min}, not "${text}".`);
+}
+
+/** Such as `0,2` or `0-3,7`; throws a usage error. */
+export function parsePartitions(text: string): number[] {
+  return text.split(',').flatMap((part) => {
+    const match = /^\s*(\d{1,7})(?:-(\d{1,7}))?\s*$/.exec(part);
+    const first = Number(match?.[1]);
+    const last = Number(match?.[2] ?? match?.[1]);
+    if (match === null || last < first || last - first > 100_000) {
+      throw usageError(`--partitions takes numbers such as 0,2 or 0-3, not "${text}".`);
+    }
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
+/** `key=value` texts by key; throws a usage error that names the option. */
+export function parsePairs(texts: readonly string[], option: string): [string, string][] {
+  return texts.map((text) => {
+    const equals = text.indexOf('=');
+    if (equals <= 0) throw usageError(`${option} takes KEY=VALUE, not "${text}".`);
+    return [text.slice(0, equals).trim(), text.slice(equals + 1)];
+  });
+}
+
+/**
+ * Lets through what cannot be undone: with --yes, or by an answer on a terminal. Without either it is a usage error, so
+ * that a script never waits for an answer.
+ */
+export async function confirm(
+  question: string,
+  options: { readonly yes: boolean },
+  { stdin }: CommandContext,
+): Promise<void> {
+  if (options.yes) return;
+  if (!stdin.isTTY || !process.stderr.isTTY)
+    throw usageError(`${question} Add --yes to do it; nothing was done.`);
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: stdin, output: process.stderr });
+  const answer = await terminal.question(`${question} Type yes to go on: `);
+  terminal.close();
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('DECLINED', 'Nothing was done.');
+}

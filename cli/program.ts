@@ -1,0 +1,220 @@
+/** The command line: every command with its options, and what runs it. Definitions only; commands are loaded when they run. */
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import type { CommandContext } from './command-context.ts';
+import type { ExitCode } from './exit-codes.ts';
+import { startOptions } from './start/start-options.ts';
+
+/** `finish` takes the exit code of a command that ends without throwing and yet has something to say with it. */
+export function buildProgram(context: CommandContext, finish: (code: ExitCode) => void): Command {
+  const program = new Command('kappalog')
+    .description('A Kafka-compatible commit log: broker, client and replay.')
+    .version(packageVersion(), '-V, --version')
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+  addStart(program, context);
+  addTopic(program, context);
+  addProduce(program, context, finish);
+  addConsume(program, context);
+  addGroup(program, context);
+  addReplay(program, context, finish);
+  return program;
+}
+
+function addStart(program: Command, context: CommandContext): void {
+  const command = program.command('start').description('start a broker in this process');
+  for (const { name, placeholder, description, environment, default: preset } of startOptions) {
+    const note = preset === undefined ? `env: ${environment}` : `default: ${preset}, env: ${environment}`;
+    const option = new Option(`--${name} <${placeholder}>`, `${description} (${note})`);
+    command.addOption(name === 'set' ? option.argParser(collect) : option);
+  }
+  command.addOption(outputOption()).option('-q, --quiet', 'only data and errors');
+  command.action(async (flags) => {
+    const { start } = await import('./start/start.ts');
+    await start(flags, context);
+  });
+}
+
+function addTopic(program: Command, context: CommandContext): void {
+  const topic = program.command('topic').description('create, list, describe, alter and delete topics');
+  const load = () => import('./topic/topic.ts');
+  client(topic.command('create').argument('<name...>').description('create topics'))
+    .option('-p, --partitions <count>', "partitions (default: the broker's num.partitions)")
+    .option('-r, --replication-factor <count>', 'replicas of each partition')
+    .option('-c, --config <KEY=VALUE>', 'a topic setting; can be repeated', collect)
+    .option('--if-not-exists', 'no error where the topic is there already')
+    .option('--dry-run', 'let the broker check it and create nothing')
+    .action(async (names, options) => (await load()).createTopics(names, options, context));
+  client(topic.command('list').description('list topics'))
+    .option('--internal', "the broker's own topics too")
+    .action(async (options) => (await load()).listTopics(options, context));
+  client(
+    topic.command('describe').argument('<name...>').description('partitions, offsets and settings of topics'),
+  )
+    .option('--all-configs', 'settings that have their default value too')
+    .action(async (names, options) => (await load()).describeTopics(names, options, context));
+  client(topic.command('alter').argument('<name>').description('change settings, add partitions'))
+    .option('-p, --partitions <count>', 'the new, larger number of partitions')
+    .option('-c, --config <KEY=VALUE>', 'a setting to set; can be repeated', collect)
+    .option('--delete-config <KEY>', 'a setting to put back to its default; can be repeated', collect)
+    .action(async (name, options) => (await load()).alterTopic(name, options, context));
+  client(topic.command('delete').argument('<name...>').description('delete topics with all their records'))
+    .option('-y, --yes', 'do not ask')
+    .action(async (names, options) => (await load()).deleteTopics(names, options, context));
+}
+
+function addProduce(program: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
+  client(
+    program
+      .command('produce')
+      .argument('<topic>')
+      .description('write records, one for each line of stdin or a file'),
+  )
+    .option('-f, --file <FILE>', 'read this file instead of stdin')
+    .addOption(
+      new Option('--format <FORMAT>', 'what a line is: a value, or a record as `consume -o json` prints it')
+        .choices(['lines', 'json'])
+        .default('lines'),
+    )
+    .option('-K, --key-separator <TEXT>', 'text between key and value in a line (\\t for a tab)')
+    .option('-k, --key <KEY>', 'the key of every record')
+    .option('-H, --header <NAME=VALUE>', 'a header for every record; can be repeated', collect)
+    .option('-p, --partition <NUMBER>', "the partition of every record (default: by the key's hash)")
+    .option('--timestamp <TIME>', 'the time of every record (default: now)')
+    .addOption(
+      new Option('-z, --compression <CODEC>', 'compression of batches')
+        .choices(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
+        .default('none'),
+    )
+    .addOption(
+      new Option('--acks <ACKS>', 'whose acknowledgement counts').choices(['all', '1', '0']).default('all'),
+    )
+    .addOption(
+      new Option('--on-error <ACTION>', 'what a line that cannot be read does')
+        .choices(['stop', 'skip'])
+        .default('stop'),
+    )
+    .action(async (topic, options) => {
+      const { produce } = await import('./produce/produce.ts');
+      finish(await produce(topic, options, context));
+    });
+}
+
+function addConsume(program: Command, context: CommandContext): void {
+  client(program.command('consume').argument('<topic>').description('read records and print them'))
+    .option('--from <POSITION>', 'start, end, an offset, -N (the last N) or a time (default: start)')
+    .option(
+      '--until <POSITION>',
+      'stop before an offset or a time, or at what is now the end (default: never)',
+    )
+    .option('-n, --count <NUMBER>', 'stop after so many records')
+    .option('-p, --partitions <LIST>', 'only these partitions, such as 0,2')
+    .option('-g, --group <GROUP>', 'read as a member of this group and commit what was read')
+    .option(
+      '-f, --format <FORMAT>',
+      'how to print a record: %k %v %t %p %o %T (time) %s (epoch ms) %h (default: %v\\n)',
+    )
+    .addOption(
+      new Option('--isolation <LEVEL>', 'records of open and aborted transactions: hidden or shown')
+        .choices(['read_committed', 'read_uncommitted'])
+        .default('read_committed'),
+    )
+    .action(async (topic, options) => {
+      const { consume } = await import('./consume/consume.ts');
+      await consume(topic, options, context);
+    });
+}
+
+function addGroup(program: Command, context: CommandContext): void {
+  const group = program.command('group').description('list, describe and delete consumer groups');
+  const load = () => import('./group/group.ts');
+  client(group.command('list').description('list groups')).action(async (options) =>
+    (await load()).listGroups(options, context),
+  );
+  client(
+    group.command('describe').argument('<group...>').description('members, offsets and lag of groups'),
+  ).action(async (groups, options) => (await load()).describeGroups(groups, options, context));
+  client(group.command('delete').argument('<group...>').description('delete groups without members'))
+    .option('-y, --yes', 'do not ask')
+    .action(async (groups, options) => (await load()).deleteGroups(groups, options, context));
+}
+
+function addReplay(program: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
+  client(
+    program
+      .command('replay')
+      .argument('<topic>')
+      .description('read a bounded range of a topic again, into another topic or to stdout, resumable'),
+  )
+    .option('--to <TOPIC>', 'the topic to write to (default: JSON lines on stdout)')
+    .option('--create', 'make that topic where it is missing, with the partitions and settings of the source')
+    .option('--from <POSITION>', 'start, an offset, -N (the last N) or a time (default: start)')
+    .option(
+      '--until <POSITION>',
+      'end, an offset or a time; exclusive (default: end, as it is when the replay begins)',
+    )
+    .option('-p, --partitions <LIST>', 'only these partitions, such as 0,2')
+    .option('--out-of-order', 'with times: read on to the end for records that came late')
+    .option('--filter <EXPRESSION>', "JavaScript over `message`, such as 'message.json.delay > 60'")
+    .option('--module <FILE>', 'a module that exports `filter` and/or `transform`')
+    .option('--rate <RECORDS>', 'at most so many records per second')
+    .option('--bytes-per-second <BYTES>', 'at most so many bytes per second (k, M and G are taken)')
+    .option('--speed <FACTOR>', 'original timing: 1 as it was, 10 ten times as fast')
+    .addOption(
+      new Option('--on-error <ACTION>', 'what a filter or transform that throws does')
+        .choices(['stop', 'skip'])
+        .default('stop'),
+    )
+    .addOption(
+      new Option('--partitioning <BY>', 'which partition a record goes to').choices(['source', 'key']),
+    )
+    .addOption(
+      new Option('-z, --compression <CODEC>', 'compression of batches')
+        .choices(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
+        .default('none'),
+    )
+    .option('--no-provenance', 'write no headers that say where a record comes from')
+    .option('--id <ID>', 'name of the replay; one of the same name goes on where it stopped')
+    .option('--restart', 'forget the progress of that name and begin anew')
+    .option('--dry-run', 'print the plan and do nothing')
+    .action(async (topic, options) => {
+      const { replay } = await import('./replay/replay.ts');
+      finish(await replay(topic, options, context));
+    });
+}
+
+/** The options of every command that talks to a broker. */
+function client(command: Command): Command {
+  return command
+    .addOption(
+      new Option('-b, --brokers <LIST>', 'addresses of brokers, HOST:PORT separated by commas')
+        .env('KAPPALOG_BROKERS')
+        .default('127.0.0.1:9092'),
+    )
+    .option('--timeout <TIME>', 'how long to wait for the broker', '10s')
+    .addOption(outputOption())
+    .option('-q, --quiet', 'only data and errors');
+}
+
+function outputOption(): Option {
+  return new Option('-o, --output <FORMAT>', 'for people or for machines')
+    .choices(['table', 'json'])
+    .default('table');
+}
+
+function collect(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+/** Of the package: beside the sources, or above dist/. */
+function packageVersion(): string {
+  for (const candidate of ['../package.json', '../../package.json']) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL(candidate, import.meta.url), 'utf8'));
+      if (name === 'kappalog') return version;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return 'unknown';
+}

@@ -1,0 +1,186 @@
+/**
+ * The options of `kappalog start`, once: the command line, the environment, the config file and the table in the README
+ * are all made from this list. A flag goes before the environment, that before the file, that before the default.
+ */
+import { usageError } from '../cli-error.ts';
+
+export interface StartOption {
+  /** The flag without its dashes, and the key in a config file. */
+  readonly name: string;
+  readonly placeholder: string;
+  readonly environment: string;
+  /** As text, as it would be given; undefined where there is none. */
+  readonly default: string | undefined;
+  readonly description: string;
+  /** Whether a config file may hold it. */
+  readonly inFile: boolean;
+}
+
+export const startOptions = [
+  {
+    name: 'host',
+    placeholder: 'HOST',
+    environment: 'KAPPALOG_HOST',
+    default: '127.0.0.1',
+    description:
+      'Address to listen on; `0.0.0.0` or `::` for all. Only this machine can connect unless it is set.',
+    inFile: true,
+  },
+  {
+    name: 'port',
+    placeholder: 'PORT',
+    environment: 'KAPPALOG_PORT',
+    default: '9092',
+    description: 'Port for Kafka clients; `0` takes a free one.',
+    inFile: true,
+  },
+  {
+    name: 'http-port',
+    placeholder: 'PORT',
+    environment: 'KAPPALOG_HTTP_PORT',
+    default: '8080',
+    description: 'Port for health, readiness and metrics; `0` takes a free one, `off` goes without.',
+    inFile: true,
+  },
+  {
+    name: 'data-dir',
+    placeholder: 'DIRECTORY',
+    environment: 'KAPPALOG_DATA_DIR',
+    default: './data',
+    description: 'Where everything is kept; made where it does not exist.',
+    inFile: true,
+  },
+  {
+    name: 'advertised-host',
+    placeholder: 'HOST[:PORT]',
+    environment: 'KAPPALOG_ADVERTISED_HOST',
+    default: undefined,
+    description:
+      'Address that clients are told to connect to. Without it they are told the one that they connected to.',
+    inFile: true,
+  },
+  {
+    name: 'log-level',
+    placeholder: 'LEVEL',
+    environment: 'KAPPALOG_LOG_LEVEL',
+    default: 'info',
+    description: '`debug`, `info`, `warn`, `error` or `silent`.',
+    inFile: true,
+  },
+  {
+    name: 'config',
+    placeholder: 'FILE',
+    environment: 'KAPPALOG_CONFIG',
+    default: undefined,
+    description: 'A file with any of these options and broker settings: JSON, or lines of `key=value`.',
+    inFile: false,
+  },
+  {
+    name: 'set',
+    placeholder: 'KEY=VALUE',
+    environment: 'KAPPALOG_SET',
+    default: undefined,
+    description:
+      'A broker setting under its Kafka name; can be repeated. In the environment several are separated by `;`.',
+    inFile: false,
+  },
+] as const satisfies readonly StartOption[];
+
+export type StartOptionName = (typeof startOptions)[number]['name'];
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** What a node is started with, every source considered. */
+export interface StartConfiguration {
+  readonly host: string;
+  readonly port: number;
+  readonly httpPort: number | false;
+  readonly dataDir: string;
+  readonly advertisedHost: string | undefined;
+  readonly logLevel: LogLevel;
+  /** Broker settings by Kafka's name. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** Option values by name as one source has them, and broker settings. */
+export interface ConfigurationLayer {
+  readonly options: ReadonlyMap<string, string>;
+  readonly settings: ReadonlyMap<string, string>;
+  /** For messages: 'the flag', 'the environment', 'kappalog.json'. */
+  readonly origin: string;
+}
+
+/** The flags as commander hands them over: camelCase names, `set` as a list. */
+export function layerOfFlags(
+  flags: Readonly<Record<string, string | readonly string[] | undefined>>,
+): ConfigurationLayer {
+  const options = new Map<string, string>();
+  for (const { name } of startOptions) {
+    const value = flags[camelCase(name)];
+    if (typeof value === 'string') options.set(name, value);
+  }
+  const set = flags['set'];
+  const settings = parseSettings(Array.isArray(set) ? set : [], '--set');
+  return { options, settings, origin: 'the command line' };
+}
+
+export function layerOfEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): ConfigurationLayer {
+  const options = new Map<string, string>();
+  for (const option of startOptions) {
+    const value = environment[option.environment];
+    if (value !== undefined && value !== '' && option.name !== 'set') options.set(option.name, value);
+  }
+  const set = (environment['KAPPALOG_SET'] ?? '').split(';').filter((text) => text.trim() !== '');
+  return { options, settings: parseSettings(set, 'KAPPALOG_SET'), origin: 'the environment' };
+}
+
+/** Joins the layers, the first one winning; throws a usage error that names the option and where it came from. */
+export function resolveStartConfiguration(layers: readonly ConfigurationLayer[]): StartConfiguration {
+  const value = (name: StartOptionName): { text: string | undefined; from: string } => {
+    const layer = layers.find((each) => each.options.has(name));
+    const option = startOptions.find((each) => each.name === name);
+    return { text: layer?.options.get(name) ?? option?.default, from: layer?.origin ?? 'the default' };
+  };
+  const settings: Record<string, string> = {};
+  for (const layer of [...layers].reverse()) Object.assign(settings, Object.fromEntries(layer.settings));
+  const http = value('http-port');
+  return {
+    host: value('host').text!,
+    port: parsePort('port', value('port')),
+    httpPort: http.text === 'off' || http.text === 'false' ? false : parsePort('http-port', http),
+    dataDir: value('data-dir').text!,
+    advertisedHost: value('advertised-host').text,
+    logLevel: parseLogLevel(value('log-level')),
+    settings,
+  };
+}
+
+/** `key=value` texts by key; throws a usage error for another form. */
+export function parseSettings(texts: readonly string[], origin: string): Map<string, string> {
+  const settings = new Map<string, string>();
+  for (const text of texts) {
+    const equals = text.indexOf('=');
+    if (equals <= 0) throw usageError(`${origin} takes KEY=VALUE, such as num.partitions=6, not "${text}".`);
+    settings.set(text.slice(0, equals).trim(), text.slice(equals + 1).trim());
+  }
+  return settings;
+}
+
+function parsePort(name: string, { text, from }: { text: string | undefined; from: string }): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text ?? '') && port <= 65_535) return port;
+  throw usageError(`${name} must be a port from 0 to 65535, not "${text}" (from ${from}).`);
+}
+
+function parseLogLevel({ text, from }: { text: string | undefined; from: string }): LogLevel {
+  const level = logLevels.find((each) => each === text);
+  if (level !== undefined) return level;
+  throw usageError(`log-level must be one of ${logLevels.join(', ')}, not "${text}" (from ${from}).`);
+}
+
+function camelCase(name: string): string {
+  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

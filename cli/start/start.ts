@@ -1,0 +1,108 @@
+/** `kappalog start`: one broker in this process, until a signal. It loads the broker and never the client. */
+import type { Broker } from '../../broker/index.ts';
+import { CliError } from '../cli-error.ts';
+import type { CommandContext } from '../command-context.ts';
+import { readConfigFile } from './config-file.ts';
+import { createLogger } from './log.ts';
+import {
+  layerOfEnvironment,
+  layerOfFlags,
+  resolveStartConfiguration,
+  type StartConfiguration,
+} from './start-options.ts';
+
+/** Options as commander has them; those not given are absent. */
+export type StartFlags = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** Runs a broker until SIGINT or SIGTERM and closes it in order; throws a CliError where it cannot start. */
+export async function start(flags: StartFlags, context: CommandContext): Promise<void> {
+  const configuration = await readConfiguration(flags, context);
+  const broker = await open(configuration);
+  const ready = Math.round(process.uptime() * 1000);
+  announce(broker, { configuration, readyMs: ready }, context);
+  await aborted(context.interruption.signal);
+  context.output.note(`Stopping on ${context.interruption.reason ?? 'request'}.`);
+  await broker.close();
+}
+
+/** Flags before environment before file. */
+export async function readConfiguration(
+  flags: StartFlags,
+  context: CommandContext,
+): Promise<StartConfiguration> {
+  const ofFlags = layerOfFlags(flags);
+  const ofEnvironment = layerOfEnvironment(context.environment);
+  const file = ofFlags.options.get('config') ?? ofEnvironment.options.get('config');
+  const layers = [ofFlags, ofEnvironment, ...(file === undefined ? [] : [await readConfigFile(file)])];
+  return resolveStartConfiguration(layers);
+}
+
+async function open(configuration: StartConfiguration): Promise<Broker> {
+  const { startBroker, StartError } = await import('../../broker/index.ts');
+  const { host, port, httpPort, dataDir, advertisedHost, logLevel, settings } = configuration;
+  try {
+    return await startBroker({
+      host,
+      port,
+      httpPort,
+      dataDir,
+      settings,
+      storage: 'disk',
+      logger: createLogger(logLevel, process.stderr),
+      ...(advertisedHost === undefined ? {} : { advertisedHost }),
+    });
+  } catch (cause) {
+    if (cause instanceof StartError) throw new CliError(cause.code, withFullStop(cause.message), { cause });
+    throw cause;
+  }
+}
+
+/** Tells who starts it where clients find it. */
+function announce(
+  broker: Broker,
+  { configuration, readyMs }: { configuration: StartConfiguration; readyMs: number },
+  { output }: CommandContext,
+): void {
+  const { host, port, httpPort } = broker;
+  const wildcard = host === '0.0.0.0' || host === '::';
+  const listening = showAddress(host, port);
+  const advertised = configuration.advertisedHost;
+  const seen = advertised ?? (wildcard ? 'the address that each of them connected to' : listening);
+  const http =
+    httpPort === undefined || httpPort === false ? undefined : `http://${showAddress(host, httpPort)}`;
+  output.result(
+    {
+      ready: true,
+      host,
+      port,
+      httpPort: httpPort ?? null,
+      advertised: advertised ?? null,
+      dataDir: configuration.dataDir,
+      pid: process.pid,
+      readyMs,
+    },
+    () =>
+      [
+        `Kappalog is ready (${readyMs} ms).`,
+        `  Kafka clients   ${listening}`,
+        ...(seen === listening ? [] : [`  they are told   ${seen}`]),
+        ...(http === undefined ? [] : [`  HTTP            ${http}/health/ready, ${http}/metrics`]),
+        `  data            ${configuration.dataDir}`,
+        `  stop            Ctrl-C`,
+      ].join('\n'),
+  );
+  void output.flush();
+}
+
+function showAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function withFullStop(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
+}

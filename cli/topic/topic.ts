@@ -1,0 +1,234 @@
+/** `kappalog topic create | list | describe | alter | delete`. */
+import type { Admin, ConfigEntry, Kappalog, TopicDescription } from '../../client/index.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import { confirm, existingTopic, existingTopics, parseCount, parsePairs, withClient } from '../client.ts';
+import type { ClientOptions, CommandContext } from '../command-context.ts';
+import { formatCount, renderTable, type Column } from '../table.ts';
+
+export interface CreateOptions extends ClientOptions {
+  readonly partitions?: string;
+  readonly replicationFactor?: string;
+  readonly config?: readonly string[];
+  readonly ifNotExists?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/** Creates topics, all with the same options. */
+export async function createTopics(
+  names: readonly string[],
+  options: CreateOptions,
+  context: CommandContext,
+): Promise<void> {
+  const partitions =
+    options.partitions === undefined ? {} : { partitions: parseCount(options.partitions, '--partitions', 1) };
+  const replicas =
+    options.replicationFactor === undefined
+      ? {}
+      : { replicationFactor: parseCount(options.replicationFactor, '--replication-factor', 1) };
+  const configs = Object.fromEntries(parsePairs(options.config ?? [], '--config'));
+  await withClient(options, async (client) => {
+    const admin = client.admin();
+    const there = options.ifNotExists === true ? await topicNames(admin) : new Set<string>();
+    const wanted = names.filter((name) => !there.has(name));
+    const topics = wanted.map((name) => ({ name, ...partitions, ...replicas, configs }));
+    const created =
+      topics.length === 0 ? [] : await admin.createTopics(topics, { validateOnly: options.dryRun === true });
+    const existing = names.filter((name) => there.has(name));
+    const verb = options.dryRun === true ? 'Could create' : 'Created';
+    context.output.result({ created, existing, dryRun: options.dryRun === true }, () =>
+      [
+        ...created.map((topic) => `${verb} topic ${topic.name}${describeSize(topic)}.`),
+        ...existing.map((name) => `Topic ${name} is there already.`),
+      ].join('\n'),
+    );
+  });
+}
+
+/** Lists topics in order of name. */
+export async function listTopics(
+  options: ClientOptions & { readonly internal?: boolean },
+  context: CommandContext,
+): Promise<void> {
+  await withClient(options, async (client) => {
+    const admin = client.admin();
+    const listed = await admin.listTopics({ internal: options.internal === true });
+    const names = listed.map((topic) => topic.name).sort();
+    const described = names.length === 0 ? [] : await admin.describeTopics(names);
+    const topics = described.map((topic) => ({
+      name: topic.name,
+      partitions: topic.partitions.length,
+      replicationFactor: topic.partitions[0]?.replicas.length ?? 0,
+      internal: topic.internal,
+      topicId: topic.topicId,
+    }));
+    context.output.list('topics', topics, [
+      { title: 'name', cell: (topic) => topic.name },
+      { title: 'partitions', cell: (topic) => topic.partitions, align: 'right' },
+      { title: 'replicas', cell: (topic) => topic.replicationFactor, align: 'right' },
+    ]);
+  });
+}
+
+interface DescribedPartition {
+  readonly partition: number;
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly inSyncReplicas: readonly number[];
+  readonly startOffset: number;
+  readonly endOffset: number;
+}
+
+const partitionColumns: readonly Column<DescribedPartition>[] = [
+  { title: 'partition', cell: (row) => row.partition, align: 'right' },
+  { title: 'leader', cell: (row) => row.leader, align: 'right' },
+  { title: 'replicas', cell: (row) => row.replicas.join(',') },
+  { title: 'in sync', cell: (row) => row.inSyncReplicas.join(',') },
+  { title: 'start', cell: (row) => row.startOffset, align: 'right' },
+  { title: 'end', cell: (row) => row.endOffset, align: 'right' },
+  { title: 'records', cell: (row) => row.endOffset - row.startOffset, align: 'right' },
+];
+
+const configColumns: readonly Column<ConfigEntry>[] = [
+  { title: 'setting', cell: (entry) => entry.name },
+  { title: 'value', cell: (entry) => (entry.value === null && entry.sensitive ? '(hidden)' : entry.value) },
+  { title: 'source', cell: (entry) => entry.source },
+];
+
+/** Shows partitions with their offsets, and the settings that differ from their default (or all). */
+export async function describeTopics(
+  names: readonly string[],
+  options: ClientOptions & { readonly allConfigs?: boolean },
+  context: CommandContext,
+): Promise<void> {
+  await withClient(options, async (client) => {
+    const admin = client.admin();
+    const descriptions = await existingTopics(admin, names);
+    const configs = await admin.describeConfigs(names.map((name) => ({ type: 'topic', name })));
+    const topics = await Promise.all(
+      descriptions.map(async (topic) => ({
+        name: topic.name,
+        topicId: topic.topicId,
+        internal: topic.internal,
+        partitions: await describePartitions(admin, topic),
+        configs: (configs.find((each) => each.name === topic.name)?.entries ?? []).filter(
+          (entry) => options.allConfigs === true || entry.source === 'topic',
+        ),
+      })),
+    );
+    context.output.result({ topics }, () =>
+      topics
+        .map(({ name, topicId, partitions, configs: entries }) => {
+          const settings = entries.length === 0 ? [] : ['', renderTable(configColumns, entries)];
+          return [
+            `Topic ${name} (${topicId})`,
+            '',
+            renderTable(partitionColumns, partitions),
+            ...settings,
+          ].join('\n');
+        })
+        .join('\n\n'),
+    );
+  });
+}
+
+export interface AlterOptions extends ClientOptions {
+  readonly partitions?: string;
+  readonly config?: readonly string[];
+  readonly deleteConfig?: readonly string[];
+}
+
+/** Changes settings first, then adds partitions; says what it did. */
+export async function alterTopic(
+  name: string,
+  options: AlterOptions,
+  context: CommandContext,
+): Promise<void> {
+  const set = Object.fromEntries(parsePairs(options.config ?? [], '--config'));
+  const remove = options.deleteConfig ?? [];
+  const count =
+    options.partitions === undefined ? undefined : parseCount(options.partitions, '--partitions', 1);
+  const changesConfig = Object.keys(set).length > 0 || remove.length > 0;
+  if (!changesConfig && count === undefined) {
+    throw usageError(
+      'Nothing to change: give --config KEY=VALUE, --delete-config KEY or --partitions COUNT.',
+    );
+  }
+  await withClient(options, async (client) => {
+    const admin = client.admin();
+    const topic = await existingTopic(admin, name);
+    if (count !== undefined && count <= topic.partitions.length) {
+      throw new CliError(
+        'INVALID_PARTITIONS',
+        `Topic ${name} has ${topic.partitions.length} partitions; their number can only grow. Nothing was changed.`,
+      );
+    }
+    if (changesConfig) await admin.alterConfigs([{ type: 'topic', name, set, remove }]);
+    if (count !== undefined) await admin.createPartitions({ topic: name, count });
+    context.output.result(
+      { topic: name, set, removed: remove, partitions: count ?? topic.partitions.length },
+      () =>
+        [
+          ...Object.entries(set).map(([key, value]) => `Set ${key}=${value} on ${name}.`),
+          ...remove.map((key) => `Put ${key} of ${name} back to its default.`),
+          ...(count === undefined
+            ? []
+            : [`Topic ${name} has ${count} partitions now; keys may go to other partitions than before.`]),
+        ].join('\n'),
+    );
+  });
+}
+
+/** Deletes topics once they all exist and somebody has said yes. */
+export async function deleteTopics(
+  names: readonly string[],
+  options: ClientOptions & { readonly yes?: boolean },
+  context: CommandContext,
+): Promise<void> {
+  await withClient(options, async (client: Kappalog) => {
+    const admin = client.admin();
+    const descriptions = await existingTopics(admin, names);
+    const records = await Promise.all(descriptions.map((topic) => countRecords(admin, topic)));
+    const what = names.map((name, index) => `${name} (${formatCount(records[index]!)} records)`).join(', ');
+    await confirm(`This deletes ${what} for good.`, { yes: options.yes === true }, context);
+    await admin.deleteTopics(names);
+    context.output.result({ deleted: names }, () => names.map((name) => `Deleted topic ${name}.`).join('\n'));
+  });
+}
+
+async function describePartitions(admin: Admin, topic: TopicDescription): Promise<DescribedPartition[]> {
+  const at = (place: 'earliest' | 'latest') =>
+    admin.listOffsets(topic.partitions.map(({ partition }) => ({ topic: topic.name, partition, at: place })));
+  const [starts, ends] = await Promise.all([at('earliest'), at('latest')]);
+  const offsets = (results: typeof starts) => new Map(results.map((each) => [each.partition, each.offset]));
+  const [startOf, endOf] = [offsets(starts), offsets(ends)];
+  return topic.partitions.map(({ partition, leader, leaderEpoch, replicas, inSyncReplicas }) => ({
+    partition,
+    leader,
+    leaderEpoch,
+    replicas,
+    inSyncReplicas,
+    startOffset: startOf.get(partition) ?? -1,
+    endOffset: endOf.get(partition) ?? -1,
+  }));
+}
+
+async function countRecords(admin: Admin, topic: TopicDescription): Promise<number> {
+  const partitions = await describePartitions(admin, topic);
+  return partitions.reduce((sum, each) => sum + each.endOffset - each.startOffset, 0);
+}
+
+async function topicNames(admin: Admin): Promise<Set<string>> {
+  return new Set((await admin.listTopics({ internal: true })).map((topic) => topic.name));
+}
+
+function describeSize({
+  partitions,
+  replicationFactor,
+}: {
+  partitions: number;
+  replicationFactor: number;
+}): string {
+  if (partitions < 1) return '';
+  return ` with ${partitions} partition${partitions === 1 ? '' : 's'}, ${replicationFactor} replica${replicationFactor === 1 ? '' : 's'} each`;
+}
