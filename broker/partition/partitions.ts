@@ -5,7 +5,7 @@
  * topic's id, or no topic that the cluster knows, is set aside under a name that ends in `-stray`, never deleted. Votes of
  * many replicas are made durable by one sync, and their first entries by one round.
  */
-import type { Clock } from '../../platform/clock.ts';
+import type { Clock, Timer } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
 import type { DurableFloors } from '../log/durable-floors.ts';
@@ -47,6 +47,8 @@ export interface PartitionEvents {
 
 /** Replicas that are opened at one time: their reads share the thread pool. */
 const openingMax = 16;
+/** How often expired producers are forgotten: Kafka's producer.id.expiration.check.interval.ms. */
+const producerSweepMs = 600_000;
 /** Bytes in a file's name on the usual file systems. */
 const fileNameMax = 255;
 
@@ -54,9 +56,11 @@ export class Partitions {
   readonly #options: PartitionsOptions;
   readonly #byTopic = new Map<string, (Replica | undefined)[]>();
   #count = 0;
+  #sweep: Timer | undefined;
 
   constructor(options: PartitionsOptions) {
     this.#options = options;
+    this.#scheduleSweep();
   }
 
   get count(): number {
@@ -126,7 +130,16 @@ export class Partitions {
 
   /** Everything written and synced. */
   async close(): Promise<void> {
+    this.#sweep?.cancel();
     await Promise.all([...this.all()].map((replica) => replica.close()));
+  }
+
+  /** One timer for all replicas: idle ones cost none. */
+  #scheduleSweep(): void {
+    this.#sweep = this.#options.clock.after(producerSweepMs, () => {
+      for (const replica of this.all()) replica.expireProducers();
+      this.#scheduleSweep();
+    });
   }
 
   async #openOne(identity: ReplicaIdentity): Promise<Replica> {

@@ -265,6 +265,10 @@ export class Replica {
     return this.#log.endOffsetForEpoch(epoch);
   }
 
+  expireProducers(): void {
+    this.#producers.expire();
+  }
+
   /** Everything written and synced, the producers' states kept; nobody waits any more. */
   async close(): Promise<void> {
     if (this.#closed) return;
