@@ -76,6 +76,14 @@ export interface ClusterOptions {
 /** A topic that could not be made, or not opened. */
 export type Refused = Extract<TopicCreation, { kind: 'refused' }>;
 
+/** Work on replicas that an operation has begun, by topic name; the value of each is the error that it met. */
+type ReplicaWork = ReadonlyMap<string, Promise<unknown>>;
+
+interface Committed<Result> {
+  readonly result: Result;
+  readonly work: ReplicaWork;
+}
+
 export type ClusterListener = (change: MetadataChange) => void;
 
 export class Cluster {
@@ -148,28 +156,19 @@ export class Cluster {
 
   /** Creates topics, or only says what would be. Topics that this node holds replicas of are open when it resolves. */
   async createTopics(topics: readonly TopicToCreate[], validateOnly = false): Promise<TopicCreation[]> {
-    const results = await this.#operate(() => decideCreateTopics(this.#state, topics), validateOnly);
-    if (validateOnly) return results;
-    return Promise.all(
-      results.map(async (result) => {
-        const fault = result.kind === 'created' ? await this.#openingFault(result.name) : undefined;
-        return fault ?? result;
-      }),
-    );
+    const { result, work } = await this.#commit(() => decideCreateTopics(this.#state, topics), validateOnly);
+    return Promise.all(result.map(async (made) => (await openingFault(work, made.name)) ?? made));
   }
 
   async createPartitions(
     topics: readonly PartitionsToCreate[],
     validateOnly = false,
   ): Promise<PartitionsCreation[]> {
-    const results = await this.#operate(() => decideCreatePartitions(this.#state, topics), validateOnly);
-    if (validateOnly) return results;
-    return Promise.all(
-      results.map(async (result) => {
-        const fault = result.kind === 'created' ? await this.#openingFault(result.name) : undefined;
-        return fault ?? result;
-      }),
+    const { result, work } = await this.#commit(
+      () => decideCreatePartitions(this.#state, topics),
+      validateOnly,
     );
+    return Promise.all(result.map(async (made) => (await openingFault(work, made.name)) ?? made));
   }
 
   /** Deletes topics by id. Their files go after the answer. */
@@ -219,15 +218,18 @@ export class Cluster {
     return this.#producerIds.next();
   }
 
+  async #operate<Result>(decide: () => Decision<Result>, validateOnly = false): Promise<Result> {
+    return (await this.#commit(decide, validateOnly)).result;
+  }
+
   /** Decides when all operations before have been applied; resolves when this one has. */
-  #operate<Result>(decide: () => Decision<Result>, validateOnly = false): Promise<Result> {
-    const run = async (): Promise<Result> => {
+  #commit<Result>(decide: () => Decision<Result>, validateOnly: boolean): Promise<Committed<Result>> {
+    const run = async (): Promise<Committed<Result>> => {
       const { records, result } = decide();
-      if (validateOnly || records.length === 0) return result;
+      if (validateOnly || records.length === 0) return { result, work: new Map() };
       const bytes = records.map((record) => encodeMetadataRecord(record));
       await this.#options.log.append(bytes);
-      this.#apply(bytes);
-      return result;
+      return { result, work: this.#apply(bytes) };
     };
     const operation = this.#turn.then(run);
     // The next operation goes ahead whether this one succeeds or not; its error is the caller's.
@@ -239,11 +241,12 @@ export class Cluster {
   }
 
   /** What is applied is what the log holds, so that a replay cannot differ. */
-  #apply(records: readonly Buffer[]): void {
+  #apply(records: readonly Buffer[]): ReplicaWork {
     const changes = records.map((record) => this.image.apply(decodeMetadataRecord(record)));
     for (const change of changes) this.#refreshConfig(change);
-    this.#moveReplicas(changes);
+    const work = this.#moveReplicas(changes);
     for (const change of changes) for (const listener of this.#listeners) listener(change);
+    return work;
   }
 
   #refreshConfig(change: MetadataChange): void {
@@ -273,27 +276,33 @@ export class Cluster {
   }
 
   /** Opens what has come and removes what has gone, each topic name in order. */
-  #moveReplicas(changes: readonly MetadataChange[]): void {
+  #moveReplicas(changes: readonly MetadataChange[]): ReplicaWork {
     const { replicas: host } = this.#options;
     const grown = new Set<TopicImage>();
+    const work = new Map<string, Promise<unknown>>();
     for (const change of changes) {
       if (change.kind === 'partition-created') grown.add(change.topic);
       else if (change.kind === 'topic-deleted') {
-        grown.delete(change.topic);
-        this.#work(change.topic.name, () => host.remove(change.topic.name));
+        const { name } = change.topic;
+        work.set(
+          name,
+          this.#work(name, () => host.remove(name)),
+        );
       }
     }
     for (const topic of grown) {
       const here = this.#replicasOf(topic);
       if (here.length === 0) continue;
-      // A topic deleted while its turn was awaited must not be opened any more.
-      this.#work(topic.name, async () => {
+      const open = async (): Promise<void> => {
+        // A topic that was deleted before its turn came must not be opened any more.
         if (this.image.topicById(topic.id) !== undefined) await host.open(here);
-      });
+      };
+      work.set(topic.name, this.#work(topic.name, open));
     }
+    return work;
   }
 
-  #work(topic: string, work: () => Promise<void>): void {
+  #work(topic: string, work: () => Promise<void>): Promise<unknown> {
     const before = this.#replicaWork.get(topic) ?? Promise.resolve();
     const done: Promise<unknown> = before.then(work).then(
       () => undefined,
@@ -306,15 +315,7 @@ export class Cluster {
     void done.then(() => {
       if (this.#replicaWork.get(topic) === done) this.#replicaWork.delete(topic);
     });
-  }
-
-  /** Why the replicas of a topic just made could not be opened. What is committed stays, whatever the disk says. */
-  async #openingFault(name: string): Promise<Refused | undefined> {
-    const error = await this.#replicaWork.get(name);
-    if (error === undefined) return undefined;
-    const cause = error instanceof Error ? error.message : 'for an unknown reason';
-    const message = `'${name}' exists, but its replicas could not be opened: ${cause}`;
-    return { kind: 'refused', name, error: 'KAFKA_STORAGE_ERROR', message };
+    return done;
   }
 
   #replicasOf(topic: TopicImage): ReplicaIdentity[] {
@@ -322,4 +323,13 @@ export class Cluster {
       .filter(({ replicas }) => replicas.includes(this.#options.nodeId))
       .map(({ index }) => ({ topic: topic.name, topicId: topic.id, partition: index }));
   }
+}
+
+/** Why the replicas of a topic could not be opened. What is committed stays, whatever the disk says. */
+async function openingFault(work: ReplicaWork, name: string): Promise<Refused | undefined> {
+  const error = await work.get(name);
+  if (error === undefined) return undefined;
+  const cause = error instanceof Error ? error.message : 'for an unknown reason';
+  const message = `'${name}' exists, but its replicas could not be opened: ${cause}`;
+  return { kind: 'refused', name, error: 'KAFKA_STORAGE_ERROR', message };
 }

@@ -1,0 +1,123 @@
+/** A `Cluster` on a log in memory, whose commits and whose work on replicas a test can hold back. */
+import { BrokerConfig } from '../../../broker/config/broker-config.ts';
+import { Cluster } from '../../../broker/cluster/cluster.ts';
+import type { MetadataLog, ReplicaHost } from '../../../broker/cluster/cluster.ts';
+import type { ReplicaIdentity } from '../../../broker/partition/replica.ts';
+import { uuid } from './cluster-fixtures.ts';
+
+/** Opened: passes at once. Closed: holds all that come until it is opened. */
+export class Gate {
+  #open = true;
+  #waiting: (() => void)[] = [];
+
+  close(): void {
+    this.#open = false;
+  }
+
+  open(): void {
+    this.#open = true;
+    for (const pass of this.#waiting.splice(0)) pass();
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  pass(): Promise<void> {
+    if (this.#open) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+export class MemoryMetadataLog implements MetadataLog {
+  readonly batches: Buffer[][];
+  readonly commits = new Gate();
+  failure: Error | undefined;
+
+  constructor(batches: readonly Buffer[][] = []) {
+    this.batches = [...batches];
+  }
+
+  async append(records: readonly Buffer[]): Promise<void> {
+    await this.commits.pass();
+    if (this.failure !== undefined) throw this.failure;
+    this.batches.push([...records]);
+  }
+
+  replay(visit: (record: Buffer) => void): Promise<void> {
+    for (const record of this.batches.flat()) visit(record);
+    return Promise.resolve();
+  }
+}
+
+/** Remembers what it was asked to do; holds what is open. */
+export class MemoryReplicaHost implements ReplicaHost {
+  readonly calls: string[] = [];
+  readonly openNow = new Map<string, ReplicaIdentity>();
+  readonly opening = new Gate();
+  readonly removing = new Gate();
+  failure: Error | undefined;
+
+  async open(replicas: readonly ReplicaIdentity[]): Promise<void> {
+    this.calls.push(`open ${replicas.map(({ topic, partition }) => `${topic}-${partition}`).join(' ')}`);
+    await this.opening.pass();
+    if (this.failure !== undefined) throw this.failure;
+    for (const replica of replicas) this.openNow.set(`${replica.topic}-${replica.partition}`, replica);
+    this.calls.push('opened');
+  }
+
+  async remove(topic: string): Promise<void> {
+    this.calls.push(`remove ${topic}`);
+    await this.removing.pass();
+    for (const [key, replica] of this.openNow) if (replica.topic === topic) this.openNow.delete(key);
+    this.calls.push('removed');
+  }
+}
+
+export interface MemoryCluster {
+  readonly cluster: Cluster;
+  readonly log: MemoryMetadataLog;
+  readonly host: MemoryReplicaHost;
+  readonly config: BrokerConfig;
+  readonly failures: [topic: string, error: unknown][];
+}
+
+/** Started, and with node 1 registered unless `register` is false. */
+export async function openMemoryCluster(
+  options: {
+    batches?: readonly Buffer[][];
+    settings?: Readonly<Record<string, string>>;
+    register?: boolean;
+  } = {},
+): Promise<MemoryCluster> {
+  let ids = 0;
+  const log = new MemoryMetadataLog(options.batches);
+  const host = new MemoryReplicaHost();
+  const config = new BrokerConfig(new Map(Object.entries(options.settings ?? {})));
+  const failures: [string, unknown][] = [];
+  const cluster = new Cluster({
+    nodeId: 1,
+    log,
+    ids: { uuid: () => uuid(++ids) },
+    config,
+    replicas: host,
+    onReplicaFailure: (topic, error) => failures.push([topic, error]),
+  });
+  await cluster.start();
+  if (options.register !== false) {
+    await cluster.register({
+      nodeId: 1,
+      incarnationId: uuid(900),
+      endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092, securityProtocol: 0 }],
+      rack: 'r1',
+      host: null,
+      logDirectories: [uuid(1000)],
+    });
+  }
+  return { cluster, log, host, config, failures };
+}
+
+/** Lets everything run that does not wait for a gate. */
+export async function settle(): Promise<void> {
+  for (let round = 0; round < 50; round++) await Promise.resolve();
+}
