@@ -145,7 +145,10 @@ export class BatchBuilder {
   async buildAsync(compressAsync: AsyncCompress, producer: ProducerFields = {}): Promise<Buffer> {
     const { compression = 'none', compressionLevel } = this.#options;
     if (compression === 'none') return this.build(producer);
-    return this.#finishCompressed(await compressAsync(compression, this.#records(), compressionLevel), producer);
+    return this.#finishCompressed(
+      await compressAsync(compression, this.#records(), compressionLevel),
+      producer,
+    );
   }
 
   #records(): Buffer {
@@ -181,7 +184,8 @@ export class BatchBuilder {
 export function encodeBatch(records: readonly NewRecord[], options: BatchOptions = {}): Buffer {
   const builder = new BatchBuilder(options);
   for (const record of records) {
-    if (!builder.tryAppend(record)) throw new ProtocolError('too-large', 'the records are too large for one batch');
+    if (!builder.tryAppend(record))
+      throw new ProtocolError('too-large', 'the records are too large for one batch');
   }
   return builder.build();
 }

@@ -47,7 +47,8 @@ export function decodeBatch(batch: Buffer, limits: DecodeLimits = {}): LogRecord
       timestamp: isLogAppendTime ? maxTimestamp : baseTimestamp + cursor.timestampDelta,
       key: keyLength < 0 ? null : buffer.subarray(keyStart, keyStart + keyLength),
       value: valueLength < 0 ? null : buffer.subarray(valueStart, valueStart + valueLength),
-      headers: cursor.headerCount === 0 ? noHeaders : readHeaders(buffer, cursor.headersStart, cursor.headerCount),
+      headers:
+        cursor.headerCount === 0 ? noHeaders : readHeaders(buffer, cursor.headersStart, cursor.headerCount),
     });
   }
   checkEnd(cursor);
@@ -83,7 +84,10 @@ export function openRecords(batch: Buffer, header: BatchHeader, limits: DecodeLi
 /** Throws unless the records used up their bytes. */
 export function checkEnd(cursor: RecordCursor): void {
   if (cursor.position === cursor.end) return;
-  throw new ProtocolError('bad-batch', `${cursor.end - cursor.position} bytes follow the last record of a batch`);
+  throw new ProtocolError(
+    'bad-batch',
+    `${cursor.end - cursor.position} bytes follow the last record of a batch`,
+  );
 }
 
 /** The headers that a RecordCursor has found; it has checked all their lengths. */

@@ -32,7 +32,14 @@ export interface ApiDescription {
 
 export interface MessageDescription {
   readonly name: string;
-  readonly type: 'request' | 'response' | 'header' | 'metadata' | 'coordinator-key' | 'coordinator-value' | 'data';
+  readonly type:
+    | 'request'
+    | 'response'
+    | 'header'
+    | 'metadata'
+    | 'coordinator-key'
+    | 'coordinator-value'
+    | 'data';
   readonly apiKey: number | null;
   readonly min: number;
   readonly max: number;

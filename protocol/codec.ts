@@ -71,7 +71,8 @@ export function codec<Name extends MessageName>(name: Name, version: number): Co
   let versions = codecs.get(name);
   if (versions === undefined) {
     const generated = loadCodecs(name);
-    if (generated === undefined) throw new ProtocolError('unknown-message', `there is no message ${String(name)}`);
+    if (generated === undefined)
+      throw new ProtocolError('unknown-message', `there is no message ${String(name)}`);
     versions = [];
     for (const key of Object.keys(generated)) {
       versions[Number(key)] = new MessageCodec(name, Number(key), generated[Number(key)]!);
@@ -79,6 +80,7 @@ export function codec<Name extends MessageName>(name: Name, version: number): Co
     codecs.set(name, versions);
   }
   const found = versions[version];
-  if (found === undefined) throw new ProtocolError('unsupported-version', `${name} has no version ${version}`);
+  if (found === undefined)
+    throw new ProtocolError('unsupported-version', `${name} has no version ${version}`);
   return found as unknown as Codec<MessageTypes[Name]>;
 }

@@ -4,7 +4,9 @@ import type { ErrorInfo } from './catalogue.ts';
 import type { ErrorCodes } from './generated/messages.js';
 
 /** Codes by name: `ErrorCode.NOT_LEADER_OR_FOLLOWER`. */
-export const ErrorCode = Object.fromEntries(errors.map(({ name, code }) => [name, code])) as unknown as ErrorCodes;
+export const ErrorCode = Object.fromEntries(
+  errors.map(({ name, code }) => [name, code]),
+) as unknown as ErrorCodes;
 export type ErrorCode = ErrorCodes[keyof ErrorCodes];
 export type ErrorName = keyof ErrorCodes;
 

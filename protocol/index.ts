@@ -15,6 +15,7 @@ export type * from './generated/messages.js';
 export { crc32c } from './checksums.ts';
 export { javaStringHash, murmur2, partitionOfCoordinator, partitionOfKey } from './hashing.ts';
 export { compress, decompress } from './compression/compression.ts';
+export { compressAsync } from './compression/compress-async.ts';
 export {
   batchField,
   batchHeaderBytes,
@@ -42,3 +43,33 @@ export { RecordCursor } from './record-cursor.ts';
 export { validateBatchRecords } from './batch-validator.ts';
 export type { RecordFault, RecordRules, RecordSummary } from './batch-validator.ts';
 export { recompressBatch } from './recompress.ts';
+export { decodeFetched, decodeLegacy, iterateFetched, verifyFetchedCrc } from './legacy-records.ts';
+export type { FetchedBatch } from './legacy-records.ts';
+export { decodeControlRecord, encodeControlBatch, encodeTransactionMarker } from './control-records.ts';
+export type { ControlRecord, TransactionMarker, TransactionMarkerType } from './control-records.ts';
+export {
+  coordinatorKeyType,
+  decodeConsumerAssignment,
+  decodeConsumerSubscription,
+  decodeCoordinatorKey,
+  decodeCoordinatorValue,
+  decodeMetadataRecord,
+  encodeConsumerAssignment,
+  encodeConsumerSubscription,
+  encodeCoordinatorKey,
+  encodeCoordinatorValue,
+  encodeMetadataRecord,
+} from './record-framing.ts';
+export type {
+  CoordinatorKeyName,
+  CoordinatorValueName,
+  DecodedMetadataRecord,
+  MetadataRecordName,
+} from './record-framing.ts';
+export {
+  decodeCooperativeStickyUserData,
+  decodeStickyUserData,
+  encodeCooperativeStickyUserData,
+  encodeStickyUserData,
+} from './sticky-user-data.ts';
+export type { StickyUserData } from './sticky-user-data.ts';

@@ -82,7 +82,10 @@ export const batchField = {
 export function codecOfAttributes(attributes: number): CompressionCodec {
   const codec = compressionCodecs[attributes & attributeBits.compression];
   if (codec === undefined) {
-    throw new ProtocolError('bad-batch', `compression type ${attributes & attributeBits.compression} is not known`);
+    throw new ProtocolError(
+      'bad-batch',
+      `compression type ${attributes & attributeBits.compression} is not known`,
+    );
   }
   return codec;
 }
@@ -93,12 +96,19 @@ export function codecOfAttributes(attributes: number): CompressionCodec {
  */
 export function readBatchHeader(buffer: Buffer, position = 0): BatchHeader {
   if (buffer.length - position < batchPrefixBytes + 5) {
-    throw new ProtocolError('short', `a batch header needs ${batchHeaderBytes} bytes, not ${buffer.length - position}`);
+    throw new ProtocolError(
+      'short',
+      `a batch header needs ${batchHeaderBytes} bytes, not ${buffer.length - position}`,
+    );
   }
   const magic = batchField.magic(buffer, position);
-  if (magic !== 2) throw new ProtocolError('unsupported-magic', `record batches of magic ${magic} are not accepted`);
+  if (magic !== 2)
+    throw new ProtocolError('unsupported-magic', `record batches of magic ${magic} are not accepted`);
   if (buffer.length - position < batchHeaderBytes) {
-    throw new ProtocolError('short', `a batch header needs ${batchHeaderBytes} bytes, not ${buffer.length - position}`);
+    throw new ProtocolError(
+      'short',
+      `a batch header needs ${batchHeaderBytes} bytes, not ${buffer.length - position}`,
+    );
   }
   const batchLength = buffer.readInt32BE(position + 8);
   if (batchLength < batchHeaderBytes - batchPrefixBytes) {
@@ -184,7 +194,8 @@ export function writeBatchCrc(buffer: Buffer, position: number): void {
 }
 
 export function writeInt64(buffer: Buffer, position: number, value: number): void {
-  if (!Number.isSafeInteger(value)) throw new ProtocolError('unsafe-integer', `${value} is not a safe integer`);
+  if (!Number.isSafeInteger(value))
+    throw new ProtocolError('unsafe-integer', `${value} is not a safe integer`);
   buffer.writeInt32BE(Math.floor(value / two32), position);
   buffer.writeInt32BE(value | 0, position + 4);
 }

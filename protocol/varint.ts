@@ -54,5 +54,6 @@ export function writeVarlong(buffer: Buffer, start: number, value: number): numb
 }
 
 function checkSafe(value: number): void {
-  if (!Number.isSafeInteger(value)) throw new ProtocolError('unsafe-integer', `${value} is not a safe integer`);
+  if (!Number.isSafeInteger(value))
+    throw new ProtocolError('unsafe-integer', `${value} is not a safe integer`);
 }

@@ -6,7 +6,11 @@ export function failTooLarge(bytesMax: number): never {
 }
 
 export function failDamaged(codec: string, what: string, cause?: unknown): never {
-  throw new ProtocolError('bad-compression', `${codec}: ${what}`, cause === undefined ? undefined : { cause });
+  throw new ProtocolError(
+    'bad-compression',
+    `${codec}: ${what}`,
+    cause === undefined ? undefined : { cause },
+  );
 }
 
 /** Runs Node's zlib and turns its errors into ours. */

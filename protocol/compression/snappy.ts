@@ -45,7 +45,10 @@ export function decompressSnappy(data: Buffer, bytesMax: number): Buffer {
   let outputBytes = 0;
   let position = 0;
   while (position < data.length) {
-    if (data.length - position >= headerBytes && magic.compare(data, position, position + magic.length) === 0) {
+    if (
+      data.length - position >= headerBytes &&
+      magic.compare(data, position, position + magic.length) === 0
+    ) {
       position += headerBytes;
       continue;
     }

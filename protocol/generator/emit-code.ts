@@ -29,7 +29,9 @@ class MessageEmitter {
     for (let version = versions.min; version <= versions.max; version++) {
       const read = this.#reader(root, version);
       const write = this.#writer(root, version);
-      entries.push(`  ${version}: { flexible: ${this.#isFlexible(version)}, read: ${read}, write: ${write} },`);
+      entries.push(
+        `  ${version}: { flexible: ${this.#isFlexible(version)}, read: ${read}, write: ${write} },`,
+      );
     }
     return [
       `// Made by protocol/generator from protocol/schemas/${name}.json.`,

@@ -59,9 +59,7 @@ export function writeStatement(variable: string, context: FieldContext): string 
     const write = context.structWriter(type.name);
     const present = nullable ? `w.int8(1); ` : '';
     const absent = nullable ? 'w.int8(-1);' : failNull;
-    const isNull = startsNull
-      ? `${variable} === undefined || ${variable} === null`
-      : `${variable} === null`;
+    const isNull = startsNull ? `${variable} === undefined || ${variable} === null` : `${variable} === null`;
     const value = startsNull ? variable : `${variable} === undefined ? {} : ${variable}`;
     return `if (${isNull}) { ${absent} } else { ${present}${write}(w, ${value}); }`;
   }

@@ -58,7 +58,9 @@ function emitStruct(message: Message, struct: Struct, names: TypeNames): string 
   lines.push(`export interface ${names.of(struct)} {`);
   for (const field of struct.fields) {
     lines.push(`  /** ${fieldNote(message, field)} */`);
-    lines.push(`  ${field.name}: ${typeText(message, field.type, names)}${mayBeNull(field) ? ' | null' : ''};`);
+    lines.push(
+      `  ${field.name}: ${typeText(message, field.type, names)}${mayBeNull(field) ? ' | null' : ''};`,
+    );
   }
   lines.push('  unknownTaggedFields?: UnknownTaggedField[];', '}');
   return lines.join('\n');

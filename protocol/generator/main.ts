@@ -47,7 +47,8 @@ function writeChanged(files: ReadonlyMap<string, string>): void {
     writeFileSync(temporary, text);
     renameSync(temporary, path);
   }
-  for (const name of present) if (!files.has(name)) rmSync(join(generatedDirectory, name), { recursive: true });
+  for (const name of present)
+    if (!files.has(name)) rmSync(join(generatedDirectory, name), { recursive: true });
 }
 
 writeChanged(generate());
