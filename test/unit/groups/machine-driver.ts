@@ -41,6 +41,8 @@ export class MachineDriver {
   readonly #timers = new ShardTimers<GroupTimerEvent>();
   #lastRequest = 0;
   recordSizeBytesMax = 1_000_000;
+  /** Shared with coordinators that take over: an id is given once. */
+  freshIds = { given: 0 };
 
   constructor(config: Partial<GroupConfig> = {}, records: readonly DrivenRecord[] = [], nowMs = 0) {
     this.config = { ...defaultGroupConfig, ...config };
@@ -55,7 +57,9 @@ export class MachineDriver {
 
   /** What a coordinator elsewhere would have, that read the first `recordCount` records of this one. */
   reloaded(recordCount = this.records.length): MachineDriver {
-    return new MachineDriver(this.config, this.records.slice(0, recordCount), this.nowMs);
+    const driver = new MachineDriver(this.config, this.records.slice(0, recordCount), this.nowMs);
+    driver.freshIds = this.freshIds;
+    return driver;
   }
 
   ask<Command extends GroupCommand>(command: Command): Asked<ReplyTo<Command>> {
@@ -184,11 +188,12 @@ export class DrivenMember {
   }
 
   joinCommand(): JoinCommand {
+    this.driver.freshIds.given += 1;
     return {
       kind: 'join',
       groupId: 'g',
       memberId: this.memberId,
-      freshMemberId: `${this.name}-fresh-${this.driver.replies.size}`,
+      freshMemberId: `${this.name}-fresh-${this.driver.freshIds.given}`,
       groupInstanceId: null,
       clientId: this.name,
       clientHost: '/10.0.0.1',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../protocol/index.ts';
 import { durablePart, MachineDriver, stabilize, subscription, syncAll } from './machine-driver.ts';
+import type { DrivenMember } from './machine-driver.ts';
 
 const { NONE, FENCED_INSTANCE_ID, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS } = ErrorCode;
 
@@ -114,6 +115,37 @@ describe('a static member', () => {
     a.join();
     syncAll([a, restarted]);
     expect(driver.group()).toMatchObject({ state: 'Stable', generationId: 2 });
+  });
+
+  test('that restarts before it has fetched its assignment has to fetch it in time', () => {
+    const joined = () => {
+      const driver = new MachineDriver();
+      const [a, b] = [driver.member('a'), driver.member('b', { groupInstanceId: 'i1' })];
+      a.join();
+      b.join();
+      driver.advance(6_000);
+      a.accept();
+      b.accept();
+      a.sync({ [a.memberId]: 'a', [b.memberId]: 'b' });
+      const restarted = driver.member('b', { groupInstanceId: 'i1', sessionTimeoutMs: 300_000 });
+      restarted.join();
+      restarted.accept();
+      expect([...driver.group()!.pendingSync]).toEqual([restarted.memberId]);
+      return { driver, a, restarted };
+    };
+    const beat = (driver: MachineDriver, a: DrivenMember) => {
+      for (let second = 0; second < 61; second += 1) {
+        driver.advance(1_000);
+        a.heartbeat();
+      }
+    };
+    const inTime = joined();
+    expect(inTime.restarted.sync().reply!.assignment.toString()).toBe('b');
+    beat(inTime.driver, inTime.a);
+    expect(inTime.driver.group()!.state).toBe('Stable');
+    const late = joined();
+    beat(late.driver, late.a);
+    expect([...late.driver.group()!.members.keys()]).toEqual([late.a.memberId]);
   });
 
   test('that restarts while members rejoin fences the one that waits', () => {
