@@ -106,9 +106,7 @@ function parseList(rules: ListRules | undefined, text: string): ParsedConfig | C
 /** Returns what is wrong, if anything, by the small language of the `valid` column. */
 function checkAllowed(valid: string, parsed: ParsedConfig): string | undefined {
   if (valid.startsWith('[partitionId]')) return checkThrottledReplicas(parsed);
-  if (valid === 'non-empty string' || valid === 'non-null string')
-    return parsed.text === '' ? 'must not be empty' : undefined;
-  if (valid === 'non-empty list') return parsed.text === '' ? 'must not be empty' : undefined;
+  if (valid.startsWith('non-empty')) return parsed.text === '' ? 'must not be empty' : undefined;
   const orElse = / or (-?\d+)$/.exec(valid);
   if (orElse !== null && parsed.text === orElse[1]) return undefined;
   const range = /^\[(-?[\d.]+),\.\.\.(?:,(-?[\d.]+))?\]/.exec(valid);
