@@ -33,8 +33,8 @@ export async function readFlights(range: { readonly count?: number } = {}): Prom
   const destinations = new Uint16Array(count);
   const columns: Readonly<Record<string, (row: number, value: unknown) => void>> = {
     date: (row, value) => void (times[row] = Number(value)),
-    delay: (row, value) => void (delays[row] = Number(value)),
-    distance: (row, value) => void (distances[row] = Number(value)),
+    delay: (row, value) => putSmall(delays, row, Number(value)),
+    distance: (row, value) => putSmall(distances, row, Number(value)),
     origin: (row, value) => void (origins[row] = airports.indexOf(String(value))),
     destination: (row, value) => void (destinations[row] = airports.indexOf(String(value))),
   };
@@ -51,6 +51,13 @@ export async function readFlights(range: { readonly count?: number } = {}): Prom
     },
   });
   return { count, times, delays, distances, origins, destinations, airports: airports.names };
+}
+
+/** A figure that the column cannot hold must not be cut silently: the comparison would not notice. */
+function putSmall(column: Int16Array, row: number, value: number): void {
+  column[row] = value;
+  if (column[row] !== value)
+    throw new Error(`Row ${row} has the figure ${value}, which does not fit 16 bits.`);
 }
 
 class AirportNames {

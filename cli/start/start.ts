@@ -68,8 +68,7 @@ function announce(
   const listening = showAddress(host, port);
   const advertised = configuration.advertisedHost;
   const seen = advertised ?? (wildcard ? 'the address that each of them connected to' : listening);
-  const http =
-    httpPort === undefined || httpPort === false ? undefined : `http://${showAddress(host, httpPort)}`;
+  const http = httpPort === undefined ? undefined : `http://${showAddress(host, httpPort)}`;
   output.result(
     {
       ready: true,

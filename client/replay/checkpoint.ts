@@ -8,7 +8,6 @@
  */
 import type { GroupOffset, GroupOffsetInput } from '../admin/admin-types.ts';
 import { KafkaError } from '../errors.ts';
-import type { TopicPartition } from '../messages.ts';
 import { ReplayError } from './replay-error.ts';
 import type { ReplayCounts } from './replay-options.ts';
 
@@ -30,7 +29,7 @@ export interface ReplayIdentity {
 
 /** The part of the admin client that checkpoints need. */
 export interface CheckpointAdmin {
-  fetchGroupOffsets(groupId: string, topics?: readonly TopicPartition[]): Promise<readonly GroupOffset[]>;
+  fetchGroupOffsets(groupId: string, topics?: readonly string[]): Promise<readonly GroupOffset[]>;
   commitGroupOffsets(groupId: string, offsets: readonly GroupOffsetInput[]): Promise<unknown>;
   deleteGroups(groupIds: readonly string[]): Promise<unknown>;
 }

@@ -46,8 +46,10 @@ export type * from './replay-options.ts';
 /** The part of the client that a replay is made with. */
 export interface ReplayClient extends ConsumerFactory {
   producer(options: ProducerOptions): ReplayProducer;
-  admin(): CheckpointAdmin & DestinationAdmin & RangeAdmin;
+  admin(): ReplayAdmin;
 }
+
+export interface ReplayAdmin extends CheckpointAdmin, DestinationAdmin, RangeAdmin {}
 
 interface Prepared {
   readonly plan: ReplayPlan;
@@ -62,6 +64,7 @@ export class Replay {
   readonly #client: ReplayClient;
   readonly #clock: Clock;
   readonly #options: ReplayOptions;
+  readonly #admin: ReplayAdmin;
   readonly #store: CheckpointStore;
   #prepared: Promise<Prepared> | undefined;
   #run: ReplayRun | undefined;
@@ -73,7 +76,8 @@ export class Replay {
     this.#client = client;
     this.#clock = platform.clock;
     this.#options = options;
-    this.#store = new CheckpointStore(client.admin(), this.id, options.topic);
+    this.#admin = client.admin();
+    this.#store = new CheckpointStore(this.#admin, this.id, options.topic);
   }
 
   /** Resolves the range and finds what an earlier run has done. Asked once; later calls give the same plan. */
@@ -98,7 +102,7 @@ export class Replay {
     await this.plan();
     const { plan, identity, checkpoints } = await this.#prepared!;
     if (plan.destination?.toBeCreated === true) {
-      await createDestination(this.#client.admin(), plan.topic, plan.destination);
+      await createDestination(this.#admin, plan.topic, plan.destination);
     }
     const run = new ReplayRun({
       client: this.#client,
@@ -145,7 +149,7 @@ export class Replay {
 
   async #prepare(): Promise<Prepared> {
     const { topic, from = 'start', until = 'end' } = this.#options;
-    const admin = this.#client.admin();
+    const admin = this.#admin;
     const [source] = await admin.describeTopics([topic]);
     if (source === undefined) throw new ReplayError('UNKNOWN_PARTITION', `There is no topic ${topic}.`);
     const { destination } = this.#options;
