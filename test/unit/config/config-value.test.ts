@@ -78,13 +78,15 @@ describe('values of settings', () => {
   it('takes every default of Kafka', () => {
     const all = [...topicConfigDefinitions.values(), ...brokerConfigDefinitions.values()];
     expect([topicConfigDefinitions.size, brokerConfigDefinitions.size]).toEqual([38, 379]);
-    for (const subject of all) {
-      if (subject.default === null || subject.default === undefined) continue;
-      expect([subject.name, parseConfigValue(subject, subject.default).kind]).toEqual([
-        subject.name,
-        'value',
-      ]);
-    }
+    const refused = all.filter(
+      (subject) =>
+        typeof subject.default === 'string' && parseConfigValue(subject, subject.default).kind === 'fault',
+    );
+    // Kafka has these empty unless set, and refuses to have them set to nothing.
+    expect(refused.map(({ name }) => name)).toEqual([
+      'controller.quorum.bootstrap.servers',
+      'controller.quorum.voters',
+    ]);
   });
 
   it('reads what it shows, whatever it was given', () => {
