@@ -25,7 +25,8 @@ export interface DecodeLimits {
 const decompressedBytesMaxDefault = 256 * 1024 * 1024;
 
 /** Shared by all records without headers, which are most: it stays empty because it is frozen. */
-const noHeaders = Object.freeze([]) as unknown as RecordHeader[];
+const noHeaders: RecordHeader[] = [];
+Object.freeze(noHeaders);
 
 /**
  * All records of one batch, control records included (a control batch's header says so). The header array of records

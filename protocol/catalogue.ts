@@ -3,7 +3,7 @@
  * asked for. Both are constant for the life of the process.
  */
 import { createRequire } from 'node:module';
-import type { MessageTypes } from './generated/messages.js';
+import type { ErrorCodes, MessageTypes } from './generated/messages.js';
 import type { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
@@ -61,6 +61,7 @@ interface Catalogue {
   readonly messages: readonly MessageDescription[];
   readonly apis: readonly ApiEntry[];
   readonly errors: readonly ErrorInfo[];
+  readonly errorCodes: ErrorCodes;
 }
 
 /** A version's functions in a generated file. */
@@ -71,12 +72,12 @@ export interface GeneratedCodec {
 }
 
 const load = createRequire(import.meta.url);
-const catalogue = load('./generated/catalogue.json') as Catalogue;
+const catalogue: Catalogue = load('./generated/catalogue.json');
 
-export const errors: readonly ErrorInfo[] = catalogue.errors;
+export const { errors, errorCodes } = catalogue;
 
 /** Every message that has codecs, requests and stored records alike. */
-export const messages: readonly MessageDescription[] = catalogue.messages;
+export const { messages } = catalogue;
 
 /** Every API that still exists, by ascending key. */
 export const apis: readonly ApiDescription[] = catalogue.apis.map(describeApi);
@@ -96,7 +97,7 @@ export function apiByName(name: string): ApiDescription | undefined {
 /** The codecs of a message by version; undefined when there is no such message. Node keeps what it has loaded. */
 export function loadCodecs(name: string): Readonly<Record<number, GeneratedCodec>> | undefined {
   if (!messageNames.has(name)) return undefined;
-  return load(`./generated/${name}.cjs`) as Readonly<Record<number, GeneratedCodec>>;
+  return load(`./generated/${name}.cjs`);
 }
 
 function describeApi(entry: ApiEntry): ApiDescription {

@@ -8,7 +8,7 @@ type Checksum = (bytes: Uint8Array, seed?: number) => number;
 const nativeBytesMin = 512;
 
 const require = createRequire(import.meta.url);
-const portable = (require('crc-32/crc32c.js') as { buf: Checksum }).buf;
+const { buf: portable }: { readonly buf: Checksum } = require('crc-32/crc32c.js');
 const native = loadNative();
 
 /** CRC-32C as an unsigned number; `seed` is the checksum of the bytes that come before. */
@@ -25,7 +25,8 @@ export function crc32(bytes: Buffer): number {
 /** The native code has builds for common platforms only; elsewhere the portable one does all the work. */
 function loadNative(): Checksum | undefined {
   try {
-    return (require('@node-rs/crc32') as { crc32c: Checksum }).crc32c;
+    const loaded: { readonly crc32c: Checksum } = require('@node-rs/crc32');
+    return loaded.crc32c;
   } catch {
     return undefined;
   }

@@ -68,19 +68,25 @@ const codecs = new Map<string, MessageCodec[]>();
  * Throws ProtocolError 'unknown-message' or 'unsupported-version'.
  */
 export function codec<Name extends MessageName>(name: Name, version: number): Codec<MessageTypes[Name]> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- generated code and type come from one schema
+  return codecByName(name, version) as unknown as Codec<MessageTypes[Name]>;
+}
+
+/** As `codec`, for a name that is only known at run time. */
+export function codecByName(name: string, version: number): Codec<unknown> {
   let versions = codecs.get(name);
   if (versions === undefined) {
     const generated = loadCodecs(name);
-    if (generated === undefined)
-      throw new ProtocolError('unknown-message', `there is no message ${String(name)}`);
+    if (generated === undefined) throw new ProtocolError('unknown-message', `there is no message ${name}`);
     versions = [];
-    for (const key of Object.keys(generated)) {
-      versions[Number(key)] = new MessageCodec(name, Number(key), generated[Number(key)]!);
+    for (const [key, functions] of Object.entries(generated)) {
+      versions[Number(key)] = new MessageCodec(name, Number(key), functions);
     }
     codecs.set(name, versions);
   }
   const found = versions[version];
-  if (found === undefined)
+  if (found === undefined) {
     throw new ProtocolError('unsupported-version', `${name} has no version ${version}`);
-  return found as unknown as Codec<MessageTypes[Name]>;
+  }
+  return found;
 }

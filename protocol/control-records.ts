@@ -2,7 +2,13 @@
 import { encodeBatch } from './batch-builder.ts';
 import type { LogRecord } from './batch-decoder.ts';
 import { codec } from './codec.ts';
-import type { MessageTypes } from './generated/messages.js';
+import type {
+  KRaftVersionRecord,
+  LeaderChangeMessage,
+  SnapshotFooterRecord,
+  SnapshotHeaderRecord,
+  VotersRecord,
+} from './generated/messages.js';
 import { ProtocolError } from './protocol-error.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
@@ -22,21 +28,13 @@ export interface TransactionMarker {
   readonly partitionLeaderEpoch?: number;
 }
 
-/** Bodies of the control records that Kafka's Raft logs hold, by type; they begin with a version of their own. */
-const bodyNames = {
-  LEADER_CHANGE: 'LeaderChangeMessage',
-  SNAPSHOT_HEADER: 'SnapshotHeaderRecord',
-  SNAPSHOT_FOOTER: 'SnapshotFooterRecord',
-  KRAFT_VERSION: 'KRaftVersionRecord',
-  KRAFT_VOTERS: 'VotersRecord',
-} as const;
-type BodyType = keyof typeof bodyNames;
-
 export type ControlRecord =
   | { readonly type: TransactionMarkerType; readonly coordinatorEpoch: number }
-  | {
-      [Type in BodyType]: { readonly type: Type; readonly body: MessageTypes[(typeof bodyNames)[Type]] };
-    }[BodyType]
+  | { readonly type: 'LEADER_CHANGE'; readonly body: LeaderChangeMessage }
+  | { readonly type: 'SNAPSHOT_HEADER'; readonly body: SnapshotHeaderRecord }
+  | { readonly type: 'SNAPSHOT_FOOTER'; readonly body: SnapshotFooterRecord }
+  | { readonly type: 'KRAFT_VERSION'; readonly body: KRaftVersionRecord }
+  | { readonly type: 'KRAFT_VOTERS'; readonly body: VotersRecord }
   /** A type of a newer Kafka, to be skipped. */
   | { readonly type: 'UNKNOWN'; readonly typeNumber: number };
 
@@ -97,11 +95,31 @@ export function decodeControlRecord(record: Pick<LogRecord, 'key' | 'value'>): C
   if (type === undefined) return { type: 'UNKNOWN', typeNumber };
   if (record.value === null)
     throw new ProtocolError('bad-record', `a control record ${type} without a value`);
-  if (type === 'ABORT' || type === 'COMMIT') {
-    const reader = new Reader(record.value);
-    if (reader.int16() < 0)
-      throw new ProtocolError('bad-record', `a control record ${type} of a negative version`);
-    return { type, coordinatorEpoch: codec('EndTxnMarker', 0).read(reader).coordinatorEpoch };
+  return decodeValue(type, record.value);
+}
+
+function decodeValue(type: (typeof typeNames)[number], value: Buffer): ControlRecord {
+  switch (type) {
+    case 'ABORT':
+    case 'COMMIT': {
+      const reader = new Reader(value);
+      const version = reader.int16();
+      if (version < 0)
+        throw new ProtocolError('bad-record', `a control record ${type} of version ${version}`);
+      return { type, coordinatorEpoch: codec('EndTxnMarker', 0).read(reader).coordinatorEpoch };
+    }
+    // The bodies of Kafka's Raft logs begin with a version of their own, but are written in version 0.
+    case 'LEADER_CHANGE':
+      return { type, body: codec('LeaderChangeMessage', 0).decode(value) };
+    case 'SNAPSHOT_HEADER':
+      return { type, body: codec('SnapshotHeaderRecord', 0).decode(value) };
+    case 'SNAPSHOT_FOOTER':
+      return { type, body: codec('SnapshotFooterRecord', 0).decode(value) };
+    case 'KRAFT_VERSION':
+      return { type, body: codec('KRaftVersionRecord', 0).decode(value) };
+    case 'KRAFT_VOTERS':
+      return { type, body: codec('VotersRecord', 0).decode(value) };
+    default:
+      throw new ProtocolError('bad-record', `a control record of type ${String(type)}`);
   }
-  return { type, body: codec(bodyNames[type], 0).decode(record.value) } as ControlRecord;
 }

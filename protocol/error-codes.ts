@@ -1,12 +1,10 @@
 /** Kafka's error codes, from protocol/configs/error-codes.json. */
-import { errors } from './catalogue.ts';
+import { errorCodes, errors } from './catalogue.ts';
 import type { ErrorInfo } from './catalogue.ts';
 import type { ErrorCodes } from './generated/messages.js';
 
 /** Codes by name: `ErrorCode.NOT_LEADER_OR_FOLLOWER`. */
-export const ErrorCode = Object.fromEntries(
-  errors.map(({ name, code }) => [name, code]),
-) as unknown as ErrorCodes;
+export const ErrorCode: ErrorCodes = errorCodes;
 export type ErrorCode = ErrorCodes[keyof ErrorCodes];
 export type ErrorName = keyof ErrorCodes;
 

@@ -1,7 +1,7 @@
 /** Requests and responses with their size and headers, as they travel on a connection. */
 import { apiByKey, apiByName } from './catalogue.ts';
-import type { ApiDescription, MessageName } from './catalogue.ts';
-import { codec } from './codec.ts';
+import type { ApiDescription } from './catalogue.ts';
+import { codec, codecByName } from './codec.ts';
 import type { Codec } from './codec.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { Reader } from './reader.ts';
@@ -46,7 +46,7 @@ export function encodeRequest(head: RequestHead, body: unknown): Buffer[] {
     correlationId: head.correlationId,
     clientId: head.clientId,
   });
-  messageCodec(api, 'Request', head.apiVersion).write(writer, body as never);
+  messageCodec(api, 'Request', head.apiVersion).write(writer, body);
   return finishFrame(writer);
 }
 
@@ -57,7 +57,7 @@ export function encodeResponse(head: ResponseHead, body: unknown): Buffer[] {
   writer.int32(0);
   writer.int32(head.correlationId);
   if (api.responseHeaderVersion(head.apiVersion) === 1) writer.unsignedVarint(0);
-  messageCodec(api, 'Response', head.apiVersion).write(writer, body as never);
+  messageCodec(api, 'Response', head.apiVersion).write(writer, body);
   return finishFrame(writer);
 }
 
@@ -89,6 +89,7 @@ export function decodeResponse<T>(
   const reader = new Reader(frame);
   const correlationId = reader.int32();
   if (description.responseHeaderVersion(apiVersion) === 1) reader.unknownTags();
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the caller names the type along with the API
   const body = messageCodec(description, 'Response', apiVersion).read(reader) as T;
   reader.finish();
   return { correlationId, body };
@@ -101,7 +102,7 @@ function requireApi(api: number | string): ApiDescription {
 }
 
 function messageCodec(api: ApiDescription, kind: 'Request' | 'Response', version: number): Codec<unknown> {
-  return codec(`${api.name}${kind}` as MessageName, version) as Codec<unknown>;
+  return codecByName(`${api.name}${kind}`, version);
 }
 
 /** Sets the size in the frame's first four bytes, which always lie in the first part. */

@@ -23,9 +23,7 @@ const metadataFrameVersion = 1;
 const consumerProtocolVersionMax = 3;
 
 const descriptions = new Map(messages.map((message) => [message.name, message]));
-const metadataNames = new Map(
-  messages.filter(({ type }) => type === 'metadata').map(({ apiKey, name }) => [apiKey, name]),
-);
+const metadataNames = new Map(messages.filter(isMetadata).map(({ apiKey, name }) => [apiKey, name]));
 
 /** INT16 type, body. */
 export function encodeCoordinatorKey<Name extends CoordinatorKeyName>(
@@ -110,7 +108,7 @@ export function decodeMetadataRecord(bytes: Buffer): DecodedMetadataRecord {
     throw new ProtocolError('unsupported-version', `metadata records of frame version ${frameVersion}`);
   }
   const type = reader.unsignedVarint();
-  const name = metadataNames.get(type) as MetadataRecordName | undefined;
+  const name = metadataNames.get(type);
   if (name === undefined) throw new ProtocolError('unknown-message', `metadata records of type ${type}`);
   const version = reader.unsignedVarint();
   return { name, version, value: readAll(codec(name, version), reader) };
@@ -170,6 +168,12 @@ function decodeVersioned<Name extends 'ConsumerProtocolSubscription' | 'Consumer
   const reader = new Reader(bytes);
   const version = reader.int16();
   return { version, value: codec(name, Math.min(version, consumerProtocolVersionMax)).read(reader) };
+}
+
+function isMetadata(
+  message: MessageDescription,
+): message is MessageDescription & { readonly name: MetadataRecordName } {
+  return message.type === 'metadata';
 }
 
 function describe(name: string): MessageDescription {

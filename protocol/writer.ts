@@ -221,7 +221,7 @@ export class Writer {
       if (tag === before || (index > 0 && tag <= fields[index - 1]!.tag)) {
         this.fail('bad-tag', `tag ${tag} is given twice or out of order`);
       }
-      checkBytes(data);
+      if (!Buffer.isBuffer(data)) failNotBytes(data);
       this.unsignedVarint(tag);
       this.unsignedVarint(data.length);
       this.raw(data);
@@ -297,7 +297,7 @@ export class Writer {
 /** Sixteen bytes from the 22 characters of Kafka's text form. */
 export function writeUuid(buffer: Buffer, position: number, text: string): void {
   if (typeof text !== 'string' || !/^[A-Za-z0-9_-]{21}[AQgw]$/.test(text)) {
-    throw new ProtocolError('bad-value', `${String(text)} is not a uuid of 22 base64url characters`);
+    throw new ProtocolError('bad-value', `${text} is not a uuid of 22 base64url characters`);
   }
   buffer.write(text, position, 16, 'base64url');
 }
@@ -317,20 +317,14 @@ function checkCount(length: number): void {
 }
 
 function bytesLength(value: Buffer | readonly Buffer[]): number {
-  if (!Array.isArray(value)) {
-    checkBytes(value);
-    return (value as Buffer).length;
-  }
+  if (Buffer.isBuffer(value)) return value.length;
+  if (!Array.isArray(value)) return failNotBytes(value);
   let length = 0;
-  for (const piece of value as readonly Buffer[]) {
-    checkBytes(piece);
-    length += piece.length;
-  }
+  for (const piece of value) length += Buffer.isBuffer(piece) ? piece.length : failNotBytes(piece);
   return length;
 }
 
-function checkBytes(value: unknown): void {
-  if (Buffer.isBuffer(value)) return;
+function failNotBytes(value: unknown): never {
   if (value === null) throw new ProtocolError('null-not-allowed', 'null where bytes are required');
   throw new ProtocolError('bad-value', `${typeof value} where a Buffer is required`);
 }
@@ -340,12 +334,12 @@ function failNotText(value: unknown): never {
   throw new ProtocolError('bad-value', `${typeof value} where a string is required`);
 }
 
-function failRange(value: unknown, type: string): never {
+function failRange(value: number | null, type: string): never {
   if (value === null) throw new ProtocolError('null-not-allowed', `null where an ${type} is required`);
-  throw new ProtocolError('out-of-range', `${String(value)} is not an ${type}`);
+  throw new ProtocolError('out-of-range', `${value} is not an ${type}`);
 }
 
-function failUnsafe(value: unknown): never {
+function failUnsafe(value: number | null): never {
   if (value === null) throw new ProtocolError('null-not-allowed', 'null where an int64 is required');
-  throw new ProtocolError('unsafe-integer', `${String(value)} is not a safe integer`);
+  throw new ProtocolError('unsafe-integer', `${value} is not a safe integer`);
 }

@@ -29,14 +29,18 @@ const storedBit = 0x8000_0000;
 const expansionMax = 255;
 const windowBytes = 65_536;
 
-const require = createRequire(import.meta.url);
-const lz4 = require('lz4-napi') as Lz4;
+const load = createRequire(import.meta.url);
+
+/** Loaded when it is first needed; Node keeps what it has loaded. */
+function library(): Lz4 {
+  return load('lz4-napi');
+}
 
 export function compressLz4(data: Buffer): Buffer {
   const parts: Buffer[] = [frameHeader];
   for (let position = 0; position < data.length; position += blockBytes) {
     const input = data.subarray(position, position + blockBytes);
-    const block = lz4.compressSync(input);
+    const block = library().compressSync(input);
     const length = block.length - sizePrefixBytes;
     // The size in front makes room for the block's own length.
     if (length < input.length) {
@@ -138,7 +142,7 @@ class FrameReader {
     input.writeUInt32LE(room);
     input.set(block, sizePrefixBytes);
     try {
-      return bounded('lz4', this.#bytesMax, () => lz4.uncompressSync(input, window));
+      return bounded('lz4', this.#bytesMax, () => library().uncompressSync(input, window));
     } catch (error) {
       const isOutOfRoom = error instanceof ProtocolError && error.message.includes('too small');
       if (isOutOfRoom && room === left) return failTooLarge(this.#bytesMax);

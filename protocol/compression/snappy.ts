@@ -19,8 +19,12 @@ const expansionMax = 22;
 /** Without it each block would be memory outside the heap, which the collector does not see in time. */
 const options = { copyOutputData: true };
 
-const require = createRequire(import.meta.url);
-const snappy = require('snappy') as Snappy;
+const load = createRequire(import.meta.url);
+
+/** Loaded when it is first needed; Node keeps what it has loaded. */
+function library(): Snappy {
+  return load('snappy');
+}
 
 export function compressSnappy(data: Buffer): Buffer {
   const header = Buffer.alloc(headerBytes);
@@ -29,7 +33,7 @@ export function compressSnappy(data: Buffer): Buffer {
   header.writeInt32BE(1, 12);
   const parts: Buffer[] = [header];
   for (let position = 0; position < data.length; position += chunkBytes) {
-    const block = snappy.compressSync(data.subarray(position, position + chunkBytes), options);
+    const block = library().compressSync(data.subarray(position, position + chunkBytes), options);
     const length = Buffer.allocUnsafe(4);
     length.writeInt32BE(block.length);
     parts.push(length, block);
@@ -73,7 +77,7 @@ function uncompressBlock(block: Buffer, bytesLeft: number, bytesMax: number): Bu
     failDamaged('snappy', `a block of ${block.length} bytes claims to hold ${claimed}`);
   }
   if (claimed > bytesLeft) failTooLarge(bytesMax);
-  return bounded('snappy', bytesMax, () => snappy.uncompressSync(block, options));
+  return bounded('snappy', bytesMax, () => library().uncompressSync(block, options));
 }
 
 /** The varint at the start of a block. */

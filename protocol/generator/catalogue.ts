@@ -44,6 +44,7 @@ export function emitCatalogue(
       retriable,
       refreshMetadata,
     })),
+    errorCodes: Object.fromEntries(errors.map(({ name, code }) => [name, code])),
   };
   return `${JSON.stringify(catalogue)}\n`;
 }

@@ -7,11 +7,11 @@ export interface FieldContext {
   readonly nullable: boolean;
   readonly flexible: boolean;
   /** Names of the functions that handle a struct in this version. */
-  structReader(name: string): string;
-  structWriter(name: string): string;
-  structDefault(name: string): string;
-  structIsDefault(name: string): string;
-  sizeBytesMin(type: TypeReference): number;
+  readonly structReader: (name: string) => string;
+  readonly structWriter: (name: string) => string;
+  readonly structDefault: (name: string) => string;
+  readonly structIsDefault: (name: string) => string;
+  readonly sizeBytesMin: (type: TypeReference) => number;
 }
 
 /** An expression with the field's default; objects and arrays are new ones each time. */

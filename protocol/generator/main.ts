@@ -14,17 +14,17 @@ import { parseSchema } from './schema.ts';
 import type { Message, RawSchema } from './schema.ts';
 
 const protocolDirectory = dirname(dirname(fileURLToPath(import.meta.url)));
-const schemaDirectory = join(protocolDirectory, 'schemas');
 const generatedDirectory = join(protocolDirectory, 'generated');
 
 function generate(): Map<string, string> {
   const messages: Message[] = [];
-  for (const file of readdirSync(schemaDirectory).sort()) {
-    const message = parseSchema(readJson<RawSchema>(join(schemaDirectory, file)));
+  for (const file of readdirSync(join(protocolDirectory, 'schemas')).sort()) {
+    const schema: RawSchema = JSON.parse(read('schemas', file));
+    const message = parseSchema(schema);
     if (message !== undefined) messages.push(message);
   }
-  const { apis } = readJson<{ apis: RawApi[] }>(join(protocolDirectory, 'configs', 'api-keys.json'));
-  const { errors } = readJson<{ errors: RawError[] }>(join(protocolDirectory, 'configs', 'error-codes.json'));
+  const { apis }: { apis: RawApi[] } = JSON.parse(read('configs', 'api-keys.json'));
+  const { errors }: { errors: RawError[] } = JSON.parse(read('configs', 'error-codes.json'));
   const files = new Map<string, string>();
   for (const message of messages) files.set(`${message.name}.cjs`, emitMessage(message));
   files.set('catalogue.json', emitCatalogue(messages, apis, errors));
@@ -32,8 +32,8 @@ function generate(): Map<string, string> {
   return files;
 }
 
-function readJson<T>(path: string): T {
-  return JSON.parse(readFileSync(path, 'utf8')) as T;
+function read(directory: string, file: string): string {
+  return readFileSync(join(protocolDirectory, directory, file), 'utf8');
 }
 
 function writeChanged(files: ReadonlyMap<string, string>): void {
