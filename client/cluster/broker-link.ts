@@ -1,0 +1,162 @@
+/**
+ * The way to one broker address for one purpose: at most one connection at a time, made when it is first needed and
+ * made anew, after a pause that grows, when it was lost. Purposes have links of their own, because answers come in
+ * order: a fetch that waits must not hold up a produce.
+ */
+import { codec, ErrorCode, type ApiVersionsResponse, type Codec, type Reader } from '../../protocol/index.ts';
+import type { ByteStream } from '../../platform/network.ts';
+import type { BrokerAddress, Components } from '../components.ts';
+import { showAddress } from '../components.ts';
+import { brokerError, closedError, KafkaError } from '../errors.ts';
+import { backoffMs, sleep } from '../waiting.ts';
+import { apiVersionsFirstTry, BrokerVersions, describeApi } from './apis.ts';
+import { Connection } from './connection.ts';
+
+export interface BrokerLinkOptions {
+  readonly address: BrokerAddress;
+  /** For messages: 'broker 1 at 127.0.0.1:9092'. */
+  readonly peer: string;
+  /** Said after the reason when no connection can be made. */
+  readonly hint: string;
+}
+
+export class BrokerLink {
+  readonly #components: Components;
+  readonly #options: BrokerLinkOptions;
+  #connection: Connection | undefined;
+  /** The attempt under way, which all who ask share. */
+  #connecting: Promise<Connection> | undefined;
+  /** Attempts that failed since the last success. */
+  #failures = 0;
+  /** Not before this time is the next attempt made. */
+  #nextAttemptMs = 0;
+  #isClosed = false;
+
+  constructor(components: Components, options: BrokerLinkOptions) {
+    this.#components = components;
+    this.#options = options;
+  }
+
+  get address(): BrokerAddress {
+    return this.#options.address;
+  }
+
+  /** The open connection, if there is one right now. */
+  get current(): Connection | undefined {
+    return this.#connection?.isOpen === true ? this.#connection : undefined;
+  }
+
+  /** Whether the last attempt failed and the pause after it is not over. */
+  get isResting(): boolean {
+    return this.#failures > 0 && this.#components.clock.monotonicMs() < this.#nextAttemptMs;
+  }
+
+  /** An open connection whose versions are known. Rejects with CONNECTION_FAILED and the like; waits out the pause after a failure. */
+  connection(): Promise<Connection> {
+    if (this.#isClosed) return Promise.reject(closedError('connection'));
+    const open = this.current;
+    if (open !== undefined) return Promise.resolve(open);
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#connection?.close(closedError('client'));
+    this.#connection = undefined;
+  }
+
+  async #connect(): Promise<Connection> {
+    const { clock, network, settings } = this.#components;
+    const pauseMs = this.#nextAttemptMs - clock.monotonicMs();
+    if (pauseMs > 0) await sleep(clock, pauseMs);
+    this.#throwIfClosed();
+    try {
+      const connection = await this.#open(
+        await network.connect(this.#options.address, {
+          timeoutMs: settings.connectTimeoutMs,
+          ...(settings.tls === undefined ? {} : { tls: settings.tls }),
+        }),
+      );
+      this.#failures = 0;
+      this.#nextAttemptMs = 0;
+      return connection;
+    } catch (error) {
+      this.#noteFailure();
+      throw this.#describe(error);
+    }
+  }
+
+  async #open(stream: ByteStream): Promise<Connection> {
+    const { clock, settings } = this.#components;
+    const connection = new Connection(stream, {
+      clock,
+      clientId: settings.clientId,
+      peer: this.#options.peer,
+    });
+    if (this.#isClosed) {
+      connection.close(closedError('client'));
+      this.#throwIfClosed();
+    }
+    this.#connection = connection;
+    connection.onClose(() => {
+      if (this.#connection === connection) this.#connection = undefined;
+    });
+    connection.versions = await negotiate(connection, settings.connectTimeoutMs);
+    return connection;
+  }
+
+  #noteFailure(): void {
+    const { clock, random, settings } = this.#components;
+    this.#failures++;
+    const pauseMs = backoffMs(random, this.#failures, settings.retryBackoffMs, settings.retryBackoffMaxMs);
+    this.#nextAttemptMs = clock.monotonicMs() + pauseMs;
+  }
+
+  #describe(error: unknown): KafkaError {
+    if (error instanceof KafkaError && error.code === 'CLOSED') return error;
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `Could not connect to ${this.#options.peer}: ${why} ${this.#options.hint}`.trimEnd();
+    if (error instanceof KafkaError) return new KafkaError(error.code, message, { cause: error });
+    return new KafkaError('CONNECTION_FAILED', message, { cause: error });
+  }
+
+  #throwIfClosed(): void {
+    if (this.#isClosed) throw closedError('connection');
+  }
+}
+
+export function peerName(address: BrokerAddress, nodeId?: number): string {
+  return nodeId === undefined
+    ? `the broker at ${showAddress(address)}`
+    : `broker ${nodeId} at ${showAddress(address)}`;
+}
+
+/**
+ * Asks for ApiVersions, from the newest version down: a broker that does not know the version answers in the form of
+ * version 0 with error 35 and the range that it knows.
+ */
+async function negotiate(connection: Connection, timeoutMs: number): Promise<BrokerVersions> {
+  const body = { clientSoftwareName: 'kappalog', clientSoftwareVersion: '0.1.0' };
+  const ask = (version: number): Promise<ApiVersionsResponse> =>
+    connection.sendDecoding('ApiVersions', version, body, { timeoutMs }, (reader) =>
+      readApiVersions(reader, version),
+    );
+  let response = await ask(apiVersionsFirstTry);
+  if (response.errorCode === ErrorCode.UNSUPPORTED_VERSION) {
+    const key = describeApi('ApiVersions').key;
+    const range = response.apiKeys.find((api) => api.apiKey === key);
+    response = await ask(Math.min(range?.maxVersion ?? 0, apiVersionsFirstTry - 1));
+  }
+  if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, 'agree on versions');
+  return new BrokerVersions(response);
+}
+
+function readApiVersions(reader: Reader, version: number): ApiVersionsResponse {
+  const start = reader.position;
+  const isRefused = reader.int16() === ErrorCode.UNSUPPORTED_VERSION;
+  reader.position = start;
+  return (codec('ApiVersionsResponse', isRefused ? 0 : version) as Codec<ApiVersionsResponse>).read(reader);
+}

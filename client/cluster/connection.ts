@@ -1,0 +1,232 @@
+/**
+ * One connection to one broker. Requests are pipelined; answers come in the order of their requests, which is
+ * checked. A request that is not answered in time ends the connection, because everything behind it waits too. When
+ * it ends, every unanswered request is rejected; whether the broker carried them out is then unknown.
+ */
+import { codec, encodeRequest, Reader, type Codec } from '../../protocol/index.ts';
+import type { Clock, Timer } from '../../platform/clock.ts';
+import type { ByteStream } from '../../platform/network.ts';
+import { abortedError, KafkaError, toKafkaError } from '../errors.ts';
+import { describeApi, BrokerVersions, type ApiName, type RequestOf, type ResponseOf } from './apis.ts';
+import { FrameReader } from './frame-reader.ts';
+
+export interface ConnectionOptions {
+  readonly clock: Clock;
+  readonly clientId: string;
+  /** For messages: the broker's address, and where it came from. */
+  readonly peer: string;
+}
+
+export interface SendOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Pending {
+  readonly correlationId: number;
+  readonly api: ApiName;
+  readonly deadlineMs: number;
+  /** Reads the answer's header and body; called once, unless `fail` is. */
+  readonly succeed: (reader: Reader) => void;
+  readonly fail: (error: KafkaError) => void;
+}
+
+const correlationIdMax = 0x7fffffff;
+
+export class Connection {
+  readonly #stream: ByteStream;
+  readonly #options: ConnectionOptions;
+  readonly #frames: FrameReader;
+  /** Unanswered requests, oldest first. */
+  readonly #pending: Pending[] = [];
+  #nextCorrelationId = 0;
+  #timer: Timer | undefined;
+  #timerDeadlineMs = Infinity;
+  #closeError: KafkaError | undefined;
+  #onClose: ((error: KafkaError) => void) | undefined;
+  /** What the broker serves; known once ApiVersions is answered. */
+  versions = new BrokerVersions({ apiKeys: [] });
+
+  /** Takes the stream over. To be called in the macrotask in which the stream came to be. */
+  constructor(stream: ByteStream, options: ConnectionOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#frames = new FrameReader((frame) => this.#onFrame(frame));
+    stream.onData((chunk) => this.#onData(chunk));
+    stream.onClose((error) => {
+      const why = error === undefined ? 'the broker closed the connection' : error.message;
+      this.#end(
+        new KafkaError('CONNECTION_FAILED', `Lost the connection to ${options.peer}: ${why}`, {
+          cause: error,
+        }),
+      );
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#closeError === undefined;
+  }
+
+  /** Requests that wait for their answer. */
+  get inFlight(): number {
+    return this.#pending.length;
+  }
+
+  get peer(): string {
+    return this.#options.peer;
+  }
+
+  /** Runs once, when the connection has ended. */
+  onClose(handler: (error: KafkaError) => void): void {
+    this.#onClose = handler;
+  }
+
+  /** Sends one request and resolves with its decoded answer. Rejects with CONNECTION_FAILED, TIMED_OUT, ABORTED or BAD_RESPONSE. */
+  send<A extends ApiName>(
+    api: A,
+    version: number,
+    body: RequestOf<A>,
+    options: SendOptions,
+  ): Promise<ResponseOf<A>> {
+    return this.sendDecoding(api, version, body, options, (reader) =>
+      (codec(`${api}Response`, version) as Codec<ResponseOf<A>>).read(reader),
+    );
+  }
+
+  /** As `send`, with a reader of one's own for the answer's body. */
+  sendDecoding<A extends ApiName, R>(
+    api: A,
+    version: number,
+    body: RequestOf<A>,
+    options: SendOptions,
+    decode: (reader: Reader) => R,
+  ): Promise<R> {
+    const { signal } = options;
+    return new Promise<R>((resolve, reject) => {
+      if (signal?.aborted === true) return reject(abortedError(signal, `ask for ${api}`));
+      if (this.#closeError !== undefined) return reject(this.#closeError);
+      const correlationId = this.#takeCorrelationId();
+      const parts = this.#frame(api, version, correlationId, body);
+      const onAbort = (): void => reject(abortedError(signal!, `ask for ${api}`));
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#await({
+        correlationId,
+        api,
+        deadlineMs: this.#options.clock.monotonicMs() + options.timeoutMs,
+        succeed: (reader) => {
+          signal?.removeEventListener('abort', onAbort);
+          skipResponseHeader(api, version, reader);
+          const response = decode(reader);
+          if (reader.remaining > 0) throw new KafkaError('BAD_RESPONSE', `The answer to ${api} is too long.`);
+          resolve(response);
+        },
+        fail: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      });
+      this.#stream.write(parts);
+    });
+  }
+
+  /** Sends a request that has no answer (Produce with acks 0); resolves when its bytes have left or the connection has ended. */
+  sendUnanswered<A extends ApiName>(api: A, version: number, body: RequestOf<A>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closeError !== undefined) return reject(this.#closeError);
+      this.#stream.write(this.#frame(api, version, this.#takeCorrelationId(), body), resolve);
+    });
+  }
+
+  /** Ends at once; unanswered requests are rejected with `error`. */
+  close(error: KafkaError): void {
+    this.#stream.destroy();
+    this.#end(error);
+  }
+
+  #takeCorrelationId(): number {
+    const id = this.#nextCorrelationId;
+    this.#nextCorrelationId = id === correlationIdMax ? 0 : id + 1;
+    return id;
+  }
+
+  #frame<A extends ApiName>(api: A, version: number, correlationId: number, body: RequestOf<A>): Buffer[] {
+    return encodeRequest({ api, apiVersion: version, correlationId, clientId: this.#options.clientId }, body);
+  }
+
+  #await(pending: Pending): void {
+    this.#pending.push(pending);
+    this.#arm(pending.deadlineMs);
+  }
+
+  /** One timer serves all requests: it is set for the earliest deadline, and set anew when it fires too early. */
+  #arm(deadlineMs: number): void {
+    if (deadlineMs >= this.#timerDeadlineMs) return;
+    this.#timer?.cancel();
+    this.#timerDeadlineMs = deadlineMs;
+    this.#timer = this.#options.clock.after(Math.max(0, deadlineMs - this.#options.clock.monotonicMs()), () =>
+      this.#onTimer(),
+    );
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    this.#timerDeadlineMs = Infinity;
+    const nowMs = this.#options.clock.monotonicMs();
+    const late = this.#pending.find((pending) => pending.deadlineMs <= nowMs);
+    if (late !== undefined) {
+      this.close(new KafkaError('TIMED_OUT', `${this.#options.peer} did not answer ${late.api} in time.`));
+      return;
+    }
+    const earliestMs = Math.min(...this.#pending.map((pending) => pending.deadlineMs));
+    if (earliestMs !== Infinity) this.#arm(earliestMs);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#closeError !== undefined) return;
+    try {
+      this.#frames.push(chunk);
+    } catch (error) {
+      this.close(toKafkaError(error, `read what ${this.#options.peer} sent`));
+    }
+  }
+
+  #onFrame(frame: Buffer): void {
+    const pending = this.#pending[0];
+    const correlationId = frame.readInt32BE(0);
+    if (pending === undefined || pending.correlationId !== correlationId) {
+      const wanted = pending === undefined ? 'none was waited for' : `${pending.correlationId} was due`;
+      throw new KafkaError(
+        'BAD_RESPONSE',
+        `${this.#options.peer} answered request ${correlationId}, but ${wanted}.`,
+      );
+    }
+    this.#pending.shift();
+    try {
+      pending.succeed(new Reader(frame));
+    } catch (error) {
+      const failure = toKafkaError(error, `read the answer of ${this.#options.peer} to ${pending.api}`);
+      pending.fail(failure);
+      throw failure;
+    }
+    if (this.#pending.length === 0) this.#disarm();
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerDeadlineMs = Infinity;
+  }
+
+  #end(error: KafkaError): void {
+    if (this.#closeError !== undefined) return;
+    this.#closeError = error;
+    this.#disarm();
+    for (const pending of this.#pending.splice(0)) pending.fail(error);
+    this.#onClose?.(error);
+  }
+}
+
+/** ApiVersions answers always have header version 0, so that they can be read before anything is known of the broker. */
+function skipResponseHeader(api: ApiName, version: number, reader: Reader): void {
+  codec('ResponseHeader', describeApi(api).responseHeaderVersion(version)).read(reader);
+}

@@ -1,0 +1,68 @@
+/** The Produce request for a set of batches, and the way back from its answer to each batch. */
+import type { ProduceResponse } from '../../protocol/index.ts';
+import type { BrokerVersions, RequestOf } from '../cluster/apis.ts';
+import { zeroTopicId, type MetadataCache } from '../cluster/metadata-cache.ts';
+import type { PartitionQueue } from './partition-queue.ts';
+import type { ProducerBatch } from './producer-batch.ts';
+
+export interface SentBatch {
+  readonly queue: PartitionQueue;
+  readonly batch: ProducerBatch;
+}
+
+export type PartitionAnswer = ProduceResponse['responses'][number]['partitionResponses'][number];
+
+/** From this version on, topics are named by id alone. */
+const topicIdsFrom = 13;
+
+export interface ProduceRequestOptions {
+  readonly acks: -1 | 0 | 1;
+  readonly timeoutMs: number;
+}
+
+export function produceRequest(
+  versions: BrokerVersions,
+  metadata: MetadataCache,
+  sent: readonly SentBatch[],
+  options: ProduceRequestOptions,
+): { version: number; body: RequestOf<'Produce'> } {
+  const byTopic = new Map<string, { index: number; records: Buffer }[]>();
+  for (const { queue, batch } of sent) {
+    const partition = { index: queue.partition, records: batch.bytes() };
+    const partitions = byTopic.get(queue.topic);
+    if (partitions === undefined) byTopic.set(queue.topic, [partition]);
+    else partitions.push(partition);
+  }
+  const topics = [...byTopic].map(([name, partitionData]) => ({
+    name,
+    topicId: topicId(metadata, name),
+    partitionData,
+  }));
+  const hasIds = topics.every((topic) => topic.topicId !== zeroTopicId);
+  const version = versions.require('Produce', hasIds ? undefined : topicIdsFrom - 1);
+  return { version, body: { acks: options.acks, timeoutMs: options.timeoutMs, topicData: topics } };
+}
+
+export function readAnswers(
+  response: ProduceResponse,
+  metadata: MetadataCache,
+  sent: readonly SentBatch[],
+): (SentBatch & { answer: PartitionAnswer | undefined })[] {
+  const answers = new Map<string, PartitionAnswer>();
+  for (const topic of response.responses) {
+    // Answers carry a name or an id, by version; an absent name is empty, an absent id zero.
+    const key = topic.name === '' ? topic.topicId : topic.name;
+    for (const answer of topic.partitionResponses) answers.set(`${key}/${answer.index}`, answer);
+  }
+  return sent.map(({ queue, batch }) => ({
+    queue,
+    batch,
+    answer:
+      answers.get(`${queue.topic}/${queue.partition}`) ??
+      answers.get(`${topicId(metadata, queue.topic)}/${queue.partition}`),
+  }));
+}
+
+function topicId(metadata: MetadataCache, topic: string): string {
+  return metadata.topic(topic)?.id ?? zeroTopicId;
+}

@@ -1,0 +1,431 @@
+/**
+ * Sends what the accumulator holds. `pump` looks at every queue with something to send, groups what is ready by
+ * leader, and puts one batch of each partition into a request; it runs when a batch is complete, when a pause or linger is
+ * over, when an answer came, and when metadata changed. Nothing here waits: each outcome leads to another pump.
+ */
+import type { Timer } from '../../platform/clock.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Connection } from '../cluster/connection.ts';
+import type { NodeInfo } from '../cluster/metadata-cache.ts';
+import { KafkaError, toKafkaError } from '../errors.ts';
+import type { Accumulator } from './accumulator.ts';
+import type { Identities } from './identities.ts';
+import type { PartitionQueue } from './partition-queue.ts';
+import type { ProducerBatch } from './producer-batch.ts';
+import { produceRequest, readAnswers, type PartitionAnswer, type SentBatch } from './produce-request.ts';
+import { judge } from './produce-verdict.ts';
+import { splitBatch } from './split-batch.ts';
+
+export interface SenderOptions {
+  readonly acks: -1 | 0 | 1;
+  readonly isIdempotent: boolean;
+  readonly lingerMs: number;
+  readonly inFlightMax: number;
+  readonly deliveryTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** A request holds at least one batch, and no further one above this. */
+  readonly requestBytes: number;
+}
+
+/** One broker, as a destination. */
+interface Destination {
+  node: NodeInfo;
+  /** Requests that are not answered. */
+  inFlight: number;
+  isConnecting: boolean;
+  failures: number;
+  /** Not before this time is a connection tried again. */
+  restUntilMs: number;
+}
+
+export class Sender {
+  readonly #cluster: Cluster;
+  readonly #accumulator: Accumulator;
+  readonly #identities: Identities;
+  readonly #options: SenderOptions;
+  /** Queues that are not idle; those that were served last are at the end. */
+  readonly #active = new Set<PartitionQueue>();
+  readonly #destinations = new Map<number, Destination>();
+  #isPumpQueued = false;
+  #timer: Timer | undefined;
+  #timerAtMs = Infinity;
+  #isFindingLeaders = false;
+  #isFindingIdentity = false;
+  #identityFailures = 0;
+  #leaderFailures = 0;
+  /** Above 0, open batches are sent without waiting for company. */
+  #hurried = 0;
+  #isStopped = false;
+
+  constructor(cluster: Cluster, accumulator: Accumulator, identities: Identities, options: SenderOptions) {
+    this.#cluster = cluster;
+    this.#accumulator = accumulator;
+    this.#identities = identities;
+    this.#options = options;
+  }
+
+  activate(queue: PartitionQueue): void {
+    this.#active.add(queue);
+    this.schedule();
+  }
+
+  /** Pumps once in a microtask, however often it is asked for. */
+  schedule(): void {
+    if (this.#isPumpQueued || this.#isStopped) return;
+    this.#isPumpQueued = true;
+    queueMicrotask(() => {
+      this.#isPumpQueued = false;
+      this.#pump();
+    });
+  }
+
+  /** Until `relax`, nothing lingers. */
+  hurry(): void {
+    this.#hurried++;
+    this.schedule();
+  }
+
+  relax(): void {
+    this.#hurried--;
+  }
+
+  /** Fails all that is queued or in flight, and sends nothing more. */
+  stop(error: KafkaError): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    for (const queue of this.#active) {
+      this.#accumulator.closeOpen(queue);
+      for (const batch of queue.waiting.splice(0)) this.#fail(batch, error);
+    }
+  }
+
+  #pump(): void {
+    if (this.#isStopped) return;
+    const nowMs = this.#cluster.components.clock.monotonicMs();
+    let wakeMs = Infinity;
+    const ready = new Map<number, PartitionQueue[]>();
+    for (const queue of this.#active) {
+      this.#expire(queue, nowMs);
+      if (queue.isIdle) {
+        this.#active.delete(queue);
+        continue;
+      }
+      wakeMs = Math.min(wakeMs, this.#expiryMs(queue), this.#consider(queue, nowMs, ready));
+    }
+    for (const [nodeId, queues] of ready) wakeMs = Math.min(wakeMs, this.#serve(nodeId, queues, nowMs));
+    this.#wakeAt(wakeMs, nowMs);
+    this.#cluster.refreshIfOld();
+  }
+
+  /** Hands the queue to its leader if it may send now; returns when to look again, Infinity where an event will tell. */
+  #consider(queue: PartitionQueue, nowMs: number, ready: Map<number, PartitionQueue[]>): number {
+    const isDue = this.#isDue(queue, nowMs);
+    const dueMs =
+      queue.open === undefined || isDue ? Infinity : queue.open.createdAtMs + this.#options.lingerMs;
+    if (queue.waiting.length === 0 && !isDue) return dueMs;
+    if (queue.retryAtMs > nowMs) return Math.min(queue.retryAtMs, dueMs);
+    const leader = this.#cluster.metadata.leader(queue.topic, queue.partition);
+    if (leader === undefined) {
+      this.#findLeaders();
+      return dueMs;
+    }
+    if (queue.inFlight.length > 0 && queue.inFlightNode !== leader.id) return dueMs;
+    this.#destination(leader);
+    const queues = ready.get(leader.id);
+    if (queues === undefined) ready.set(leader.id, [queue]);
+    else queues.push(queue);
+    return dueMs;
+  }
+
+  /** Whether the open batch has waited for company long enough. */
+  #isDue(queue: PartitionQueue, nowMs: number): boolean {
+    if (queue.open === undefined) return false;
+    if (this.#hurried > 0 || !this.#accumulator.hasRoom) return true;
+    return queue.open.createdAtMs + this.#options.lingerMs <= nowMs;
+  }
+
+  #destination(node: NodeInfo): Destination {
+    const known = this.#destinations.get(node.id);
+    if (known !== undefined) {
+      known.node = node;
+      return known;
+    }
+    const fresh = { node, inFlight: 0, isConnecting: false, failures: 0, restUntilMs: 0 };
+    this.#destinations.set(node.id, fresh);
+    return fresh;
+  }
+
+  /** Sends as many requests to a broker as may be in flight; returns when to look again. */
+  #serve(nodeId: number, queues: readonly PartitionQueue[], nowMs: number): number {
+    const destination = this.#destinations.get(nodeId)!;
+    if (destination.restUntilMs > nowMs) return destination.restUntilMs;
+    const connection = this.#cluster.link(destination.node, 'data').current;
+    if (connection === undefined || destination.isConnecting) {
+      void this.#connect(destination);
+      return Infinity;
+    }
+    while (destination.inFlight < this.#options.inFlightMax) {
+      const sent = this.#take(queues, nodeId, nowMs);
+      if (sent.length === 0) break;
+      void this.#send(destination, connection, sent);
+    }
+    return Infinity;
+  }
+
+  /** One batch of each queue that may send, until the request is full. */
+  #take(queues: readonly PartitionQueue[], nodeId: number, nowMs: number): SentBatch[] {
+    const sent: SentBatch[] = [];
+    let bytes = 0;
+    for (const queue of queues) {
+      if (queue.waiting.length === 0 && this.#isDue(queue, nowMs)) this.#accumulator.closeOpen(queue);
+      if (!this.#maySend(queue)) continue;
+      const batchBytes = queue.waiting[0]!.sizeBytes;
+      if (sent.length > 0 && bytes + batchBytes > this.#options.requestBytes) continue;
+      bytes += batchBytes;
+      sent.push({ queue, batch: queue.take(this.#options.isIdempotent) });
+      queue.inFlightNode = nodeId;
+      // Served last is looked at last next time.
+      this.#active.delete(queue);
+      this.#active.add(queue);
+    }
+    return sent;
+  }
+
+  #maySend(queue: PartitionQueue): boolean {
+    const head = queue.waiting[0];
+    if (head === undefined) return false;
+    if (this.#options.isIdempotent && queue.needsIdentity && (!head.hasSequence || head.isRejected)) {
+      if (!queue.mayRenew) return false;
+      const identity = this.#identities.current(queue.identity);
+      if (identity === undefined) {
+        this.#findIdentity();
+        return false;
+      }
+      queue.renew(identity);
+    }
+    return queue.maySend;
+  }
+
+  async #connect(destination: Destination): Promise<void> {
+    if (destination.isConnecting) return;
+    destination.isConnecting = true;
+    try {
+      await this.#cluster.connection(destination.node, 'data');
+      destination.failures = 0;
+    } catch {
+      // The batches stay queued, and report it when their time is up; a new leader may be known by then.
+      destination.failures++;
+      destination.restUntilMs = this.#nowMs() + this.#cluster.pauseMs(destination.failures);
+      this.#cluster.refreshSoon();
+    } finally {
+      destination.isConnecting = false;
+    }
+    this.schedule();
+  }
+
+  async #send(destination: Destination, connection: Connection, sent: readonly SentBatch[]): Promise<void> {
+    destination.inFlight++;
+    try {
+      await this.#exchange(connection, sent);
+    } catch (error) {
+      const failure = toKafkaError(error, `send to ${connection.peer}`);
+      for (const { queue, batch } of sent) this.#onLost(queue, batch, failure);
+      this.#cluster.refreshSoon();
+    } finally {
+      destination.inFlight--;
+    }
+    this.schedule();
+  }
+
+  async #exchange(connection: Connection, sent: readonly SentBatch[]): Promise<void> {
+    const { acks, requestTimeoutMs } = this.#options;
+    const { version, body } = produceRequest(connection.versions, this.#cluster.metadata, sent, {
+      acks,
+      timeoutMs: requestTimeoutMs,
+    });
+    if (acks === 0) {
+      await connection.sendUnanswered('Produce', version, body);
+      for (const { queue, batch } of sent) this.#store(queue, batch, -1, -1);
+      return;
+    }
+    const response = await connection.send('Produce', version, body, { timeoutMs: requestTimeoutMs });
+    const endpoints = response.nodeEndpoints.map(({ nodeId, host, port, rack }) => ({
+      id: nodeId,
+      host,
+      port,
+      rack,
+    }));
+    for (const { queue, batch, answer } of readAnswers(response, this.#cluster.metadata, sent)) {
+      if (answer === undefined)
+        throw new KafkaError(
+          'BAD_RESPONSE',
+          `${connection.peer} left out ${queue.topic}-${queue.partition}.`,
+        );
+      this.#cluster.applyHint(queue.topic, queue.partition, answer.currentLeader, endpoints);
+      this.#onAnswer(queue, batch, answer);
+    }
+  }
+
+  #onAnswer(queue: PartitionQueue, batch: ProducerBatch, answer: PartitionAnswer): void {
+    const isOldest = queue.isOldest(batch);
+    const verdict = judge(answer, batch, { isOldest, isIdempotent: this.#options.isIdempotent });
+    switch (verdict.kind) {
+      case 'stored':
+        return this.#store(queue, batch, answer.baseOffset, answer.logAppendTimeMs);
+      case 'split':
+        return this.#split(queue, batch);
+      case 'failed':
+        queue.land(batch);
+        if (batch.hasSequence) queue.requireRenewal();
+        return this.#fail(batch, verdict.error);
+      case 'retry':
+        queue.land(batch);
+        batch.isRejected = verdict.isRejected;
+        if (verdict.needsRenewal) queue.requireRenewal();
+        if (verdict.needsMetadata) this.#cluster.refreshSoon();
+        return this.#retryLater(queue, batch, verdict.error, verdict.isImmediate);
+    }
+  }
+
+  /** Nobody knows whether the broker has the batch. */
+  #onLost(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError): void {
+    if (!queue.inFlight.includes(batch)) return;
+    queue.land(batch);
+    if (error.retriable && !this.#isStopped) return this.#retryLater(queue, batch, error, false);
+    if (batch.hasSequence) queue.requireRenewal();
+    this.#fail(batch, error);
+  }
+
+  #store(queue: PartitionQueue, batch: ProducerBatch, baseOffset: number, logAppendTimeMs: number): void {
+    queue.land(batch);
+    queue.failures = 0;
+    queue.lastError = undefined;
+    this.#leaderFailures = 0;
+    this.#accumulator.settle(batch, { kind: 'stored', baseOffset, logAppendTimeMs });
+  }
+
+  #retryLater(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError, isImmediate: boolean): void {
+    queue.requeue(batch);
+    queue.lastError = error;
+    this.#active.add(queue);
+    if (isImmediate) return;
+    // Batches that fail together count as one failure.
+    if (queue.retryAtMs <= this.#nowMs()) queue.failures++;
+    queue.retryAtMs = this.#nowMs() + this.#cluster.pauseMs(queue.failures);
+  }
+
+  #fail(batch: ProducerBatch, error: KafkaError): void {
+    this.#accumulator.settle(batch, { kind: 'failed', error });
+  }
+
+  #split(queue: PartitionQueue, batch: ProducerBatch): void {
+    queue.land(batch);
+    const { parts, deliveries } = splitBatch(batch, (order) =>
+      this.#accumulator.batchFor(queue, order, batch.createdAtMs),
+    );
+    for (const part of parts) this.#accumulator.countBytes(part.bufferedBytes);
+    queue.replace(batch, parts);
+    this.#active.add(queue);
+    this.#accumulator.settle(batch, { kind: 'moved', to: deliveries });
+  }
+
+  /** Gives up batches whose time is over while they wait. */
+  #expire(queue: PartitionQueue, nowMs: number): void {
+    if (this.#expiryMs(queue) > nowMs) return;
+    this.#accumulator.closeOpen(queue);
+    const { deliveryTimeoutMs } = this.#options;
+    while (queue.waiting.length > 0 && queue.waiting[0]!.createdAtMs + deliveryTimeoutMs <= nowMs) {
+      const batch = queue.waiting.shift()!;
+      if (batch.hasSequence) queue.requireRenewal();
+      this.#fail(batch, expired(queue, batch, deliveryTimeoutMs));
+    }
+  }
+
+  #expiryMs(queue: PartitionQueue): number {
+    const oldest = queue.waiting[0] ?? queue.open;
+    return oldest === undefined ? Infinity : oldest.createdAtMs + this.#options.deliveryTimeoutMs;
+  }
+
+  #findLeaders(): void {
+    if (this.#isFindingLeaders) return;
+    this.#isFindingLeaders = true;
+    void this.#refreshForLeaders();
+  }
+
+  async #refreshForLeaders(): Promise<void> {
+    this.#leaderFailures++;
+    try {
+      await this.#cluster.refresh();
+      this.schedule();
+    } catch {
+      // Tried again below; the batches report it when their time is up.
+    }
+    await this.#pauseAfter(this.#leaderFailures);
+    this.#isFindingLeaders = false;
+    this.schedule();
+  }
+
+  #findIdentity(): void {
+    if (this.#isFindingIdentity) return;
+    this.#isFindingIdentity = true;
+    void this.#askIdentity();
+  }
+
+  async #askIdentity(): Promise<void> {
+    try {
+      await this.#identities.ask();
+      this.#identityFailures = 0;
+    } catch (error) {
+      this.#identityFailures++;
+      const failure = toKafkaError(error, 'get a producer id');
+      if (!failure.retriable) this.#failAll(failure);
+      await this.#pauseAfter(this.#identityFailures);
+    }
+    this.#isFindingIdentity = false;
+    this.schedule();
+  }
+
+  /** Without an identity nothing can be sent: what waits for one fails. */
+  #failAll(error: KafkaError): void {
+    for (const queue of this.#active) {
+      this.#accumulator.closeOpen(queue);
+      for (const batch of queue.waiting.splice(0)) this.#fail(batch, error);
+    }
+  }
+
+  async #pauseAfter(failures: number): Promise<void> {
+    // Closing ends the pause early, and then there is nothing left to do.
+    await this.#cluster.pause(this.#cluster.pauseMs(failures)).catch(() => undefined);
+  }
+
+  #wakeAt(atMs: number, nowMs: number): void {
+    if (atMs === this.#timerAtMs) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerAtMs = atMs;
+    if (atMs === Infinity) return;
+    this.#timer = this.#cluster.components.clock.after(Math.max(0, atMs - nowMs), () => {
+      this.#timerAtMs = Infinity;
+      this.#pump();
+    });
+  }
+
+  #nowMs(): number {
+    return this.#cluster.components.clock.monotonicMs();
+  }
+}
+
+function expired(queue: PartitionQueue, batch: ProducerBatch, deliveryTimeoutMs: number): KafkaError {
+  const fate =
+    batch.attempts === 0
+      ? 'It was never sent.'
+      : batch.isRejected
+        ? 'The broker refused it each time.'
+        : 'Its last attempt may have succeeded without the answer coming back.';
+  const why = queue.lastError === undefined ? '' : ` Last error: ${queue.lastError.message}`;
+  return new KafkaError(
+    'TIMED_OUT',
+    `Could not deliver to ${queue.topic}-${queue.partition} within ${deliveryTimeoutMs} ms. ${fate}${why}`,
+    { cause: queue.lastError },
+  );
+}
