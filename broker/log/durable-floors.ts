@@ -1,0 +1,241 @@
+/**
+ * How far each log of a directory was once durable: (term, end index), written only after that data's own sync and at most
+ * 100 ms behind it. Recovery takes bad bytes above a log's floor for a torn tail and a valid end below it for damage.
+ *
+ * One file, `floors`, with a slot of 128 bytes for each log (storage-format.md, "floors"). A slot holds two copies that are
+ * written in turn, so that a torn write leaves the other one. All logs that have moved share one write and one sync.
+ */
+import type { Clock, Timer } from '../../platform/clock.ts';
+import type { Disk, DiskFile } from '../../platform/disk.ts';
+import { crc32c } from '../../protocol/index.ts';
+import { readInt64, writeInt64 } from './raft-only.ts';
+import type { Syncer } from './syncer.ts';
+
+export interface Floor {
+  /** Of the last durable entry; 0 where there is none. */
+  readonly term: number;
+  /** Exclusive. */
+  readonly endIndex: number;
+}
+
+/** One log's floor. */
+export interface DurableFloor {
+  /** What recovery may rely on; undefined for a log that has had none. */
+  current(): Floor | undefined;
+  /** The data up to here is durable; the floor follows within 100 ms. */
+  raise(floor: Floor): void;
+  /** Before a truncation: resolves when the lower floor is durable. */
+  lower(floor: Floor): Promise<void>;
+  /** Before a log is removed: resolves when the floor is gone for good. */
+  forget(): Promise<void>;
+}
+
+export interface FloorGroup {
+  readonly topicId: string;
+  readonly partition: number;
+}
+
+export interface DurableFloorsOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly syncer: Syncer;
+  /** Told once when floors can no longer be written: from then on they stand still. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+const header = Buffer.from('KLFLOOR1', 'latin1');
+const slotBytes = 128;
+const copyBytes = 64;
+const usedBytes = 40;
+/** With the sync after it, this keeps a floor within 100 ms of its data. */
+const delayMs = 50;
+
+interface Slot {
+  readonly number: number;
+  readonly group: FloorGroup;
+  sequence: number;
+  floor: Floor | undefined;
+}
+
+export class DurableFloors {
+  readonly #options: DurableFloorsOptions;
+  readonly #file: DiskFile;
+  readonly #slots = new Map<string, Slot>();
+  readonly #free: number[] = [];
+  /** What the file holds, and is about to. */
+  #image: Buffer;
+  /** Slots changed since the last write began. */
+  readonly #dirty = new Set<Slot>();
+  #timer: Timer | undefined;
+  /** The write in flight and those in line behind it. */
+  #last: Promise<void> = Promise.resolve();
+  #failure: unknown;
+  /** Slots of which neither copy could be read: logs whose floor is lost. */
+  readonly damagedSlots: number;
+
+  private constructor(options: DurableFloorsOptions, file: DiskFile, image: Buffer) {
+    this.#options = options;
+    this.#file = file;
+    this.#image = image;
+    let damagedSlots = 0;
+    for (let number = 0; (number + 2) * slotBytes <= image.length; number++) {
+      const slot = readSlot(image, number);
+      if (slot === 'damaged') damagedSlots++;
+      if (slot === 'free' || slot === 'damaged') this.#free.push(number);
+      else this.#slots.set(keyOf(slot.group), slot);
+    }
+    this.damagedSlots = damagedSlots;
+  }
+
+  /** Rejects with a DiskError. */
+  static async open(options: DurableFloorsOptions): Promise<DurableFloors> {
+    const { disk, directory } = options;
+    const file = await disk.open(`${directory}/floors`, 'create');
+    const sizeBytes = await file.size();
+    const image = Buffer.alloc(Math.max(slotBytes, sizeBytes - (sizeBytes % slotBytes)));
+    await file.read(image, 0);
+    if (!image.subarray(0, header.length).equals(header)) {
+      header.copy(image);
+      await file.write([image], 0);
+      await file.sync();
+      await disk.syncDirectory(directory);
+    }
+    return new DurableFloors(options, file, image);
+  }
+
+  /** The floor of one log; no other may be using it. */
+  floor(group: FloorGroup): DurableFloor {
+    return {
+      current: () => this.#slots.get(keyOf(group))?.floor,
+      raise: (floor) => this.#raise(group, floor),
+      lower: (floor) => {
+        this.#set(this.#slotOf(group), floor);
+        return this.flush();
+      },
+      forget: () => this.#forget(group),
+    };
+  }
+
+  /** Resolves when all floors are durable as they are now. */
+  flush(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const next = this.#last.then(() => this.#write());
+    this.#last = next.catch((error: unknown) => {
+      if (this.#failure !== undefined) return;
+      this.#failure = error;
+      this.#options.onFailure(error);
+    });
+    return next;
+  }
+
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    if (this.#failure === undefined) await this.flush();
+    await this.#last;
+    await this.#file.close();
+  }
+
+  #raise(group: FloorGroup, floor: Floor): void {
+    const slot = this.#slotOf(group);
+    if (slot.floor !== undefined && floor.endIndex <= slot.floor.endIndex) return;
+    this.#set(slot, floor);
+    if (this.#failure !== undefined || this.#timer !== undefined) return;
+    this.#timer = this.#options.clock.after(delayMs, () => {
+      // The failure has been told to onFailure; nobody waits for this flush.
+      this.flush().catch(() => undefined);
+    });
+  }
+
+  async #forget(group: FloorGroup): Promise<void> {
+    const slot = this.#slots.get(keyOf(group));
+    if (slot === undefined) return;
+    this.#slots.delete(keyOf(group));
+    this.#set(slot, undefined);
+    await this.flush();
+    this.#free.push(slot.number);
+  }
+
+  #slotOf(group: FloorGroup): Slot {
+    const known = this.#slots.get(keyOf(group));
+    if (known !== undefined) return known;
+    const number = this.#free.pop() ?? this.#grow();
+    const sequence = readSequence(this.#image, number);
+    const slot: Slot = { number, group, sequence, floor: undefined };
+    this.#slots.set(keyOf(group), slot);
+    return slot;
+  }
+
+  #grow(): number {
+    const number = this.#image.length / slotBytes - 1;
+    this.#image = Buffer.concat([this.#image, Buffer.alloc(slotBytes)]);
+    return number;
+  }
+
+  #set(slot: Slot, floor: Floor | undefined): void {
+    slot.floor = floor;
+    this.#dirty.add(slot);
+  }
+
+  async #write(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#dirty.size === 0) return;
+    let first = Infinity;
+    let last = 0;
+    for (const slot of this.#dirty) {
+      slot.sequence++;
+      writeCopy(this.#image, slot);
+      first = Math.min(first, slot.number);
+      last = Math.max(last, slot.number);
+    }
+    this.#dirty.clear();
+    const bytes = Buffer.from(this.#image.subarray((first + 1) * slotBytes, (last + 2) * slotBytes));
+    await this.#file.write([bytes], (first + 1) * slotBytes);
+    await this.#options.syncer.sync(this.#file);
+  }
+}
+
+function keyOf(group: FloorGroup): string {
+  return `${group.topicId}:${group.partition}`;
+}
+
+function writeCopy(image: Buffer, slot: Slot): void {
+  const position = (slot.number + 1) * slotBytes + (slot.sequence % 2) * copyBytes;
+  const copy = image.subarray(position, position + usedBytes);
+  Buffer.from(slot.group.topicId, 'base64url').copy(copy, 4, 0, 16);
+  copy.writeInt32BE(slot.group.partition, 20);
+  copy.writeInt32BE(slot.floor?.term ?? 0, 24);
+  copy.writeUInt32BE(slot.sequence, 28);
+  writeInt64(copy, slot.floor?.endIndex ?? 0, 32);
+  copy.writeUInt32BE(crc32c(copy.subarray(4)), 0);
+}
+
+function readSlot(image: Buffer, number: number): Slot | 'free' | 'damaged' {
+  const position = (number + 1) * slotBytes;
+  const copies = [readCopy(image, position, number), readCopy(image, position + copyBytes, number)];
+  const good = copies.filter((copy) => typeof copy === 'object').sort((a, b) => b.sequence - a.sequence);
+  const newest = good[0];
+  if (newest !== undefined) return newest.floor === undefined ? 'free' : newest;
+  return copies.includes('bad') ? 'damaged' : 'free';
+}
+
+function readCopy(image: Buffer, position: number, number: number): Slot | 'bad' | 'empty' {
+  const copy = image.subarray(position, position + usedBytes);
+  if (copy.every((byte) => byte === 0)) return 'empty';
+  if (copy.readUInt32BE(0) !== crc32c(copy.subarray(4))) return 'bad';
+  const endIndex = readInt64(copy, 32);
+  return {
+    number,
+    group: { topicId: copy.toString('base64url', 4, 20), partition: copy.readInt32BE(20) },
+    sequence: copy.readUInt32BE(28),
+    floor: endIndex === 0 ? undefined : { term: copy.readInt32BE(24), endIndex },
+  };
+}
+
+/** The sequence that a slot taken anew goes on from: its copies must stay older than what is written next. */
+function readSequence(image: Buffer, number: number): number {
+  const position = (number + 1) * slotBytes;
+  const copies = [readCopy(image, position, number), readCopy(image, position + copyBytes, number)];
+  return Math.max(0, ...copies.map((copy) => (typeof copy === 'object' ? copy.sequence : 0)));
+}

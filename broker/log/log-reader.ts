@@ -1,0 +1,271 @@
+/**
+ * Reads batches that are written but no longer in the tail cache: block by block through the ReadPool, without copying.
+ * Where a consumer left off is remembered, so that its next read needs no search, and what it will want next is read ahead.
+ *
+ * One read stays within one segment, as with Kafka. Of each batch only the framing is looked at.
+ */
+import { batchField, batchHeaderBytes } from '../../protocol/index.ts';
+import type { LogRead, ReadRequest } from './log-types.ts';
+import type { Block, ReadPool } from './read-pool.ts';
+import { isRaftOnly } from './raft-only.ts';
+import type { SegmentIndexes } from './segment-files.ts';
+import type { SegmentList } from './segment-list.ts';
+import type { Segment } from './segment.ts';
+
+/** Consumers whose places are remembered for each log. */
+const cursorsMax = 32;
+/** Blocks that are read ahead of a consumer that reads on. */
+const aheadMax = 4;
+
+interface Cursor {
+  readonly segment: Segment;
+  readonly position: number;
+}
+
+const nothing: LogRead = { parts: [], sizeBytes: 0, release: () => undefined };
+
+export class LogReader {
+  readonly #segments: SegmentList;
+  readonly #indexes: SegmentIndexes;
+  readonly #pool: ReadPool;
+  /** By the offset that will be asked for next. */
+  readonly #cursors = new Map<number, Cursor>();
+
+  constructor(segments: SegmentList, indexes: SegmentIndexes, pool: ReadPool) {
+    this.#segments = segments;
+    this.#indexes = indexes;
+    this.#pool = pool;
+  }
+
+  /** Rejects with a DiskError, or a ShortFile. */
+  async read(request: ReadRequest): Promise<LogRead> {
+    for (let place = this.#segments.placeOf(request.offset); ; place++) {
+      const segment = this.#segments.at(place);
+      if (segment === undefined || segment.baseOffset >= request.endOffset) return nothing;
+      if (request.offset >= segment.endOffset && place + 1 < this.#segments.count) continue;
+      const read = await this.#readSegment(segment, request);
+      if (read !== undefined) return read;
+      if (place + 1 >= this.#segments.count) return nothing;
+    }
+  }
+
+  /** Forgets where readers are: the log has been cut. */
+  forget(): void {
+    this.#cursors.clear();
+  }
+
+  /** Undefined where the segment has nothing more for this request. */
+  async #readSegment(segment: Segment, request: ReadRequest): Promise<LogRead | undefined> {
+    const cursor = this.#cursors.get(request.offset);
+    const isSequential = cursor?.segment === segment;
+    const window = new BlockWindow(this.#pool, segment);
+    try {
+      const from = isSequential ? cursor.position : await this.#lookUp(segment, request.offset);
+      const wanted = Math.max(request.maxBytes, batchHeaderBytes);
+      await window.cover(from, Math.min(segment.writtenBytes, from + wanted));
+      const start = await skipTo(window, from, request.offset);
+      const range = start === undefined ? undefined : await collect(window, start, request);
+      if (range === undefined) {
+        window.releaseAll();
+        return start === undefined ? undefined : nothing;
+      }
+      this.#remember(range.nextOffset, { segment, position: range.end });
+      if (isSequential || from === 0) this.#readAhead(segment, range.end, request.maxBytes);
+      return window.take(range.pieces);
+    } catch (error) {
+      window.releaseAll();
+      throw error;
+    }
+  }
+
+  async #lookUp(segment: Segment, offset: number): Promise<number> {
+    const { offsetIndex } = await this.#indexes.of(segment);
+    return offsetIndex.lookUp(offset - segment.baseOffset);
+  }
+
+  #remember(offset: number, cursor: Cursor): void {
+    this.#cursors.set(offset, cursor);
+    if (this.#cursors.size <= cursorsMax) return;
+    for (const oldest of this.#cursors.keys()) {
+      this.#cursors.delete(oldest);
+      return;
+    }
+  }
+
+  #readAhead(segment: Segment, position: number, maxBytes: number): void {
+    const { blockBytes } = this.#pool;
+    const first = Math.floor(position / blockBytes);
+    const count = Math.min(aheadMax, Math.ceil(maxBytes / blockBytes) + 1);
+    for (let number = first; number < first + count; number++) {
+      const neededBytes = Math.min(blockBytes, segment.writtenBytes - number * blockBytes);
+      if (neededBytes <= 0 || !this.#pool.readAhead(segment, number, neededBytes)) return;
+    }
+  }
+}
+
+/** A run of bytes to send: [from, to) of the segment. */
+interface Piece {
+  readonly from: number;
+  to: number;
+}
+
+/** Position of the first data batch that ends at or after `offset`, with its header in the window; undefined at the end. */
+async function skipTo(window: BlockWindow, from: number, offset: number): Promise<number | undefined> {
+  let position = from;
+  for (;;) {
+    if (!(await window.reach(position, batchHeaderBytes))) return undefined;
+    const { buffer, at } = window.header(position);
+    if (!isRaftOnly(buffer, at) && batchField.lastOffset(buffer, at) >= offset) return position;
+    position += batchField.sizeBytes(buffer, at);
+  }
+}
+
+interface Collected {
+  readonly pieces: Piece[];
+  /** After the last batch taken. */
+  readonly end: number;
+  readonly nextOffset: number;
+}
+
+/** Takes whole batches from `start` on, round Raft-only ones; undefined where not even the first may be sent. */
+async function collect(
+  window: BlockWindow,
+  start: number,
+  request: ReadRequest,
+): Promise<Collected | undefined> {
+  const pieces: Piece[] = [];
+  let position = start;
+  let sizeBytes = 0;
+  let nextOffset = -1;
+  while (window.holds(position, batchHeaderBytes)) {
+    const { buffer, at } = window.header(position);
+    const batchBytes = batchField.sizeBytes(buffer, at);
+    if (isRaftOnly(buffer, at)) {
+      position += batchBytes;
+      continue;
+    }
+    const lastOffset = batchField.lastOffset(buffer, at);
+    if (lastOffset >= request.endOffset) break;
+    const isFirst = pieces.length === 0;
+    if (sizeBytes + batchBytes > request.maxBytes && !(isFirst && request.minOneBatch)) break;
+    if (isFirst ? !(await window.reach(position, batchBytes)) : !window.holds(position, batchBytes)) break;
+    const piece = pieces.at(-1);
+    if (piece?.to === position) piece.to += batchBytes;
+    else pieces.push({ from: position, to: position + batchBytes });
+    sizeBytes += batchBytes;
+    position += batchBytes;
+    nextOffset = lastOffset + 1;
+  }
+  const end = pieces.at(-1)?.to;
+  return end === undefined ? undefined : { pieces, end, nextOffset };
+}
+
+/** The part of a segment that one read has in memory: neighbouring blocks, each with a reference of its own. */
+class BlockWindow {
+  readonly #pool: ReadPool;
+  readonly #segment: Segment;
+  readonly #blocks: Block[] = [];
+  #firstNumber = 0;
+  /** The bytes that are here: [#from, #to). */
+  #from = 0;
+  #to = 0;
+  readonly #scratch = Buffer.alloc(batchHeaderBytes);
+
+  constructor(pool: ReadPool, segment: Segment) {
+    this.#pool = pool;
+    this.#segment = segment;
+  }
+
+  /** Brings in [from, to), or as much of its beginning as there are slabs for, at least one block. */
+  async cover(from: number, to: number): Promise<void> {
+    const { blockBytes } = this.#pool;
+    this.#firstNumber = Math.floor(from / blockBytes);
+    this.#from = from;
+    this.#to = from;
+    if (to <= from) return;
+    const lastNumber = Math.floor((to - 1) / blockBytes);
+    this.#blocks.push(await this.#pool.acquire(this.#segment, this.#firstNumber));
+    for (let number = this.#firstNumber + 1; number <= lastNumber; number++) {
+      const block = this.#pool.tryAcquire(this.#segment, number);
+      if (block === undefined) break;
+      this.#blocks.push(block);
+    }
+    await this.#fillTo(to);
+  }
+
+  holds(position: number, sizeBytes: number): boolean {
+    return position >= this.#from && position + sizeBytes <= this.#to;
+  }
+
+  /** Brings in what is missing of [position, position + sizeBytes); false where the segment has no such bytes. */
+  async reach(position: number, sizeBytes: number): Promise<boolean> {
+    const to = position + sizeBytes;
+    if (to <= this.#to) return true;
+    if (to > this.#segment.writtenBytes) return false;
+    const { blockBytes } = this.#pool;
+    const lastNumber = Math.floor((to - 1) / blockBytes);
+    for (let number = this.#firstNumber + this.#blocks.length; number <= lastNumber; number++) {
+      this.#blocks.push(this.#pool.acquireAnyhow(this.#segment, number));
+    }
+    await this.#fillTo(to);
+    return true;
+  }
+
+  /** 61 bytes in one buffer: copied together where they lie across two blocks. Valid until the next call. */
+  header(position: number): { buffer: Buffer; at: number } {
+    const { blockBytes } = this.#pool;
+    const number = Math.floor(position / blockBytes);
+    const at = position - number * blockBytes;
+    const { slab } = this.#blocks[number - this.#firstNumber]!;
+    if (at + batchHeaderBytes <= blockBytes) return { buffer: slab, at };
+    const copied = slab.copy(this.#scratch, 0, at);
+    this.#blocks[number - this.#firstNumber + 1]!.slab.copy(this.#scratch, copied);
+    return { buffer: this.#scratch, at: 0 };
+  }
+
+  /** Turns the pieces into a read that holds the blocks it needs; the others are given back. */
+  take(pieces: readonly Piece[]): LogRead {
+    const { blockBytes } = this.#pool;
+    const parts: Buffer[] = [];
+    const used = new Set<Block>();
+    let sizeBytes = 0;
+    for (const { from, to } of pieces) {
+      sizeBytes += to - from;
+      for (let position = from; position < to;) {
+        const number = Math.floor(position / blockBytes);
+        const block = this.#blocks[number - this.#firstNumber]!;
+        const end = Math.min(to, (number + 1) * blockBytes);
+        parts.push(block.slab.subarray(position - number * blockBytes, end - number * blockBytes));
+        used.add(block);
+        position = end;
+      }
+    }
+    for (const block of this.#blocks.splice(0)) if (!used.has(block)) this.#pool.release(block);
+    return {
+      parts,
+      sizeBytes,
+      release: () => {
+        for (const block of used) this.#pool.release(block);
+        used.clear();
+      },
+    };
+  }
+
+  releaseAll(): void {
+    for (const block of this.#blocks.splice(0)) this.#pool.release(block);
+  }
+
+  async #fillTo(to: number): Promise<void> {
+    const { blockBytes } = this.#pool;
+    const available = Math.max(to, this.#segment.writtenBytes);
+    const fills = this.#blocks.map((block) => {
+      const neededBytes = Math.min(blockBytes, to - block.number * blockBytes);
+      // The end of the newest segment is read as far as it is written: the next reader wants it too.
+      const wantedBytes = Math.min(blockBytes, available - block.number * blockBytes);
+      return block.filledBytes >= neededBytes ? undefined : this.#pool.fill(block, wantedBytes);
+    });
+    await Promise.all(fills.filter((fill) => fill !== undefined));
+    const blocksEnd = (this.#firstNumber + this.#blocks.length) * blockBytes;
+    this.#to = Math.min(to, blocksEnd);
+  }
+}

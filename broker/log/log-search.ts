@@ -1,0 +1,216 @@
+/**
+ * Finds things in the written part of a log by walking its batches: records by timestamp, the place of a Raft index, all
+ * headers from an offset on. Slower than LogReader and with buffers of its own, so that it does not push out what readers use.
+ */
+import { assert } from '../../platform/assert.ts';
+import { batchField, decodeBatch, readBatchHeader } from '../../protocol/index.ts';
+import type { BatchHeader } from '../../protocol/index.ts';
+import { scanBatches } from './batch-scan.ts';
+import type { ScannedBatch } from './batch-scan.ts';
+import type { FoundRecord } from './log-types.ts';
+import type { PositionTable } from './position-table.ts';
+import { isRaftOnly, raftOnlyIndex } from './raft-only.ts';
+import type { ReadPool } from './read-pool.ts';
+import type { SegmentIndexes } from './segment-files.ts';
+import type { SegmentList } from './segment-list.ts';
+import type { Segment } from './segment.ts';
+
+const nearBytes = 128 * 1024;
+const farBytes = 2 * 1024 * 1024;
+
+/** Where a batch begins. */
+export interface BatchPlace {
+  readonly segmentBaseOffset: number;
+  readonly position: number;
+}
+
+export type HeaderVisitor = (header: BatchHeader, place: BatchPlace) => void;
+
+export class LogSearch {
+  readonly #segments: SegmentList;
+  readonly #indexes: SegmentIndexes;
+  readonly #pool: ReadPool;
+
+  constructor(segments: SegmentList, indexes: SegmentIndexes, pool: ReadPool) {
+    this.#segments = segments;
+    this.#indexes = indexes;
+    this.#pool = pool;
+  }
+
+  /** The first record in [startOffset, endOffset) whose timestamp is at or after this one. */
+  async offsetForTimestamp(
+    timestamp: number,
+    startOffset: number,
+    endOffset: number,
+  ): Promise<FoundRecord | undefined> {
+    for (const segment of this.#segments.snapshot()) {
+      if (segment.baseOffset >= endOffset) return undefined;
+      if (segment.totals.maxTimestamp < timestamp || segment.endOffset <= startOffset) continue;
+      const entry = (await this.#indexes.of(segment)).timeIndex.lookUp(timestamp);
+      const from = await this.#positionOf(segment, segment.baseOffset + (entry?.relativeOffset ?? 0));
+      let found: FoundRecord | undefined;
+      await this.#walk(segment, from, nearBytes, (batch) => {
+        if (baseOffsetOf(batch) >= endOffset) return 'stop';
+        if (maxTimestampOf(batch) < timestamp) return undefined;
+        found = firstRecord(
+          batch,
+          (offset, time) => time >= timestamp && offset >= startOffset && offset < endOffset,
+        );
+        return found === undefined ? undefined : 'stop';
+      });
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** The first of the records in [startOffset, endOffset) that have the largest timestamp. */
+  async maxTimestamp(startOffset: number, endOffset: number): Promise<FoundRecord | undefined> {
+    let best: { segment: Segment; timestamp: number; fromOffset: number } | undefined;
+    for (const segment of this.#segments.snapshot()) {
+      if (segment.baseOffset >= endOffset) break;
+      if (segment.endOffset <= startOffset) continue;
+      const isWhole = segment.baseOffset >= startOffset && segment.endOffset <= endOffset;
+      const largest = isWhole
+        ? { timestamp: segment.totals.maxTimestamp, fromOffset: segment.totals.maxTimestampOffset }
+        : await this.#maxWithin(segment, startOffset, endOffset);
+      if (largest.timestamp > (best?.timestamp ?? -1)) best = { segment, ...largest };
+    }
+    if (best === undefined) return undefined;
+    const { segment, timestamp, fromOffset } = best;
+    let found: FoundRecord | undefined;
+    await this.#walk(segment, await this.#positionOf(segment, fromOffset), nearBytes, (batch) => {
+      if (lastOffsetOf(batch) < fromOffset) return undefined;
+      found = firstRecord(
+        batch,
+        (offset, time) => time === timestamp && offset >= startOffset && offset < endOffset,
+      );
+      return 'stop';
+    });
+    return found;
+  }
+
+  /** Calls `visit` for each batch that holds an offset at or above this one, Raft-only batches left out. */
+  async scanHeaders(fromOffset: number, visit: HeaderVisitor): Promise<void> {
+    for (let place = this.#segments.placeOf(fromOffset); place < this.#segments.count; place++) {
+      const segment = this.#segments.at(place)!;
+      const from = await this.#positionOf(segment, Math.max(fromOffset, segment.baseOffset));
+      await this.#walk(segment, from, farBytes, (batch) => {
+        if (lastOffsetOf(batch) >= fromOffset && !isRaftOnly(batch.buffer, batch.at)) {
+          const header = readBatchHeader(batch.buffer, batch.at);
+          visit(header, { segmentBaseOffset: segment.baseOffset, position: batch.position });
+        }
+        return undefined;
+      });
+    }
+  }
+
+  /** Where the entry at `index` begins, which must be the first of its batch; or the end, for the log's end index. */
+  async placeOfIndex(index: number, table: PositionTable): Promise<{ segment: Segment; position: number }> {
+    const offset = table.offsetOfIndex(index);
+    let place = this.#segments.placeOf(offset);
+    let result = await this.#findIndex(this.#segments.at(place)!, offset, index, table);
+    // An entry at the border of two segments may be the last Raft-only one of the earlier.
+    while (result === undefined && place > 0)
+      result = await this.#findIndex(this.#segments.at(--place)!, offset, index, table);
+    assert(result !== undefined, 'the log is cut between two batches that it holds');
+    return result;
+  }
+
+  async #findIndex(
+    segment: Segment,
+    offset: number,
+    index: number,
+    table: PositionTable,
+  ): Promise<{ segment: Segment; position: number } | undefined> {
+    // The batch before the one wanted is looked up, as Raft-only entries stand before the record at their own offset.
+    const from = await this.#positionOf(segment, Math.max(segment.baseOffset, offset - 1));
+    let position: number | undefined;
+    let next: number | undefined;
+    const end = await this.#walk(segment, from, nearBytes, (batch) => {
+      const isOwn = isRaftOnly(batch.buffer, batch.at);
+      if (isOwn) next = raftOnlyIndex(batch.buffer, batch.at);
+      else next = table.indexOfOffset(baseOffsetOf(batch));
+      if (next >= index) {
+        if (next === index) position = batch.position;
+        return 'stop';
+      }
+      next += isOwn ? 1 : lastOffsetOf(batch) - baseOffsetOf(batch) + 1;
+      return undefined;
+    });
+    if (position === undefined && next === index) position = end;
+    return position === undefined ? undefined : { segment, position };
+  }
+
+  /** The largest timestamp of batches in the range, and the last offset of the first batch that has it. */
+  async #maxWithin(
+    segment: Segment,
+    startOffset: number,
+    endOffset: number,
+  ): Promise<{ timestamp: number; fromOffset: number }> {
+    const { timeIndex } = await this.#indexes.of(segment);
+    const entry = timeIndex.lastBelowOffset(endOffset - segment.baseOffset);
+    const mayStartAtEntry =
+      entry !== undefined &&
+      segment.baseOffset + entry.relativeOffset < endOffset &&
+      startOffset <= segment.baseOffset;
+    const fromOffset = mayStartAtEntry
+      ? segment.baseOffset + entry.relativeOffset
+      : Math.max(startOffset, segment.baseOffset);
+    let timestamp = -1;
+    let atOffset = fromOffset;
+    await this.#walk(segment, await this.#positionOf(segment, fromOffset), nearBytes, (batch) => {
+      if (lastOffsetOf(batch) >= endOffset) return 'stop';
+      if (lastOffsetOf(batch) >= startOffset && maxTimestampOf(batch) > timestamp) {
+        timestamp = maxTimestampOf(batch);
+        atOffset = lastOffsetOf(batch);
+      }
+      return undefined;
+    });
+    return { timestamp, fromOffset: atOffset };
+  }
+
+  async #positionOf(segment: Segment, offset: number): Promise<number> {
+    const { offsetIndex } = await this.#indexes.of(segment);
+    return offsetIndex.lookUp(offset - segment.baseOffset);
+  }
+
+  /** Returns where the walk ended. */
+  async #walk(
+    segment: Segment,
+    from: number,
+    chunkBytes: number,
+    visit: (batch: ScannedBatch) => string | undefined,
+  ): Promise<number> {
+    const lease = await this.#pool.files.lease(segment.path);
+    try {
+      const range = { from, to: segment.writtenBytes, chunkBytes };
+      return (await scanBatches(lease.file, range, visit)).position;
+    } finally {
+      lease.release();
+    }
+  }
+}
+
+function baseOffsetOf(batch: ScannedBatch): number {
+  return batchField.baseOffset(batch.buffer, batch.at);
+}
+
+function lastOffsetOf(batch: ScannedBatch): number {
+  return batchField.lastOffset(batch.buffer, batch.at);
+}
+
+function maxTimestampOf(batch: ScannedBatch): number {
+  return batchField.maxTimestamp(batch.buffer, batch.at);
+}
+
+function firstRecord(
+  batch: ScannedBatch,
+  matches: (offset: number, timestamp: number) => boolean,
+): FoundRecord | undefined {
+  const { buffer, at, sizeBytes } = batch;
+  const bytes = buffer.subarray(at, at + sizeBytes);
+  for (const { offset, timestamp } of decodeBatch(bytes)) {
+    if (matches(offset, timestamp)) return { offset, timestamp, leaderEpoch: batchField.leaderEpoch(bytes) };
+  }
+  return undefined;
+}

@@ -1,0 +1,200 @@
+/**
+ * Recent batches, kept as references to the buffers that were appended: what consumers that keep up, and followers, read.
+ *
+ * A log's tail is one unbroken run of batches up to its end. It also holds what has not been written yet, which can be read
+ * nowhere else; such batches are bounded by the caller's back-pressure and count here only once they are written. Of those
+ * that are written, the oldest of all logs are dropped first when `maxBytes` is exceeded.
+ */
+import { assert } from '../../platform/assert.ts';
+import type { LogRead, ReadRequest } from './log-types.ts';
+
+/** What a cached batch costs beyond its bytes: the buffer object and its places in the queues. */
+const overheadBytes = 256;
+
+/** Batches below this size that follow each other are joined into one part: a system call's vector has its cost too. */
+const joinBelowBytes = 1024;
+
+interface TailBatch {
+  readonly buffer: Buffer;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+}
+
+export class TailCache {
+  readonly #maxBytes: number;
+  /** One entry for each written batch that is held, oldest first. An entry of a tail that was cleared since is stale. */
+  readonly #written = new Fifo<{ readonly tail: LogTail; readonly generation: number }>();
+  #sizeBytes = 0;
+
+  /** `maxBytes` bounds the written batches of all logs together; 0 keeps none. */
+  constructor(options: { readonly maxBytes: number }) {
+    this.#maxBytes = options.maxBytes;
+  }
+
+  /** Bytes held of batches that are written. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  openTail(): LogTail {
+    const tail: LogTail = new LogTail({
+      written: (batchBytes) => {
+        this.#sizeBytes += batchBytes + overheadBytes;
+        this.#written.push({ tail, generation: tail.generation });
+      },
+      dropped: (batchBytes) => {
+        this.#sizeBytes -= batchBytes + overheadBytes;
+      },
+      trim: () => this.#trim(),
+    });
+    return tail;
+  }
+
+  #trim(): void {
+    while (this.#sizeBytes > this.#maxBytes) {
+      const oldest = this.#written.shift();
+      assert(oldest !== undefined, 'the bytes held belong to entries in line');
+      if (oldest.generation === oldest.tail.generation) oldest.tail.dropOldest();
+    }
+  }
+}
+
+interface Accounts {
+  written(batchBytes: number): void;
+  dropped(batchBytes: number): void;
+  trim(): void;
+}
+
+/** One log's part of the cache. */
+export class LogTail {
+  readonly #accounts: Accounts;
+  readonly #batches = new Fifo<TailBatch>();
+  /** How many of the batches, from the first, are written. */
+  #writtenCount = 0;
+  /** Changes when the tail is cleared, so that the cache's line can tell its stale entries. */
+  generation = 0;
+
+  constructor(accounts: Accounts) {
+    this.#accounts = accounts;
+  }
+
+  /** Adds the next batch; it follows the last one without a gap. */
+  add(buffer: Buffer, baseOffset: number, lastOffset: number): void {
+    this.#batches.push({ buffer, baseOffset, lastOffset });
+  }
+
+  /** The batches below `endOffset` have been written: from now on they may be dropped. */
+  written(endOffset: number): void {
+    for (;;) {
+      const batch = this.#batches.at(this.#writtenCount);
+      if (batch === undefined || batch.lastOffset >= endOffset) break;
+      this.#writtenCount++;
+      this.#accounts.written(batch.buffer.length);
+    }
+    this.#accounts.trim();
+  }
+
+  dropOldest(): void {
+    assert(this.#writtenCount > 0, 'only written batches are dropped');
+    const batch = this.#batches.shift();
+    assert(batch !== undefined, 'a written batch is held');
+    this.#writtenCount--;
+    this.#accounts.dropped(batch.buffer.length);
+  }
+
+  /** Forgets everything: the log has been cut, has failed or is closed. */
+  clear(): void {
+    while (this.#writtenCount > 0) this.dropOldest();
+    this.#batches.clear();
+    this.generation++;
+  }
+
+  /** Undefined where the batch that holds the offset is not (or no longer) here. */
+  read(request: ReadRequest): LogRead | undefined {
+    const first = this.#batches.at(0);
+    if (first === undefined || request.offset < first.baseOffset) return undefined;
+    const parts: Buffer[] = [];
+    let sizeBytes = 0;
+    for (let at = this.#find(request.offset); ; at++) {
+      const batch = this.#batches.at(at);
+      if (batch === undefined || batch.lastOffset >= request.endOffset) break;
+      const isFirst = parts.length === 0;
+      if (sizeBytes + batch.buffer.length > request.maxBytes && !(isFirst && request.minOneBatch)) break;
+      parts.push(batch.buffer);
+      sizeBytes += batch.buffer.length;
+    }
+    return { parts: joinSmall(parts), sizeBytes, release };
+  }
+
+  /** Place of the first batch that ends at or after the offset. */
+  #find(offset: number): number {
+    let low = 0;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#batches.at(middle)!.lastOffset < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Bytes from the cache are the garbage collector's. */
+function release(): void {
+  return undefined;
+}
+
+function joinSmall(parts: Buffer[]): Buffer[] {
+  if (parts.length < 2) return parts;
+  const joined: Buffer[] = [];
+  let small: Buffer[] = [];
+  const flushSmall = (): void => {
+    if (small.length > 0) joined.push(small.length === 1 ? small[0]! : Buffer.concat(small));
+    small = [];
+  };
+  for (const part of parts) {
+    if (part.length < joinBelowBytes) {
+      small.push(part);
+    } else {
+      flushSmall();
+      joined.push(part);
+    }
+  }
+  flushSmall();
+  return joined;
+}
+
+/** A queue that can be indexed: an array whose front is cut off now and then. */
+class Fifo<T> {
+  #items: (T | undefined)[] = [];
+  #front = 0;
+
+  get length(): number {
+    return this.#items.length - this.#front;
+  }
+
+  at(place: number): T | undefined {
+    return this.#items[this.#front + place];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#front];
+    if (item === undefined) return undefined;
+    this.#items[this.#front] = undefined;
+    this.#front++;
+    if (this.#front > 1024 && this.#front * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#front);
+      this.#front = 0;
+    }
+    return item;
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#front = 0;
+  }
+}
