@@ -252,6 +252,14 @@ export type GroupCommand = GroupOperations[keyof GroupOperations]['command'];
 export type GroupReply = GroupOperations[keyof GroupOperations]['reply'];
 export type ReplyTo<Command extends GroupCommand> = GroupOperations[Command['kind']]['reply'];
 
+/** A reply as what it is known to be: the answer to that command. */
+export function replyTo<Command extends GroupCommand>(
+  _command: Command,
+  reply: GroupReply,
+): ReplyTo<Command> {
+  return reply;
+}
+
 /** Timers of a group; each names what it is about, so that one which outlived its subject does nothing. */
 export type GroupTimerEvent =
   /** A member has not been heard of for its session timeout (or, when pending, has not come back with its id). */

@@ -36,6 +36,7 @@ import type {
   SyncCommand,
   SyncReply,
 } from './group-commands.ts';
+import { replyTo } from './group-commands.ts';
 import type { GroupConfig } from './group-config.ts';
 import { GroupMachine } from './group-machine.ts';
 import { joinError, syncError } from './group-step.ts';
@@ -99,7 +100,7 @@ export class GroupService {
 
   /** Ends all shards; who waits is answered NOT_COORDINATOR. */
   close(): void {
-    for (const partition of [...this.#shards.keys()]) this.resign(partition);
+    for (const partition of this.#shards.keys()) this.resign(partition);
   }
 
   /** State of a partition's shard; 'unloaded' where this node does not lead it. */
@@ -179,7 +180,7 @@ export class GroupService {
     const outcomes = await Promise.all([...this.#shards.values()].map((shard) => shard.submit(command)));
     const groups: ListedGroup[] = [];
     for (const outcome of outcomes) {
-      if (outcome.kind === 'replied') groups.push(...(outcome.reply as ReplyTo<ListGroupsCommand>).groups);
+      if (outcome.kind === 'replied') groups.push(...replyTo(command, outcome.reply).groups);
       else if (outcome.reason === 'loading')
         return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] };
     }
@@ -200,7 +201,7 @@ export class GroupService {
     if (shard === undefined) return unavailable(ErrorCode.NOT_COORDINATOR);
     const outcome = await shard.submit(command);
     if (outcome.kind === 'unavailable') return unavailable(errorOfUnavailability[outcome.reason]);
-    return outcome.reply as ReplyTo<Command>;
+    return replyTo(command, outcome.reply);
   }
 }
 

@@ -199,16 +199,16 @@ function removeGroup(step: GroupStep, group: Group): void {
       step.effects.append(encodeOffsetKey(group.groupId, topic, partition), null);
     }
   }
-  for (const memberId of [...group.pendingMembers.keys()]) removePendingMember(step, group, memberId);
+  for (const memberId of group.pendingMembers.keys()) removePendingMember(step, group, memberId);
   if (group.hasRecord) step.effects.append(encodeGroupKey(group.groupId), null);
   step.groups.delete(group.groupId);
 }
 
 export function forgetTopics(step: GroupStep, command: ForgetTopicsCommand, request: RequestId): void {
   let removedOffsets = 0;
-  for (const group of [...step.groups.values()]) {
+  for (const group of step.groups.values()) {
     for (const topic of command.names) {
-      for (const partition of [...(group.offsets.topics.get(topic)?.keys() ?? [])]) {
+      for (const partition of group.offsets.topics.get(topic)?.keys() ?? []) {
         if (deleteOffset(step, group, { topic, partition })) removedOffsets += 1;
       }
     }
@@ -219,10 +219,10 @@ export function forgetTopics(step: GroupStep, command: ForgetTopicsCommand, requ
 
 /** Removes offsets whose retention is over, and groups of which nothing is left then. */
 export function expireOffsets(step: GroupStep): void {
-  for (const group of [...step.groups.values()]) {
-    for (const [topic, partitions] of [...group.offsets.topics]) {
+  for (const group of step.groups.values()) {
+    for (const [topic, partitions] of group.offsets.topics) {
       if (group.isSubscribedTo(topic)) continue;
-      for (const [partition, offset] of [...partitions]) {
+      for (const [partition, offset] of partitions) {
         if (isExpired(step, group, offset)) deleteOffset(step, group, { topic, partition });
       }
     }

@@ -65,7 +65,7 @@ export function onJoinTimeout(step: GroupStep, group: Group): void {
 export function onSyncTimeout(step: GroupStep, group: Group): void {
   if (group.state !== 'CompletingRebalance' && group.state !== 'Stable') return;
   if (group.pendingSync.size === 0) return;
-  for (const memberId of [...group.pendingSync]) removeMember(step, group, group.members.get(memberId)!);
+  for (const memberId of group.pendingSync) removeMember(step, group, group.members.get(memberId)!);
   prepareRebalance(step, group);
 }
 
@@ -87,7 +87,7 @@ function extendInitialDelay(step: GroupStep, group: Group): void {
 function completeJoin(step: GroupStep, group: Group): void {
   step.effects.disarm(group.joinTimer);
   group.initialDelay = undefined;
-  for (const member of [...group.members.values()]) {
+  for (const member of group.members.values()) {
     if (member.awaitingJoin === undefined && member.groupInstanceId === null)
       removeMember(step, group, member);
   }

@@ -13,7 +13,7 @@ import type {
   ReplyTo,
   SyncReply,
 } from '../../../broker/groups/group-commands.ts';
-import { noTopicId } from '../../../broker/groups/group-commands.ts';
+import { noTopicId, replyTo } from '../../../broker/groups/group-commands.ts';
 import { defaultGroupConfig } from '../../../broker/groups/group-config.ts';
 import type { GroupConfig } from '../../../broker/groups/group-config.ts';
 import { GroupMachine } from '../../../broker/groups/group-machine.ts';
@@ -70,7 +70,8 @@ export class MachineDriver {
     return {
       id,
       get reply() {
-        return replies.get(id) as ReplyTo<Command> | undefined;
+        const reply = replies.get(id);
+        return reply && replyTo(command, reply);
       },
     };
   }
@@ -321,7 +322,7 @@ export function durablePart(driver: MachineDriver) {
       leaderId: group.leaderId,
       stateTimestampMs: group.hasRecord ? group.stateTimestampMs : undefined,
       subscribedTopics: group.hasRecord ? [...(group.subscribedTopics ?? ['?'])].sort() : undefined,
-      staticMembers: [...group.staticMembers].sort(),
+      staticMembers: [...group.staticMembers].map(([instance, member]) => `${instance}: ${member}`).sort(),
       members: [...group.members.values()].map((member) => ({
         memberId: member.memberId,
         groupInstanceId: member.groupInstanceId,

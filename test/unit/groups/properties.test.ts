@@ -2,7 +2,7 @@
  * Random histories of one group: members join, sync, beat, commit, leave and fall silent while time passes and coordinators
  * take over at any record. After each step the rules that no history may break are checked.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { GroupState, Member } from '../../../broker/groups/group.ts';
 import { ErrorCode } from '../../../protocol/index.ts';

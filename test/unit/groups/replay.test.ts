@@ -163,16 +163,17 @@ describe('records of others', () => {
     driver.commit({ 't-2': 5 });
     driver.commit({ 't-2': 5 }, { retentionTimeMs: 10 });
     const timestamp = (ms: number) => ms.toString(16).padStart(16, '0');
-    const key = '0001' + '000167' + '000174' + '00000002';
+    const hex = (...parts: readonly string[]) => parts.join('');
+    const key = hex('0001', '000167', '000174', '00000002');
     expect(driver.records.map(({ key: bytes }) => bytes.toString('hex'))).toEqual([key, key]);
     expect(driver.records.map(({ value }) => value!.toString('hex'))).toEqual([
-      '0003' + '0000000000000005' + 'ffffffff' + '0000' + timestamp(driver.wallMs),
-      '0001' + '0000000000000005' + '0000' + timestamp(driver.wallMs) + timestamp(driver.wallMs + 10),
+      hex('0003', '0000000000000005', 'ffffffff', '0000', timestamp(driver.wallMs)),
+      hex('0001', '0000000000000005', '0000', timestamp(driver.wallMs), timestamp(driver.wallMs + 10)),
     ]);
     const member = driver.member('a', { groupId: 'h' });
     stabilize(driver, [member]);
     const { key: groupKey, value } = driver.records[2]!;
-    expect(groupKey.toString('hex')).toBe('0002' + '000168');
+    expect(groupKey.toString('hex')).toBe('0002000168');
     expect(value!.readInt16BE(0)).toBe(3);
     expect(codec('GroupMetadataValue', 3).decode(value!.subarray(2))).toEqual({
       protocolType: 'consumer',
