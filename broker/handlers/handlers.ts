@@ -1,4 +1,5 @@
 /** Every API that this broker serves. ApiVersions is computed from this list and dispatch looks handlers up in it. */
+import { alterConfigs } from './alter-configs.ts';
 import { apiVersions } from './api-versions.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
@@ -16,6 +17,7 @@ import { incrementalAlterConfigs } from './incremental-alter-configs.ts';
 import { initProducerId } from './init-producer-id.ts';
 import { joinGroup } from './join-group.ts';
 import { leaveGroup } from './leave-group.ts';
+import { listConfigResources } from './list-config-resources.ts';
 import { listGroups } from './list-groups.ts';
 import { listOffsets } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
@@ -27,6 +29,7 @@ import { produce } from './produce.ts';
 import { syncGroup } from './sync-group.ts';
 
 export const handlers: readonly AnyHandler[] = [
+  alterConfigs,
   apiVersions,
   createPartitions,
   createTopics,
@@ -43,6 +46,7 @@ export const handlers: readonly AnyHandler[] = [
   initProducerId,
   joinGroup,
   leaveGroup,
+  listConfigResources,
   listGroups,
   listOffsets,
   metadata,
