@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ExitCode } from '../../../cli/exit-codes.ts';
+import { startOptions } from '../../../cli/start/start-options.ts';
+
+const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+
+/** What stands between the comment that begins with `name` and the one that ends it. */
+function section(name: string): string {
+  const match = new RegExp(`<!-- ${name}[^>]*-->\n([\\s\\S]*?)<!-- end of ${name} -->`).exec(readme);
+  expect(match, `README.md has no section "${name}"`).not.toBeNull();
+  return match![1]!;
+}
+
+describe('README', () => {
+  it('has the start options as the command line has them', () => {
+    const rows = startOptions.map(({ name, placeholder, environment, default: preset, description }) => {
+      const shown = preset === undefined ? '' : `\`${preset}\``;
+      return `| \`--${name} ${placeholder}\` | \`${environment}\` | ${shown} | ${description} |\n`;
+    });
+    const table = `| Flag | Environment | Default | Meaning |\n|---|---|---|---|\n${rows.join('')}`;
+    expect(section('start options')).toBe(table);
+  });
+
+  it('has every exit code', () => {
+    const documented = [...section('exit codes').matchAll(/^\| (\d+) \|/gm)].map((match) => Number(match[1]));
+    expect(documented).toEqual(Object.values(ExitCode));
+  });
+});
