@@ -90,8 +90,14 @@ async function lookUp(
   if (needsCommitted && !replica.ready) {
     return failed(asked, context.apiVersion >= 5 ? 'OFFSET_NOT_AVAILABLE' : 'LEADER_NOT_AVAILABLE');
   }
-  const position = await find(replica, timestamp, isolationLevel);
-  return { partitionIndex: asked.partitionIndex, errorCode: ErrorCode.NONE, ...position };
+  const { offset, timestamp: found, leaderEpoch } = await find(replica, timestamp, isolationLevel);
+  return {
+    partitionIndex: asked.partitionIndex,
+    errorCode: ErrorCode.NONE,
+    timestamp: found,
+    offset,
+    leaderEpoch: context.apiVersion >= 4 ? leaderEpoch : -1,
+  };
 }
 
 async function find(replica: Replica, timestamp: number, isolationLevel: number): Promise<Position> {
