@@ -6,6 +6,7 @@ import { compress } from './compression/compression.ts';
 import { ProtocolError } from './protocol-error.ts';
 import {
   attributeBits,
+  batchBytesMax,
   batchHeaderBytes,
   batchPrefixBytes,
   compressionCodecs,
@@ -13,19 +14,12 @@ import {
   writeInt64,
 } from './record-batch.ts';
 import type { CompressionCodec } from './record-batch.ts';
-import { varintBytes, varlongBytes, writeVarint, writeVarlong } from './varint.ts';
+import { RecordBuffer } from './record-buffer.ts';
+import type { RecordContent } from './record-buffer.ts';
 
-export interface RecordHeader {
-  key: string;
-  value: Buffer | null;
-}
-
-export interface NewRecord {
+export interface NewRecord extends RecordContent {
   /** Milliseconds since 1970; -1 for none. */
   readonly timestamp: number;
-  readonly key?: Buffer | null | undefined;
-  readonly value?: Buffer | null | undefined;
-  readonly headers?: readonly RecordHeader[] | undefined;
 }
 
 export interface BatchOptions {
@@ -62,24 +56,18 @@ export type AsyncCompress = (
   level: number | undefined,
 ) => Promise<Buffer>;
 
-/** The CRC and lengths of a batch are 32-bit numbers. */
-const sizeBytesLimit = 2_147_483_647;
-const noHeaders: readonly RecordHeader[] = [];
-
 export class BatchBuilder {
   readonly #options: BuilderOptions;
   readonly #sizeBytesMax: number;
-  #buffer: Buffer;
-  /** Where the next record goes; at least the header's size. */
-  #position = batchHeaderBytes;
+  readonly #records = new RecordBuffer();
   #recordCount = 0;
+  /** Of the first record. */
   #baseTimestamp = -1;
   #maxTimestamp = -1;
 
   constructor(options: BuilderOptions = {}) {
     this.#options = options;
-    this.#sizeBytesMax = Math.min(options.sizeBytesMax ?? sizeBytesLimit, sizeBytesLimit);
-    this.#buffer = Buffer.allocUnsafe(1024);
+    this.#sizeBytesMax = Math.min(options.sizeBytesMax ?? batchBytesMax, batchBytesMax);
   }
 
   get recordCount(): number {
@@ -88,7 +76,7 @@ export class BatchBuilder {
 
   /** Size of the batch so far, before compression. */
   get estimatedSizeBytes(): number {
-    return this.#position;
+    return this.#records.sizeBytes;
   }
 
   /** Largest timestamp so far; -1 when there is none. */
@@ -98,37 +86,16 @@ export class BatchBuilder {
 
   /** Adds a record; false, and nothing added, if the batch would grow above its limit. */
   tryAppend(record: NewRecord): boolean {
-    const key = record.key ?? null;
-    const value = record.value ?? null;
-    const headers = record.headers ?? noHeaders;
     const { timestamp } = record;
     if (!Number.isSafeInteger(timestamp)) {
       throw new ProtocolError('unsafe-integer', `the timestamp ${timestamp} is not a safe integer`);
     }
-    const timestampDelta = this.#recordCount === 0 ? 0 : timestamp - this.#baseTimestamp;
     const offsetDelta = this.#recordCount;
-    const bodyBytes =
-      1 +
-      varlongBytes(timestampDelta) +
-      varintBytes(offsetDelta) +
-      nullableBytes(key) +
-      nullableBytes(value) +
-      (headers.length === 0 ? 1 : headersBytes(headers));
-    const recordBytes = bodyBytes + varintBytes(bodyBytes);
-    const end = this.#position + recordBytes;
-    if (end > this.#sizeBytesMax && (this.#recordCount > 0 || end > sizeBytesLimit)) return false;
-    if (end > this.#buffer.length) this.#grow(end);
-    const buffer = this.#buffer;
-    let position = writeVarint(buffer, this.#position, bodyBytes);
-    buffer[position++] = 0;
-    position = writeVarlong(buffer, position, timestampDelta);
-    position = writeVarint(buffer, position, offsetDelta);
-    position = writeNullable(buffer, position, key);
-    position = writeNullable(buffer, position, value);
-    if (headers.length === 0) buffer[position++] = 0;
-    else position = writeHeaders(buffer, position, headers);
-    this.#position = position;
-    if (offsetDelta === 0) this.#baseTimestamp = timestamp;
+    const isFirst = offsetDelta === 0;
+    const timestampDelta = isFirst ? 0 : timestamp - this.#baseTimestamp;
+    const sizeBytesMax = isFirst ? batchBytesMax : this.#sizeBytesMax;
+    if (!this.#records.tryAppend(record, timestampDelta, offsetDelta, sizeBytesMax)) return false;
+    if (isFirst) this.#baseTimestamp = timestamp;
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
     this.#recordCount = offsetDelta + 1;
     return true;
@@ -137,8 +104,8 @@ export class BatchBuilder {
   /** The finished batch. Uncompressed, it lies in the builder's own buffer, so the builder may not be used again. */
   build(producer: ProducerFields = {}): Buffer {
     const { compression = 'none', compressionLevel } = this.#options;
-    if (compression === 'none') return this.#finish(this.#buffer.subarray(0, this.#position), producer);
-    return this.#finishCompressed(compress(compression, this.#records(), compressionLevel), producer);
+    if (compression === 'none') return this.#finish(this.#records.batch(), producer);
+    return this.#finishCompressed(compress(compression, this.#records.records(), compressionLevel), producer);
   }
 
   /** As `build`, with the compression done by the given function. */
@@ -146,19 +113,13 @@ export class BatchBuilder {
     const { compression = 'none', compressionLevel } = this.#options;
     if (compression === 'none') return this.build(producer);
     return this.#finishCompressed(
-      await compressAsync(compression, this.#records(), compressionLevel),
+      await compressAsync(compression, this.#records.records(), compressionLevel),
       producer,
     );
   }
 
-  #records(): Buffer {
-    return this.#buffer.subarray(batchHeaderBytes, this.#position);
-  }
-
   #finishCompressed(compressed: Buffer, producer: ProducerFields): Buffer {
-    const batch = Buffer.allocUnsafe(batchHeaderBytes + compressed.length);
-    batch.set(compressed, batchHeaderBytes);
-    return this.#finish(batch, producer);
+    return this.#finish(withHeaderRoom(compressed), producer);
   }
 
   #finish(batch: Buffer, producer: ProducerFields): Buffer {
@@ -172,12 +133,6 @@ export class BatchBuilder {
     });
     return batch;
   }
-
-  #grow(sizeBytes: number): void {
-    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, sizeBytes));
-    this.#buffer.copy(grown, 0, 0, this.#position);
-    this.#buffer = grown;
-  }
 }
 
 /** A batch of these records, in order, with offset deltas from 0. */
@@ -190,11 +145,20 @@ export function encodeBatch(records: readonly NewRecord[], options: BatchOptions
   return builder.build();
 }
 
+/** A copy of compressed records behind room for a header. */
+export function withHeaderRoom(compressed: Buffer): Buffer {
+  const batch = Buffer.allocUnsafe(batchHeaderBytes + compressed.length);
+  batch.set(compressed, batchHeaderBytes);
+  return batch;
+}
+
 export interface BatchHeaderFields extends BatchOptions {
   readonly recordCount: number;
   readonly lastOffsetDelta: number;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
+  /** Whether `baseTimestamp` is a delete horizon. */
+  readonly hasDeleteHorizon?: boolean;
 }
 
 /** Fills the first 61 bytes of a batch that is complete from there on; the buffer ends where the batch ends. */
@@ -214,50 +178,14 @@ export function writeBatchHeader(batch: Buffer, fields: BatchHeaderFields): void
   writeBatchCrc(batch, 0);
 }
 
-function attributesOf(options: BatchOptions): number {
+function attributesOf(options: BatchHeaderFields): number {
   const codec = compressionCodecs.indexOf(options.compression ?? 'none');
   if (codec < 0) throw new ProtocolError('bad-value', `there is no codec ${String(options.compression)}`);
   return (
     codec |
     (options.timestampType === 'LogAppendTime' ? attributeBits.logAppendTime : 0) |
     (options.isTransactional === true ? attributeBits.transactional : 0) |
-    (options.isControl === true ? attributeBits.control : 0)
+    (options.isControl === true ? attributeBits.control : 0) |
+    (options.hasDeleteHorizon === true ? attributeBits.deleteHorizon : 0)
   );
-}
-
-function nullableBytes(value: Buffer | null): number {
-  return value === null ? 1 : varintBytes(value.length) + value.length;
-}
-
-function headersBytes(headers: readonly RecordHeader[]): number {
-  let size = varintBytes(headers.length);
-  for (const { key, value } of headers) {
-    const keyBytes = Buffer.byteLength(key, 'utf8');
-    size += varintBytes(keyBytes) + keyBytes + nullableBytes(value);
-  }
-  return size;
-}
-
-function writeNullable(buffer: Buffer, position: number, value: Buffer | null): number {
-  if (value === null) {
-    buffer[position] = 1;
-    return position + 1;
-  }
-  const start = writeVarint(buffer, position, value.length);
-  const { length } = value;
-  // A call into C++ costs more than a few bytes one by one.
-  if (length < 24) for (let index = 0; index < length; index++) buffer[start + index] = value[index]!;
-  else buffer.set(value, start);
-  return start + length;
-}
-
-function writeHeaders(buffer: Buffer, start: number, headers: readonly RecordHeader[]): number {
-  let position = writeVarint(buffer, start, headers.length);
-  for (const { key, value } of headers) {
-    const keyBytes = Buffer.byteLength(key, 'utf8');
-    position = writeVarint(buffer, position, keyBytes);
-    buffer.write(key, position, keyBytes, 'utf8');
-    position = writeNullable(buffer, position + keyBytes, value);
-  }
-  return position;
 }

@@ -1,5 +1,5 @@
 /** Records out of batches, for consumers and coordinators; the broker's own path never comes here. */
-import type { RecordHeader } from './batch-builder.ts';
+import type { RecordHeader } from './record-buffer.ts';
 import { decompress } from './compression/compression.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { batchField, batchHeaderBytes, batchPrefixBytes, readBatchHeader } from './record-batch.ts';

@@ -35,14 +35,15 @@ export type {
   BuilderOptions,
   NewRecord,
   ProducerFields,
-  RecordHeader,
 } from './batch-builder.ts';
+export type { RecordContent, RecordHeader } from './record-buffer.ts';
 export { decodeBatch, iterateBatches, readHeaders } from './batch-decoder.ts';
 export type { BatchSlice, DecodeLimits, LogRecord } from './batch-decoder.ts';
 export { RecordCursor } from './record-cursor.ts';
 export { validateBatchRecords } from './batch-validator.ts';
 export type { RecordFault, RecordRules, RecordSummary } from './batch-validator.ts';
-export { recompressBatch } from './recompress.ts';
+export { rebuildBatch, recompressBatch } from './batch-rebuilder.ts';
+export type { RebuildOptions, RecompressOptions } from './batch-rebuilder.ts';
 export { decodeFetched, decodeLegacy, iterateFetched, verifyFetchedCrc } from './legacy-records.ts';
 export type { FetchedBatch } from './legacy-records.ts';
 export { decodeControlRecord, encodeControlBatch, encodeTransactionMarker } from './control-records.ts';

@@ -15,6 +15,9 @@ export const batchHeaderBytes = 61;
 /** What the batch length does not count: base offset and the length itself. */
 export const batchPrefixBytes = 12;
 
+/** Lengths in a batch are signed 32-bit numbers. */
+export const batchBytesMax = 2_147_483_647;
+
 export const attributeBits = {
   compression: 0x07,
   logAppendTime: 0x08,
