@@ -12,8 +12,10 @@ import { javaCommand, kafkaClassPath } from './apache-kafka-jars.ts';
 export type BrokerKind = 'kappalog' | 'kafka';
 
 export interface BrokerSpec {
-  /** The Kafka port; the two ports above it are taken too (HTTP for Kappalog, the controller for Kafka). */
+  /** The Kafka port. Apache Kafka takes the second port above it too, for its controller. */
   readonly port: number;
+  /** Kappalog's HTTP port; the port above `port` where absent. */
+  readonly httpPort?: number;
   /** Holds the data directory, configuration and log; made where missing. */
   readonly directory: string;
   /** Broker settings by Kafka's names. */
@@ -84,7 +86,7 @@ export function spawnBroker(
     host,
     port: spec.port,
     address: `${host}:${spec.port}`,
-    httpPort: spec.port + 1,
+    httpPort: httpPort(spec),
     dataDirectory,
     logFile,
     ended,
@@ -103,9 +105,13 @@ export function spawnBroker(
   };
 }
 
+function httpPort(spec: BrokerSpec): number {
+  return spec.httpPort ?? spec.port + 1;
+}
+
 function kappalogCommand(spec: BrokerSpec, dataDirectory: string): [string, string[]] {
   const args = [join(projectDirectory, 'bin/kappalog.js'), 'start', '--port', String(spec.port)];
-  args.push('--http-port', String(spec.port + 1), '--data-dir', dataDirectory);
+  args.push('--http-port', String(httpPort(spec)), '--data-dir', dataDirectory);
   for (const [key, value] of Object.entries(spec.settings ?? {})) args.push('--set', `${key}=${value}`);
   args.push(...(spec.arguments ?? []));
   return [process.execPath, args];
