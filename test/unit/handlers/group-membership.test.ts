@@ -173,9 +173,9 @@ describe('a node that is not the coordinator', () => {
     const { memberId } = (await join(node, 9)) as { memberId: string };
     const member = { groupId: 'g', generationId: 1, memberId };
     await node.call(syncGroup, 4, { ...member, assignments: [{ memberId, assignment }] });
-    const waiting = node.call(joinGroup, 5, joinRequest(5, memberId));
+    const waiting = node.call(joinGroup, 2, joinRequest(2));
     const loading = node.changeTerm();
-    expect(await waiting).toMatchObject({ errorCode: ErrorCode.NOT_COORDINATOR, memberId });
+    expect(await waiting).toMatchObject({ errorCode: ErrorCode.NOT_COORDINATOR, memberId: '' });
     const errorCode = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS;
     expect(await node.call(syncGroup, 4, member)).toMatchObject({ errorCode });
     expect(await node.call(heartbeat, 4, member)).toMatchObject({ errorCode: ErrorCode.NONE });
@@ -199,7 +199,7 @@ describe('FindCoordinator', () => {
         version < 4
           ? await node.call(findCoordinator, version, { key: 'g' })
           : await node.call(findCoordinator, version, { keyType: 0, coordinatorKeys: ['g', 'h'] });
-      if (version < 4) expect(reply).toMatchObject({ ...here, errorMessage: null });
+      if (version < 4) expect(reply).toMatchObject({ ...here, errorMessage: version === 0 ? '' : null });
       else {
         expect(reply['coordinators']).toMatchObject([
           { key: 'g', ...here },
@@ -247,10 +247,8 @@ describe('FindCoordinator', () => {
   test('spreads groups by Kafka’s hash', async () => {
     const node = await GroupNode.open({ lead: false });
     // "polygenelubricants" hashes to -2^31, whose absolute value Java cannot hold; Kafka takes 0.
-    const partitions = ['polygenelubricants', '', 'a', 'console-consumer'].map((id) =>
-      node.groups.partitionFor(id),
-    );
-    expect(partitions).toEqual([0, 0, 97 % 50, 1_087_547_103 % 50].slice(0, 3).concat(partitions[3]!));
+    const groupIds = ['polygenelubricants', '', 'a', 'console-consumer-4711', 'my-group'];
+    expect(groupIds.map((groupId) => node.groups.partitionFor(groupId))).toEqual([0, 0, 47, 22, 12]);
   });
 });
 
