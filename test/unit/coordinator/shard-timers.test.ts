@@ -9,14 +9,13 @@ function popAll(timers: ShardTimers<string>, nowMs: number): string[] {
   return events;
 }
 
+function timerOf(name: string): ShardTimer<string> {
+  return new ShardTimer(name);
+}
+
 test('timers fire in order of deadline, then of arming', () => {
   const timers = new ShardTimers<string>();
-  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => new ShardTimer(name)) as [
-    ShardTimer<string>,
-    ShardTimer<string>,
-    ShardTimer<string>,
-    ShardTimer<string>,
-  ];
+  const [a, b, c, d] = [timerOf('a'), timerOf('b'), timerOf('c'), timerOf('d')];
   timers.arm(a, 20);
   timers.arm(b, 10);
   timers.arm(c, 20);

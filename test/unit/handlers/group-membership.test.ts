@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { describeGroups } from '../../../broker/handlers/describe-groups.ts';
-import { findCoordinator } from '../../../broker/handlers/find-coordinator.ts';
-import { heartbeat } from '../../../broker/handlers/heartbeat.ts';
-import { joinGroup } from '../../../broker/handlers/join-group.ts';
-import { leaveGroup } from '../../../broker/handlers/leave-group.ts';
-import { listGroups } from '../../../broker/handlers/list-groups.ts';
-import { syncGroup } from '../../../broker/handlers/sync-group.ts';
 import { ErrorCode } from '../../../protocol/index.ts';
 import { GroupNode, versionsOf } from './group-node.ts';
-import type { Wire } from './group-node.ts';
+import type { WireRequest, WireResponse } from './group-node.ts';
 
 const metadata = Buffer.from('sub');
 const assignment = Buffer.from('all of it');
 
-function joinRequest(version: number, memberId = ''): Wire {
+function joinRequest(version: number, memberId = ''): WireRequest<'JoinGroup'> {
   return {
     groupId: 'g',
     sessionTimeoutMs: 10_000,
@@ -26,20 +19,20 @@ function joinRequest(version: number, memberId = ''): Wire {
 }
 
 /** Joins as a client of this version does: twice where it is told its id. */
-async function join(node: GroupNode, version: number): Promise<Wire> {
+async function join(node: GroupNode, version: number): Promise<WireResponse<'JoinGroup'>> {
   let memberId = '';
   if (version >= 4) {
-    const first = await node.call(joinGroup, version, joinRequest(version));
-    expect(first['errorCode']).toBe(ErrorCode.MEMBER_ID_REQUIRED);
-    memberId = first['memberId'] as string;
+    const first = await node.call('JoinGroup', version, joinRequest(version));
+    expect(first.errorCode).toBe(ErrorCode.MEMBER_ID_REQUIRED);
+    memberId = first.memberId;
   }
-  const joining = node.call(joinGroup, version, joinRequest(version, memberId));
+  const joining = node.call('JoinGroup', version, joinRequest(version, memberId));
   await node.clock.advanceAsync(3_000);
   return joining;
 }
 
 describe('JoinGroup and SyncGroup', () => {
-  test.each(versionsOf(joinGroup))('version %i goes from join to assignment', async (version) => {
+  test.each(versionsOf('JoinGroup'))('version %i goes from join to assignment', async (version) => {
     const node = await GroupNode.open();
     const reply = await join(node, version);
     expect(reply).toMatchObject({
@@ -48,16 +41,16 @@ describe('JoinGroup and SyncGroup', () => {
       generationId: 1,
       protocolType: version >= 7 ? 'consumer' : null,
       protocolName: 'range',
-      leader: reply['memberId'],
+      leader: reply.memberId,
       skipAssignment: false,
-      members: [{ memberId: reply['memberId'], groupInstanceId: null, metadata }],
+      members: [{ memberId: reply.memberId, groupInstanceId: null, metadata }],
     });
-    expect(reply['memberId']).toMatch(
+    expect(reply.memberId).toMatch(
       /^client-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u,
     );
-    const { memberId } = reply as { memberId: string };
-    for (const syncVersion of versionsOf(syncGroup)) {
-      const synced = await node.call(syncGroup, syncVersion, {
+    const { memberId } = reply;
+    for (const syncVersion of versionsOf('SyncGroup')) {
+      const synced = await node.call('SyncGroup', syncVersion, {
         groupId: 'g',
         generationId: 1,
         memberId,
@@ -73,22 +66,22 @@ describe('JoinGroup and SyncGroup', () => {
     }
   });
 
-  test.each(versionsOf(joinGroup))('version %i says what is wrong', async (version) => {
+  test.each(versionsOf('JoinGroup'))('version %i says what is wrong', async (version) => {
     const node = await GroupNode.open();
     const error = { generationId: -1, protocolName: version >= 7 ? null : '', leader: '', members: [] };
     expect(
-      await node.call(joinGroup, version, { ...joinRequest(version), sessionTimeoutMs: 1 }),
+      await node.call('JoinGroup', version, { ...joinRequest(version), sessionTimeoutMs: 1 }),
     ).toMatchObject({
       ...error,
       errorCode: ErrorCode.INVALID_SESSION_TIMEOUT,
     });
-    expect(await node.call(joinGroup, version, joinRequest(version, 'who'))).toMatchObject({
+    expect(await node.call('JoinGroup', version, joinRequest(version, 'who'))).toMatchObject({
       ...error,
       errorCode: ErrorCode.UNKNOWN_MEMBER_ID,
       memberId: 'who',
     });
     node.deny = (operation, type, name) => operation === 'READ' && type === 'GROUP' && name === 'g';
-    expect(await node.call(joinGroup, version, joinRequest(version))).toMatchObject({
+    expect(await node.call('JoinGroup', version, joinRequest(version))).toMatchObject({
       ...error,
       errorCode: ErrorCode.GROUP_AUTHORIZATION_FAILED,
     });
@@ -97,38 +90,38 @@ describe('JoinGroup and SyncGroup', () => {
   test('a version 0 client waits for others as long as its session lasts', async () => {
     const node = await GroupNode.open();
     await join(node, 0);
-    const other = node.call(joinGroup, 0, joinRequest(0));
+    const other = node.call('JoinGroup', 0, joinRequest(0));
     await node.clock.advanceAsync(10_000);
     expect(await other).toMatchObject({ errorCode: ErrorCode.NONE, generationId: 2 });
   });
 
   test('SyncGroup from version 5 must name its protocol', async () => {
     const node = await GroupNode.open();
-    const reply = await node.call(syncGroup, 5, {
+    const reply = await node.call('SyncGroup', 5, {
       groupId: 'g',
       generationId: 1,
       memberId: 'm',
       assignments: [],
     });
-    expect(reply['errorCode']).toBe(ErrorCode.INCONSISTENT_GROUP_PROTOCOL);
+    expect(reply.errorCode).toBe(ErrorCode.INCONSISTENT_GROUP_PROTOCOL);
   });
 });
 
 describe('Heartbeat and LeaveGroup', () => {
   test('in all versions', async () => {
     const node = await GroupNode.open();
-    const { memberId } = (await join(node, 5)) as { memberId: string };
-    for (const version of versionsOf(heartbeat)) {
+    const { memberId } = await join(node, 5);
+    for (const version of versionsOf('Heartbeat')) {
       const beat = { groupId: 'g', generationId: 1, memberId };
-      expect(await node.call(heartbeat, version, beat)).toMatchObject({ errorCode: ErrorCode.NONE });
-      expect(await node.call(heartbeat, version, { ...beat, generationId: 3 })).toMatchObject({
+      expect(await node.call('Heartbeat', version, beat)).toMatchObject({ errorCode: ErrorCode.NONE });
+      expect(await node.call('Heartbeat', version, { ...beat, generationId: 3 })).toMatchObject({
         errorCode: ErrorCode.ILLEGAL_GENERATION,
       });
     }
-    for (const version of versionsOf(leaveGroup)) {
+    for (const version of versionsOf('LeaveGroup')) {
       const request =
         version < 3 ? { groupId: 'g', memberId: 'who' } : { groupId: 'g', members: [{ memberId: 'who' }] };
-      const reply = await node.call(leaveGroup, version, request);
+      const reply = await node.call('LeaveGroup', version, request);
       if (version < 3) expect(reply).toMatchObject({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID, members: [] });
       else {
         expect(reply).toMatchObject({
@@ -137,10 +130,10 @@ describe('Heartbeat and LeaveGroup', () => {
         });
       }
     }
-    expect(await node.call(leaveGroup, 0, { groupId: 'g', memberId })).toMatchObject({
+    expect(await node.call('LeaveGroup', 0, { groupId: 'g', memberId })).toMatchObject({
       errorCode: ErrorCode.NONE,
     });
-    expect(await node.call(heartbeat, 4, { groupId: 'g', generationId: 1, memberId })).toMatchObject({
+    expect(await node.call('Heartbeat', 4, { groupId: 'g', generationId: 1, memberId })).toMatchObject({
       errorCode: ErrorCode.UNKNOWN_MEMBER_ID,
     });
   });
@@ -148,9 +141,9 @@ describe('Heartbeat and LeaveGroup', () => {
   test('without permission', async () => {
     const node = await GroupNode.open({ deny: () => true });
     const errorCode = ErrorCode.GROUP_AUTHORIZATION_FAILED;
-    expect(await node.call(heartbeat, 4, { groupId: 'g', memberId: 'm' })).toMatchObject({ errorCode });
-    expect(await node.call(leaveGroup, 5, { groupId: 'g', members: [] })).toMatchObject({ errorCode });
-    expect(await node.call(syncGroup, 4, { groupId: 'g', memberId: 'm' })).toMatchObject({ errorCode });
+    expect(await node.call('Heartbeat', 4, { groupId: 'g', memberId: 'm' })).toMatchObject({ errorCode });
+    expect(await node.call('LeaveGroup', 5, { groupId: 'g', members: [] })).toMatchObject({ errorCode });
+    expect(await node.call('SyncGroup', 4, { groupId: 'g', memberId: 'm' })).toMatchObject({ errorCode });
   });
 });
 
@@ -159,31 +152,33 @@ describe('a node that is not the coordinator', () => {
     const node = await GroupNode.open({ lead: false });
     const errorCode = ErrorCode.NOT_COORDINATOR;
     const member = { groupId: 'g', generationId: 1, memberId: 'm' };
-    expect(await node.call(joinGroup, 9, joinRequest(9))).toMatchObject({ errorCode });
-    expect(await node.call(syncGroup, 4, member)).toMatchObject({ errorCode });
-    expect(await node.call(heartbeat, 4, member)).toMatchObject({ errorCode });
-    expect(await node.call(leaveGroup, 2, { groupId: 'g', memberId: 'm' })).toMatchObject({ errorCode });
-    expect(await node.call(leaveGroup, 5, { groupId: 'g', members: [] })).toMatchObject({ errorCode });
-    expect(await node.call(describeGroups, 6, { groups: ['g'] })).toMatchObject({ groups: [{ errorCode }] });
-    expect(await node.call(listGroups, 5, {})).toMatchObject({ errorCode: ErrorCode.NONE, groups: [] });
+    expect(await node.call('JoinGroup', 9, joinRequest(9))).toMatchObject({ errorCode });
+    expect(await node.call('SyncGroup', 4, member)).toMatchObject({ errorCode });
+    expect(await node.call('Heartbeat', 4, member)).toMatchObject({ errorCode });
+    expect(await node.call('LeaveGroup', 2, { groupId: 'g', memberId: 'm' })).toMatchObject({ errorCode });
+    expect(await node.call('LeaveGroup', 5, { groupId: 'g', members: [] })).toMatchObject({ errorCode });
+    expect(await node.call('DescribeGroups', 6, { groups: ['g'] })).toMatchObject({
+      groups: [{ errorCode }],
+    });
+    expect(await node.call('ListGroups', 5, {})).toMatchObject({ errorCode: ErrorCode.NONE, groups: [] });
   });
 
   test('says that it is loading while it loads, but answers heartbeats, and goes on with members afterwards', async () => {
     const node = await GroupNode.open();
-    const { memberId } = (await join(node, 9)) as { memberId: string };
+    const { memberId } = await join(node, 9);
     const member = { groupId: 'g', generationId: 1, memberId };
-    await node.call(syncGroup, 4, { ...member, assignments: [{ memberId, assignment }] });
-    const waiting = node.call(joinGroup, 2, joinRequest(2));
+    await node.call('SyncGroup', 4, { ...member, assignments: [{ memberId, assignment }] });
+    const waiting = node.call('JoinGroup', 2, joinRequest(2));
     const loading = node.changeTerm();
     expect(await waiting).toMatchObject({ errorCode: ErrorCode.NOT_COORDINATOR, memberId: '' });
     const errorCode = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS;
-    expect(await node.call(syncGroup, 4, member)).toMatchObject({ errorCode });
-    expect(await node.call(heartbeat, 4, member)).toMatchObject({ errorCode: ErrorCode.NONE });
-    expect(await node.call(listGroups, 5, {})).toMatchObject({ errorCode, groups: [] });
+    expect(await node.call('SyncGroup', 4, member)).toMatchObject({ errorCode });
+    expect(await node.call('Heartbeat', 4, member)).toMatchObject({ errorCode: ErrorCode.NONE });
+    expect(await node.call('ListGroups', 5, {})).toMatchObject({ errorCode, groups: [] });
     for (const log of node.logs) log.becomeReady();
     await Promise.all(loading);
-    expect(await node.call(heartbeat, 4, member)).toMatchObject({ errorCode: ErrorCode.NONE });
-    expect(await node.call(syncGroup, 4, member)).toMatchObject({ errorCode: ErrorCode.NONE, assignment });
+    expect(await node.call('Heartbeat', 4, member)).toMatchObject({ errorCode: ErrorCode.NONE });
+    expect(await node.call('SyncGroup', 4, member)).toMatchObject({ errorCode: ErrorCode.NONE, assignment });
   });
 });
 
@@ -194,14 +189,14 @@ describe('FindCoordinator', () => {
   test('makes the groups’ topic and finds its leaders, in all versions', async () => {
     const node = await GroupNode.open({ lead: false });
     expect(node.cluster.image.topic('__consumer_offsets')).toBeUndefined();
-    for (const version of versionsOf(findCoordinator)) {
+    for (const version of versionsOf('FindCoordinator')) {
       const reply =
         version < 4
-          ? await node.call(findCoordinator, version, { key: 'g' })
-          : await node.call(findCoordinator, version, { keyType: 0, coordinatorKeys: ['g', 'h'] });
+          ? await node.call('FindCoordinator', version, { key: 'g' })
+          : await node.call('FindCoordinator', version, { keyType: 0, coordinatorKeys: ['g', 'h'] });
       if (version < 4) expect(reply).toMatchObject({ ...here, errorMessage: version === 0 ? '' : null });
       else {
-        expect(reply['coordinators']).toMatchObject([
+        expect(reply.coordinators).toMatchObject([
           { key: 'g', ...here },
           { key: 'h', ...here },
         ]);
@@ -213,7 +208,7 @@ describe('FindCoordinator', () => {
   test('knows no coordinators for transactions and share groups', async () => {
     const node = await GroupNode.open({ lead: false });
     const message = 'This broker has no transaction coordinator.';
-    expect(await node.call(findCoordinator, 2, { key: 'x', keyType: 1 })).toMatchObject({
+    expect(await node.call('FindCoordinator', 2, { key: 'x', keyType: 1 })).toMatchObject({
       ...nowhere,
       errorCode: ErrorCode.INVALID_REQUEST,
       errorMessage: message,
@@ -222,8 +217,8 @@ describe('FindCoordinator', () => {
       [1, message],
       [2, 'This broker has no share coordinator.'],
       [9, 'There is no coordinator of type 9.'],
-    ]) {
-      expect(await node.call(findCoordinator, 6, { keyType, coordinatorKeys: ['x'] })).toMatchObject({
+    ] as const) {
+      expect(await node.call('FindCoordinator', 6, { keyType, coordinatorKeys: ['x'] })).toMatchObject({
         coordinators: [{ key: 'x', ...nowhere, errorCode: ErrorCode.INVALID_REQUEST, errorMessage }],
       });
     }
@@ -232,13 +227,13 @@ describe('FindCoordinator', () => {
 
   test('respects permissions, for each key', async () => {
     const node = await GroupNode.open({ lead: false, deny: (_operation, _type, name) => name === 'secret' });
-    expect(await node.call(findCoordinator, 4, { coordinatorKeys: ['g', 'secret'] })).toMatchObject({
+    expect(await node.call('FindCoordinator', 4, { coordinatorKeys: ['g', 'secret'] })).toMatchObject({
       coordinators: [
         { key: 'g', ...here },
         { key: 'secret', ...nowhere, errorCode: ErrorCode.GROUP_AUTHORIZATION_FAILED },
       ],
     });
-    expect(await node.call(findCoordinator, 1, { key: 'secret', keyType: 1 })).toMatchObject({
+    expect(await node.call('FindCoordinator', 1, { key: 'secret', keyType: 1 })).toMatchObject({
       ...nowhere,
       errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     });
@@ -255,8 +250,8 @@ describe('FindCoordinator', () => {
 describe('ListGroups and DescribeGroups', () => {
   async function nodeWithGroups(): Promise<{ node: GroupNode; memberId: string }> {
     const node = await GroupNode.open();
-    const { memberId } = (await join(node, 9)) as { memberId: string };
-    await node.call(syncGroup, 4, {
+    const { memberId } = await join(node, 9);
+    await node.call('SyncGroup', 4, {
       groupId: 'g',
       generationId: 1,
       memberId,
@@ -281,17 +276,15 @@ describe('ListGroups and DescribeGroups', () => {
   }
   const g = { groupId: 'g', protocolType: 'consumer', groupState: 'Stable', groupType: 'classic' };
   const simple = { groupId: 'simple', protocolType: '', groupState: 'Empty', groupType: 'classic' };
-  const listed = async (node: GroupNode, version: number, request: Wire = {}) => {
-    const reply = await node.call(listGroups, version, request);
-    expect(reply['errorCode']).toBe(ErrorCode.NONE);
-    return (reply['groups'] as Wire[]).toSorted((a, b) =>
-      String(a['groupId']).localeCompare(String(b['groupId'])),
-    );
+  const listed = async (node: GroupNode, version: number, request: WireRequest<'ListGroups'> = {}) => {
+    const reply = await node.call('ListGroups', version, request);
+    expect(reply.errorCode).toBe(ErrorCode.NONE);
+    return reply.groups.toSorted((a, b) => String(a.groupId).localeCompare(String(b.groupId)));
   };
 
   test('list all, by state, by type and by permission', async () => {
     const { node } = await nodeWithGroups();
-    for (const version of versionsOf(listGroups)) {
+    for (const version of versionsOf('ListGroups')) {
       const groupState = (state: string) => (version >= 4 ? state : '');
       const groupType = version >= 5 ? 'classic' : '';
       expect(await listed(node, version)).toEqual([
@@ -309,13 +302,13 @@ describe('ListGroups and DescribeGroups', () => {
   test('describe members, unknown groups and permissions in all versions', async () => {
     const { node, memberId } = await nodeWithGroups();
     node.deny = (operation, _type, name) => name === 'secret' || operation === 'DELETE';
-    for (const version of versionsOf(describeGroups)) {
-      const reply = await node.call(describeGroups, version, {
+    for (const version of versionsOf('DescribeGroups')) {
+      const reply = await node.call('DescribeGroups', version, {
         groups: ['g', 'simple', 'unknown', 'secret'],
         ...(version >= 3 && { includeAuthorizedOperations: true }),
       });
       const operations = version >= 3 ? (1 << 3) | (1 << 8) | (1 << 10) | (1 << 11) : -2_147_483_648;
-      const groups = reply['groups'] as Wire[];
+      const groups = reply.groups;
       expect(groups[0]).toEqual({
         errorCode: ErrorCode.NONE,
         errorMessage: null,

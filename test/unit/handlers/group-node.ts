@@ -5,16 +5,55 @@
 import { GroupService, groupsTopic } from '../../../broker/groups/group-service.ts';
 import { defaultGroupConfig } from '../../../broker/groups/group-config.ts';
 import type { GroupConfig } from '../../../broker/groups/group-config.ts';
+import { deleteGroups } from '../../../broker/handlers/delete-groups.ts';
+import { describeGroups } from '../../../broker/handlers/describe-groups.ts';
+import { findCoordinator } from '../../../broker/handlers/find-coordinator.ts';
 import type { AnyHandler, RequestContext } from '../../../broker/handlers/handler.ts';
+import { heartbeat } from '../../../broker/handlers/heartbeat.ts';
+import { joinGroup } from '../../../broker/handlers/join-group.ts';
+import { leaveGroup } from '../../../broker/handlers/leave-group.ts';
+import { listGroups } from '../../../broker/handlers/list-groups.ts';
+import { offsetCommit } from '../../../broker/handlers/offset-commit.ts';
+import { offsetDelete } from '../../../broker/handlers/offset-delete.ts';
+import { offsetFetch } from '../../../broker/handlers/offset-fetch.ts';
+import { syncGroup } from '../../../broker/handlers/sync-group.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { RandomIds } from '../../../platform/random-ids.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { codec } from '../../../protocol/index.ts';
-import type { MessageName } from '../../../protocol/index.ts';
+import type { Encodable, MessageTypes } from '../../../protocol/index.ts';
 import { MemoryCoordinatorLog } from '../coordinator/memory-coordinator-log.ts';
 import { openMemoryCluster } from '../cluster/memory-cluster.ts';
 
-export type Wire = Readonly<Record<string, unknown>>;
+const handlers: readonly AnyHandler[] = [
+  deleteGroups,
+  describeGroups,
+  findCoordinator,
+  heartbeat,
+  joinGroup,
+  leaveGroup,
+  listGroups,
+  offsetCommit,
+  offsetDelete,
+  offsetFetch,
+  syncGroup,
+];
+
+export type GroupApi =
+  | 'DeleteGroups'
+  | 'DescribeGroups'
+  | 'FindCoordinator'
+  | 'Heartbeat'
+  | 'JoinGroup'
+  | 'LeaveGroup'
+  | 'ListGroups'
+  | 'OffsetCommit'
+  | 'OffsetDelete'
+  | 'OffsetFetch'
+  | 'SyncGroup';
+
+export type WireRequest<Api extends GroupApi> = Encodable<MessageTypes[`${Api}Request`]>;
+export type WireResponse<Api extends GroupApi> = MessageTypes[`${Api}Response`];
 
 export interface GroupNodeOptions {
   readonly config?: Partial<GroupConfig>;
@@ -82,16 +121,20 @@ export class GroupNode {
   }
 
   /** Sends a request of this version and reads the response, as a client of that version would. */
-  async call(handler: AnyHandler, apiVersion: number, request: Wire, clientId = 'client'): Promise<Wire> {
-    const requestName = `${handler.api}Request` as MessageName;
-    const responseName = `${handler.api}Response` as MessageName;
-    const decoded = codec(requestName, apiVersion).decode(codec(requestName, apiVersion).encode(request));
-    const response = await handler.handle(this.#context(apiVersion, clientId), decoded);
-    const wire = codec(responseName, apiVersion);
-    return wire.decode(wire.encode(response as Wire)) as unknown as Wire;
+  async call<Api extends GroupApi>(
+    api: Api,
+    apiVersion: number,
+    request: WireRequest<Api>,
+  ): Promise<WireResponse<Api>> {
+    const wireRequest = codec<`${Api}Request`>(`${api}Request`, apiVersion);
+    const wireResponse = codec<`${Api}Response`>(`${api}Response`, apiVersion);
+    const decoded = wireRequest.decode(wireRequest.encode(request));
+    const response = await handlerOf(api).handle(this.#context(apiVersion), decoded);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- The table of handlers has forgotten their types.
+    return wireResponse.decode(wireResponse.encode(response as Encodable<WireResponse<Api>>));
   }
 
-  #context(apiVersion: number, clientId: string): RequestContext {
+  #context(apiVersion: number): RequestContext {
     const node = {
       nodeId: 1,
       cluster: this.cluster,
@@ -100,17 +143,23 @@ export class GroupNode {
     };
     const context: Partial<RequestContext> = {
       apiVersion,
-      clientId,
+      clientId: 'client',
       listener: 'PLAINTEXT',
       remote: { host: '10.0.0.9', port: 1 },
       local: { host: 'broker', port: 9092 },
       authorize: (operation, resourceType, name) => !this.deny(operation, resourceType, name),
     };
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- The handlers of groups use no other part of a node.
     return { ...context, node } as unknown as RequestContext;
   }
 }
 
-/** Every version that a handler serves. */
-export function versionsOf({ versions: [min, max] }: AnyHandler): number[] {
+function handlerOf(api: GroupApi): AnyHandler {
+  return handlers.find((handler) => handler.api === api)!;
+}
+
+/** Every version that is served of an API. */
+export function versionsOf(api: GroupApi): number[] {
+  const [min, max] = handlerOf(api).versions;
   return Array.from({ length: max - min + 1 }, (_, index) => min + index);
 }

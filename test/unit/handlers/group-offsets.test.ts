@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { deleteGroups } from '../../../broker/handlers/delete-groups.ts';
-import { offsetCommit } from '../../../broker/handlers/offset-commit.ts';
-import { offsetDelete } from '../../../broker/handlers/offset-delete.ts';
-import { offsetFetch } from '../../../broker/handlers/offset-fetch.ts';
 import { ErrorCode } from '../../../protocol/index.ts';
 import { GroupNode, versionsOf } from './group-node.ts';
-import type { Wire } from './group-node.ts';
+import type { WireRequest, WireResponse } from './group-node.ts';
 
 const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA';
 const strangeTopicId = 'AAAAAAAAAAAAAAAAAAAABg';
 
-function commitRequest(node: GroupNode, version: number, offsets: Readonly<Record<string, number[]>>): Wire {
+function commitRequest(
+  node: GroupNode,
+  version: number,
+  offsets: Readonly<Record<string, number[]>>,
+): WireRequest<'OffsetCommit'> {
   return {
     groupId: 'g',
     topics: Object.entries(offsets).map(([name, partitions]) => ({
@@ -29,7 +29,7 @@ function fetchRequest(
   node: GroupNode,
   version: number,
   topics: Readonly<Record<string, number[]>> | null,
-): Wire {
+): WireRequest<'OffsetFetch'> {
   const asked =
     topics === null
       ? null
@@ -41,19 +41,23 @@ function fetchRequest(
 }
 
 /** The topics of the (first) group in an answer. */
-function topicsOf(reply: Wire, version: number): Wire[] {
-  return (version >= 8 ? (reply['groups'] as Wire[])[0]!['topics'] : reply['topics']) as Wire[];
+function topicsOf(reply: WireResponse<'OffsetFetch'>, version: number) {
+  return version >= 8
+    ? reply.groups[0]!.topics
+    : reply.topics.map(({ name, partitions }) => ({ name, topicId: noTopicId, partitions }));
 }
 
-const errors = (topic: Wire): unknown[] => (topic['partitions'] as Wire[]).map(({ errorCode }) => errorCode);
+function errors(topic: { readonly partitions: readonly { readonly errorCode: number }[] }): number[] {
+  return topic.partitions.map(({ errorCode }) => errorCode);
+}
 
 describe('OffsetCommit', () => {
-  test.each(versionsOf(offsetCommit))(
+  test.each(versionsOf('OffsetCommit'))(
     'version %i commits what it can, and says what it cannot',
     async (version) => {
       const node = await GroupNode.open();
       const request = commitRequest(node, version, { nowhere: [0], t: [2, 9, 0], u: [0] });
-      const topics = (await node.call(offsetCommit, version, request))['topics'] as Wire[];
+      const topics = (await node.call('OffsetCommit', version, request)).topics;
       const unknown = version >= 10 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
       expect(topics.map(errors)).toEqual([
         [unknown],
@@ -73,9 +77,9 @@ describe('OffsetCommit', () => {
               ['u', noTopicId],
             ],
       );
-      const fetched = await node.call(offsetFetch, 8, fetchRequest(node, 8, { t: [0, 1, 2] }));
+      const fetched = await node.call('OffsetFetch', 8, fetchRequest(node, 8, { t: [0, 1, 2] }));
       const committedLeaderEpoch = version >= 6 ? 4 : -1;
-      expect(topicsOf(fetched, 8)[0]!['partitions']).toEqual([
+      expect(topicsOf(fetched, 8)[0]!.partitions).toEqual([
         {
           partitionIndex: 0,
           committedOffset: version * 100,
@@ -97,10 +101,10 @@ describe('OffsetCommit', () => {
 
   test('asks the coordinator nothing when nothing is left to commit', async () => {
     const node = await GroupNode.open({ lead: false });
-    const reply = await node.call(offsetCommit, 9, commitRequest(node, 9, { nowhere: [0] }));
-    expect((reply['topics'] as Wire[]).map(errors)).toEqual([[ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]]);
-    const refused = await node.call(offsetCommit, 9, commitRequest(node, 9, { nowhere: [0], t: [0] }));
-    expect((refused['topics'] as Wire[]).map(errors)).toEqual([
+    const reply = await node.call('OffsetCommit', 9, commitRequest(node, 9, { nowhere: [0] }));
+    expect(reply.topics.map(errors)).toEqual([[ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]]);
+    const refused = await node.call('OffsetCommit', 9, commitRequest(node, 9, { nowhere: [0], t: [0] }));
+    expect(refused.topics.map(errors)).toEqual([
       [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
       [ErrorCode.NOT_COORDINATOR],
     ]);
@@ -117,22 +121,19 @@ describe('OffsetCommit', () => {
         memberId: 'm',
         generationIdOrMemberEpoch: 3,
       };
-      const reply = await node.call(offsetCommit, version, request);
-      expect((reply['topics'] as Wire[]).map(errors)).toEqual([[error]]);
+      const reply = await node.call('OffsetCommit', version, request);
+      expect(reply.topics.map(errors)).toEqual([[error]]);
     }
   });
 
   test('respects permissions on group and topics', async () => {
     const node = await GroupNode.open({ deny: (_operation, type, name) => type === 'TOPIC' && name === 'u' });
     const request = commitRequest(node, 9, { u: [0], t: [0] });
-    const reply = await node.call(offsetCommit, 9, request);
-    expect((reply['topics'] as Wire[]).map(errors)).toEqual([
-      [ErrorCode.TOPIC_AUTHORIZATION_FAILED],
-      [ErrorCode.NONE],
-    ]);
+    const reply = await node.call('OffsetCommit', 9, request);
+    expect(reply.topics.map(errors)).toEqual([[ErrorCode.TOPIC_AUTHORIZATION_FAILED], [ErrorCode.NONE]]);
     node.deny = (_operation, type) => type === 'GROUP';
-    const refused = await node.call(offsetCommit, 9, request);
-    expect((refused['topics'] as Wire[]).map(errors)).toEqual([
+    const refused = await node.call('OffsetCommit', 9, request);
+    expect(refused.topics.map(errors)).toEqual([
       [ErrorCode.GROUP_AUTHORIZATION_FAILED],
       [ErrorCode.GROUP_AUTHORIZATION_FAILED],
     ]);
@@ -140,21 +141,21 @@ describe('OffsetCommit', () => {
 });
 
 describe('OffsetFetch', () => {
-  test.each(versionsOf(offsetFetch))('version %i gives what is committed', async (version) => {
+  test.each(versionsOf('OffsetFetch'))('version %i gives what is committed', async (version) => {
     const node = await GroupNode.open();
-    await node.call(offsetCommit, 9, commitRequest(node, 9, { t: [1], u: [0] }));
+    await node.call('OffsetCommit', 9, commitRequest(node, 9, { t: [1], u: [0] }));
     const asked = await node.call(
-      offsetFetch,
+      'OffsetFetch',
       version,
       fetchRequest(node, version, { t: [1, 0], nowhere: [5] }),
     );
     const topics = topicsOf(asked, version);
     const committedLeaderEpoch = version >= 5 ? 4 : -1;
-    expect(topics[0]!['partitions']).toEqual([
+    expect(topics[0]!.partitions).toEqual([
       { partitionIndex: 1, committedOffset: 901, committedLeaderEpoch, metadata: '', errorCode: 0 },
       { partitionIndex: 0, committedOffset: -1, committedLeaderEpoch: -1, metadata: '', errorCode: 0 },
     ]);
-    expect(topics[1]!['partitions']).toEqual([
+    expect(topics[1]!.partitions).toEqual([
       {
         partitionIndex: 5,
         committedOffset: -1,
@@ -167,102 +168,100 @@ describe('OffsetFetch', () => {
       expect(topics.map(({ topicId }) => topicId)).toEqual([node.topicId('t'), strangeTopicId]);
     else expect(topics.map(({ name }) => name)).toEqual(['t', 'nowhere']);
     if (version < 2) return;
-    const all = topicsOf(await node.call(offsetFetch, version, fetchRequest(node, version, null)), version);
+    const all = topicsOf(await node.call('OffsetFetch', version, fetchRequest(node, version, null)), version);
     expect(all.map((topic) => topic[version >= 10 ? 'topicId' : 'name'])).toEqual(
       version >= 10 ? [node.topicId('t'), node.topicId('u')] : ['t', 'u'],
     );
-    expect(
-      all.flatMap(({ partitions }) => (partitions as Wire[]).map(({ committedOffset }) => committedOffset)),
-    ).toEqual([901, 900]);
+    expect(all.flatMap(({ partitions }) => partitions.map(({ committedOffset }) => committedOffset))).toEqual(
+      [901, 900],
+    );
   });
 
-  test.each(versionsOf(offsetFetch))('version %i says that this is not the coordinator', async (version) => {
-    const node = await GroupNode.open({ lead: false });
-    const reply = await node.call(offsetFetch, version, fetchRequest(node, version, { t: [0, 1] }));
-    const error = ErrorCode.NOT_COORDINATOR;
-    if (version >= 8) expect(reply['groups']).toMatchObject([{ groupId: 'g', errorCode: error, topics: [] }]);
-    else if (version >= 2) expect(reply).toMatchObject({ errorCode: error, topics: [] });
-    else expect(topicsOf(reply, version).map(errors)).toEqual([[error, error]]);
-  });
+  test.each(versionsOf('OffsetFetch'))(
+    'version %i says that this is not the coordinator',
+    async (version) => {
+      const node = await GroupNode.open({ lead: false });
+      const reply = await node.call('OffsetFetch', version, fetchRequest(node, version, { t: [0, 1] }));
+      const error = ErrorCode.NOT_COORDINATOR;
+      if (version >= 8) expect(reply.groups).toMatchObject([{ groupId: 'g', errorCode: error, topics: [] }]);
+      else if (version >= 2) expect(reply).toMatchObject({ errorCode: error, topics: [] });
+      else expect(topicsOf(reply, version).map(errors)).toEqual([[error, error]]);
+    },
+  );
 
   test('answers each of several groups, with permissions', async () => {
     const node = await GroupNode.open({
       deny: (_operation, type, name) => name === (type === 'GROUP' ? 'h' : 'u'),
     });
-    await node.call(offsetCommit, 9, commitRequest(node, 9, { t: [0] }));
+    await node.call('OffsetCommit', 9, commitRequest(node, 9, { t: [0] }));
     const topics = ['t', 'u'].map((name) => ({ name, partitionIndexes: [0] }));
-    const reply = await node.call(offsetFetch, 9, {
+    const reply = await node.call('OffsetFetch', 9, {
       groups: ['g', 'h', 'i'].map((groupId) => ({ groupId, topics })),
       requireStable: true,
     });
-    const groups = reply['groups'] as Wire[];
+    const groups = reply.groups;
     expect(groups.map(({ groupId, errorCode }) => [groupId, errorCode])).toEqual([
       ['g', ErrorCode.NONE],
       ['h', ErrorCode.GROUP_AUTHORIZATION_FAILED],
       ['i', ErrorCode.NONE],
     ]);
-    expect((groups[0]!['topics'] as Wire[]).map(errors)).toEqual([
-      [ErrorCode.NONE],
-      [ErrorCode.TOPIC_AUTHORIZATION_FAILED],
-    ]);
+    expect(groups[0]!.topics.map(errors)).toEqual([[ErrorCode.NONE], [ErrorCode.TOPIC_AUTHORIZATION_FAILED]]);
   });
 
   test('does not give a deleted topic’s offsets to its namesake', async () => {
     const node = await GroupNode.open();
-    await node.call(offsetCommit, 9, commitRequest(node, 9, { t: [0], u: [0] }));
+    await node.call('OffsetCommit', 9, commitRequest(node, 9, { t: [0], u: [0] }));
     await node.cluster.deleteTopics([node.topicId('t')]);
     await node.cluster.createTopics([
       { name: 't', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] },
     ]);
     for (const version of [7, 9, 10]) {
-      const reply = await node.call(offsetFetch, version, fetchRequest(node, version, { t: [0], u: [0] }));
+      const reply = await node.call('OffsetFetch', version, fetchRequest(node, version, { t: [0], u: [0] }));
       expect(
-        topicsOf(reply, version).flatMap(({ partitions }) =>
-          (partitions as Wire[]).map((each) => each['committedOffset']),
-        ),
+        topicsOf(reply, version).flatMap(({ partitions }) => partitions.map((each) => each.committedOffset)),
       ).toEqual([-1, 900]);
     }
     await node.groups.forgetTopics(['t']);
-    const all = topicsOf(await node.call(offsetFetch, 9, fetchRequest(node, 9, null)), 9);
+    const all = topicsOf(await node.call('OffsetFetch', 9, fetchRequest(node, 9, null)), 9);
     expect(all.map(({ name }) => name)).toEqual(['u']);
   });
 });
 
 describe('DeleteGroups and OffsetDelete', () => {
   test('delete groups in all versions', async () => {
-    for (const version of versionsOf(deleteGroups)) {
+    for (const version of versionsOf('DeleteGroups')) {
       const node = await GroupNode.open({ deny: (_operation, _type, name) => name === 'secret' });
-      await node.call(offsetCommit, 9, commitRequest(node, 9, { t: [0] }));
-      const reply = await node.call(deleteGroups, version, { groupsNames: ['g', 'unknown', 'secret', 'g'] });
-      expect((reply['results'] as Wire[]).map(({ groupId, errorCode }) => [groupId, errorCode])).toEqual([
+      await node.call('OffsetCommit', 9, commitRequest(node, 9, { t: [0] }));
+      const reply = await node.call('DeleteGroups', version, {
+        groupsNames: ['g', 'unknown', 'secret', 'g'],
+      });
+      expect(reply.results.map(({ groupId, errorCode }) => [groupId, errorCode])).toEqual([
         ['g', ErrorCode.NONE],
         ['unknown', ErrorCode.GROUP_ID_NOT_FOUND],
         ['secret', ErrorCode.GROUP_AUTHORIZATION_FAILED],
       ]);
-      const all = await node.call(offsetFetch, 7, fetchRequest(node, 7, null));
-      expect(all['topics']).toEqual([]);
+      const all = await node.call('OffsetFetch', 7, fetchRequest(node, 7, null));
+      expect(all.topics).toEqual([]);
     }
   });
 
   test('delete offsets partition by partition', async () => {
     const node = await GroupNode.open({ deny: (_operation, type, name) => type === 'TOPIC' && name === 'u' });
-    await node.call(offsetCommit, 9, commitRequest(node, 9, { t: [0, 1] }));
+    await node.call('OffsetCommit', 9, commitRequest(node, 9, { t: [0, 1] }));
     const topics = Object.entries({ t: [0, 9], u: [0], nowhere: [0] }).map(([name, partitions]) => ({
       name,
       partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
     }));
-    const reply = await node.call(offsetDelete, 0, { groupId: 'g', topics });
-    expect(reply['errorCode']).toBe(ErrorCode.NONE);
-    expect((reply['topics'] as Wire[]).map((topic) => [topic['name'], ...errors(topic)])).toEqual([
+    const reply = await node.call('OffsetDelete', 0, { groupId: 'g', topics });
+    expect(reply.errorCode).toBe(ErrorCode.NONE);
+    expect(reply.topics.map((topic) => [topic.name, ...errors(topic)])).toEqual([
       ['t', ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
       ['u', ErrorCode.TOPIC_AUTHORIZATION_FAILED],
       ['nowhere', ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
     ]);
-    const left = await node.call(offsetFetch, 7, fetchRequest(node, 7, null));
-    expect((left['topics'] as Wire[]).map(({ partitions }) => partitions)).toMatchObject([
-      [{ partitionIndex: 1 }],
-    ]);
-    expect(await node.call(offsetDelete, 0, { groupId: 'unknown', topics: [] })).toMatchObject({
+    const left = await node.call('OffsetFetch', 7, fetchRequest(node, 7, null));
+    expect(left.topics.map(({ partitions }) => partitions)).toMatchObject([[{ partitionIndex: 1 }]]);
+    expect(await node.call('OffsetDelete', 0, { groupId: 'unknown', topics: [] })).toMatchObject({
       errorCode: ErrorCode.GROUP_ID_NOT_FOUND,
     });
   });
