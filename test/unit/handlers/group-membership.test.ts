@@ -279,7 +279,7 @@ describe('ListGroups and DescribeGroups', () => {
   const listed = async (node: GroupNode, version: number, request: WireRequest<'ListGroups'> = {}) => {
     const reply = await node.call('ListGroups', version, request);
     expect(reply.errorCode).toBe(ErrorCode.NONE);
-    return reply.groups.toSorted((a, b) => String(a.groupId).localeCompare(String(b.groupId)));
+    return reply.groups.toSorted((a, b) => a.groupId.localeCompare(b.groupId));
   };
 
   test('list all, by state, by type and by permission', async () => {
