@@ -1,4 +1,6 @@
 /** How commands reach the cluster: one client for each command, closed when it ends, and the questions all of them ask. */
+import { connect } from 'node:net';
+import type { BrokerAddress } from '../client/components.ts';
 import type { Admin, Kappalog, TopicDescription } from '../client/index.ts';
 import { CliError, usageError } from './cli-error.ts';
 import type { ClientOptions, CommandContext } from './command-context.ts';
@@ -6,13 +8,16 @@ import { ExitCode } from './exit-codes.ts';
 import { nearestName } from './suggest.ts';
 import { parseDuration } from './times.ts';
 
+/** A refusal comes at once; a host that swallows packets is left to the client, with its own limit and its own words. */
+const probeLimitMs = 1_000;
+
 /** Runs `work` with a client that is closed afterwards, however that went. The client is loaded here, at first use. */
 export async function withClient<T>(
   options: ClientOptions,
   work: (client: Kappalog) => Promise<T>,
 ): Promise<T> {
   const timeoutMs = parseDuration(options.timeout);
-  const { Kappalog, KafkaError } = await import('../client/index.ts');
+  const { Kappalog } = await import('../client/index.ts');
   const client = new Kappalog({
     brokers: options.brokers,
     clientId: 'kappalog-cli',
@@ -21,15 +26,44 @@ export async function withClient<T>(
     retry: { timeoutMs },
   });
   try {
+    await refuseUnreachable(options.brokers);
     return await work(client);
-  } catch (error) {
-    if (!(error instanceof KafkaError && error.code === 'CONNECTION_FAILED')) throw error;
-    const message = `No broker answers at ${options.brokers}: ${error.message} Start one with "kappalog start", or say where it is with --brokers.`;
-    throw new CliError(error.code, message, { cause: error });
   } finally {
     await client.close();
   }
 }
+
+/** Nobody listens at any of the addresses: that is told at once, where the client would go on trying. */
+async function refuseUnreachable(brokers: string): Promise<void> {
+  const { parseBrokers } = await import('../client/settings.ts');
+  const failures = await Promise.all(parseBrokers(brokers).map(probe));
+  if (failures.includes(undefined)) return;
+  throw new CliError(
+    'CONNECTION_FAILED',
+    `No broker listens at ${brokers} (${failures.join(', ')}). Start one with "kappalog start", or say where it is with --brokers or KAPPALOG_BROKERS.`,
+  );
+}
+
+/** Why nobody can be there; undefined where somebody is, or may be. */
+function probe({ host, port }: BrokerAddress): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (failure: string | undefined): void => {
+      socket.destroy();
+      resolve(failure);
+    };
+    socket.setTimeout(probeLimitMs, () => end(undefined));
+    socket.once('connect', () => end(undefined));
+    socket.once('error', (error: NodeJS.ErrnoException) => end(reasons[error.code ?? '']));
+  });
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ENOTFOUND: 'the name does not exist',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the network cannot be reached',
+};
 
 /** The topic, which must exist: a name with a typo is answered with the nearest one and creates nothing. */
 export async function existingTopic(admin: Admin, name: string): Promise<TopicDescription> {
@@ -56,7 +90,8 @@ export function missing(kind: 'topic' | 'group', name: string, known: Iterable<s
   const hint =
     nearest === undefined ? `"kappalog ${kind} list" shows those there are.` : `Did you mean "${nearest}"?`;
   const code = kind === 'topic' ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'GROUP_ID_NOT_FOUND';
-  return new CliError(code, `There is no ${kind} "${name}", and nothing was created. ${hint}`, {
+  const done = kind === 'topic' ? ', and nothing was created' : '';
+  return new CliError(code, `There is no ${kind} "${name}"${done}. ${hint}`, {
     exitCode: ExitCode.notFound,
   });
 }

@@ -1,8 +1,16 @@
 /** `kappalog topic create | list | describe | alter | delete`. */
-import type { Admin, ConfigEntry, Kappalog, TopicDescription } from '../../client/index.ts';
+import type {
+  Admin,
+  ConfigEntry,
+  CreatedTopic,
+  Kappalog,
+  NewTopic,
+  TopicDescription,
+} from '../../client/index.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { confirm, existingTopic, existingTopics, parseCount, parsePairs, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
+import { ExitCode } from '../exit-codes.ts';
 import { formatCount, renderTable, type Column } from '../table.ts';
 
 export interface CreateOptions extends ClientOptions {
@@ -13,34 +21,55 @@ export interface CreateOptions extends ClientOptions {
   readonly dryRun?: boolean;
 }
 
-/** Creates topics, all with the same options. */
+/** Creates topics, all with the same options, one after the other; the first that cannot be ends it. */
 export async function createTopics(
   names: readonly string[],
   options: CreateOptions,
   context: CommandContext,
 ): Promise<void> {
-  const partitions =
-    options.partitions === undefined ? {} : { partitions: parseCount(options.partitions, '--partitions', 1) };
-  const replicas =
-    options.replicationFactor === undefined
-      ? {}
-      : { replicationFactor: parseCount(options.replicationFactor, '--replication-factor', 1) };
-  const configs = Object.fromEntries(parsePairs(options.config ?? [], '--config'));
+  const settings = newTopicSettings(options);
+  const dryRun = options.dryRun === true;
   await withClient(options, async (client) => {
     const admin = client.admin();
     const there = options.ifNotExists === true ? await topicNames(admin) : new Set<string>();
-    const wanted = names.filter((name) => !there.has(name));
-    const topics = wanted.map((name) => ({ name, ...partitions, ...replicas, configs }));
-    const created =
-      topics.length === 0 ? [] : await admin.createTopics(topics, { validateOnly: options.dryRun === true });
+    const created: CreatedTopic[] = [];
     const existing = names.filter((name) => there.has(name));
-    const verb = options.dryRun === true ? 'Could create' : 'Created';
-    context.output.result({ created, existing, dryRun: options.dryRun === true }, () =>
+    for (const name of names.filter((each) => !there.has(each))) {
+      try {
+        created.push(...(await admin.createTopics([{ name, ...settings }], { validateOnly: dryRun })));
+      } catch (error) {
+        throw afterSome(error, created);
+      }
+    }
+    context.output.result({ created, existing, dryRun }, () =>
       [
-        ...created.map((topic) => `${verb} topic ${topic.name}${describeSize(topic)}.`),
+        ...created.map(
+          (topic) => `${dryRun ? 'Could create' : 'Created'} topic ${topic.name}${describeSize(topic)}.`,
+        ),
         ...existing.map((name) => `Topic ${name} is there already.`),
       ].join('\n'),
     );
+  });
+}
+
+function newTopicSettings({ partitions, replicationFactor, config }: CreateOptions): Omit<NewTopic, 'name'> {
+  return {
+    configs: Object.fromEntries(parsePairs(config ?? [], '--config')),
+    ...(partitions === undefined ? {} : { partitions: parseCount(partitions, '--partitions', 1) }),
+    ...(replicationFactor === undefined
+      ? {}
+      : { replicationFactor: parseCount(replicationFactor, '--replication-factor', 1) }),
+  };
+}
+
+/** Says what is there already when a later one of several fails. */
+function afterSome(error: unknown, created: readonly CreatedTopic[]): unknown {
+  if (created.length === 0 || !(error instanceof Error)) return error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'ERROR';
+  const names = created.map((topic) => topic.name).join(', ');
+  return new CliError(code, `${error.message} Created before that: ${names}.`, {
+    exitCode: ExitCode.partial,
+    cause: error,
   });
 }
 
