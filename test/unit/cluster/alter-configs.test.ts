@@ -187,6 +187,15 @@ describe('altering single settings', () => {
     ]);
   });
 
+  it('lets a broker keep what it was given by a version that honoured more', () => {
+    const state = stateOf({});
+    const old = { resourceType: brokerType, resourceName: '', name: 'log.retention.ms', value: '5' };
+    carryOut(state, { records: [{ type: 'ConfigRecord', value: old }], result: undefined });
+    const decision = decideAlterConfigs(state, [alteration(brokerType, '', ['max.connections', SET, '9'])]);
+    expect(decision.result).toEqual([{ resourceType: brokerType, resourceName: '' }]);
+    expect(decision.records).toHaveLength(1);
+  });
+
   it('checks new settings together with those that stay', () => {
     const state = stateWithTopic();
     carryOut(

@@ -56,6 +56,7 @@ describe('the settings of a topic', () => {
     const segmentMs = (overrides: Record<string, string>, settings: Record<string, string>) =>
       resolveTopicConfig(overridesOf(overrides), brokerOf(settings)).segmentMs;
     expect(segmentMs({}, { 'log.roll.hours': '2' })).toBe(7_200_000);
+    expect(segmentMs({}, { 'log.roll.ms': '50' })).toBe(50);
     expect(segmentMs({}, { 'log.roll.hours': '2', 'log.roll.ms': '50' })).toBe(50);
     expect(segmentMs({ 'segment.ms': '7' }, { 'log.roll.ms': '50' })).toBe(7);
   });
