@@ -12,7 +12,10 @@ export interface RebuildOptions {
   /** The header's own unless given. */
   readonly compression?: CompressionCodec | undefined;
   readonly compressionLevel?: number | undefined;
-  /** When the batch's tombstones or marker may go, in milliseconds; it then stands in place of the base timestamp. */
+  /**
+   * When the batch's tombstones or marker may go, in milliseconds; it stands in place of the base timestamp. One that the
+   * header has already is kept unless another is given.
+   */
   readonly deleteHorizonMs?: number | undefined;
 }
 
@@ -29,7 +32,9 @@ export function rebuildBatch(
   records: readonly LogRecord[],
   options: RebuildOptions = {},
 ): Buffer {
-  const { compression = header.compression, deleteHorizonMs } = options;
+  const { compression = header.compression } = options;
+  const deleteHorizonMs =
+    options.deleteHorizonMs ?? (header.hasDeleteHorizon ? header.baseTimestamp : undefined);
   const baseTimestamp = deleteHorizonMs ?? records[0]?.timestamp ?? -1;
   let maxTimestamp = -1;
   const buffer = new RecordBuffer();

@@ -23,7 +23,11 @@ const metadataFrameVersion = 1;
 const consumerProtocolVersionMax = 3;
 
 const descriptions = new Map(messages.map((message) => [message.name, message]));
-const metadataNames = new Map(messages.filter(isMetadata).map(({ apiKey, name }) => [apiKey, name]));
+/** Types are numbered anew in each log. */
+const metadataNames = {
+  cluster: namesByType((name) => !name.startsWith('Remote')),
+  'remote-log': namesByType((name) => name.startsWith('Remote')),
+};
 
 /** INT16 type, body. */
 export function encodeCoordinatorKey<Name extends CoordinatorKeyName>(
@@ -100,15 +104,21 @@ export interface DecodedMetadataRecord {
   readonly value: MessageTypes[MetadataRecordName];
 }
 
-/** Throws ProtocolError 'unknown-message' or 'unsupported-version' for records of a newer Kafka. */
-export function decodeMetadataRecord(bytes: Buffer): DecodedMetadataRecord {
+/**
+ * A record of the cluster's metadata log, or of the log where tiered storage keeps its own.
+ * Throws ProtocolError 'unknown-message' or 'unsupported-version' for records of a newer Kafka.
+ */
+export function decodeMetadataRecord(
+  bytes: Buffer,
+  log: 'cluster' | 'remote-log' = 'cluster',
+): DecodedMetadataRecord {
   const reader = new Reader(bytes);
   const frameVersion = reader.unsignedVarint();
   if (frameVersion !== metadataFrameVersion) {
     throw new ProtocolError('unsupported-version', `metadata records of frame version ${frameVersion}`);
   }
   const type = reader.unsignedVarint();
-  const name = metadataNames.get(type);
+  const name = metadataNames[log].get(type);
   if (name === undefined) throw new ProtocolError('unknown-message', `metadata records of type ${type}`);
   const version = reader.unsignedVarint();
   return { name, version, value: readAll(codec(name, version), reader) };
@@ -168,6 +178,11 @@ function decodeVersioned<Name extends 'ConsumerProtocolSubscription' | 'Consumer
   const reader = new Reader(bytes);
   const version = reader.int16();
   return { version, value: codec(name, Math.min(version, consumerProtocolVersionMax)).read(reader) };
+}
+
+function namesByType(belongs: (name: string) => boolean): Map<number | null, MetadataRecordName> {
+  const ofLog = messages.filter(isMetadata).filter(({ name }) => belongs(name));
+  return new Map(ofLog.map(({ apiKey, name }) => [apiKey, name]));
 }
 
 function isMetadata(
