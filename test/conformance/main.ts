@@ -35,7 +35,12 @@ async function main(kind: BrokerKind): Promise<boolean> {
   const children = new ChildProcesses();
   const checks = new Checks(values.only);
   const directory = mkdtempSync(join(tmpdir(), 'kappalog-conformance-'));
-  const spec = { port: Number(values.port), directory };
+  // As real clusters do, the broker would wait 3 s for more members whenever a group begins.
+  const spec = {
+    port: Number(values.port),
+    directory,
+    settings: { 'group.initial.rebalance.delay.ms': '0' },
+  };
   const jars = await kafkaJars(children);
   if (kind === 'kafka') {
     if (jars !== undefined) throw new Error(`Apache Kafka cannot be had: ${jars}`);
