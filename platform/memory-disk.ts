@@ -55,18 +55,24 @@ type DirectoryChange = readonly (readonly [name: string, node: Node | undefined]
 
 type Node = FileNode | DirectoryNode;
 
+/** The files of a disk, as it hands them to its successor. */
+export type Platter = DirectoryNode;
+
 export class MemoryDisk implements Disk {
   readonly #options: MemoryDiskOptions;
-  readonly #root: DirectoryNode = newDirectory();
-  /** Counts crashes: a file opened before one is of no use after it. */
-  #life = 0;
-  #usedBytes = 0;
+  readonly #root: DirectoryNode;
+  /** Set by a crash: whoever still holds this disk lived before it, and gets nothing done any more. */
+  #hasCrashed = false;
+  #usedBytes: number;
 
-  constructor(options: MemoryDiskOptions = {}) {
+  /** `platter` is what an earlier disk leaves behind; see `crash`. */
+  constructor(options: MemoryDiskOptions = {}, platter: Platter = newDirectory()) {
     this.#options = options;
+    this.#root = platter;
+    this.#usedBytes = sizeOf(platter);
   }
 
-  /** Bytes of all files that can be reached or are open. */
+  /** Bytes of all files. */
   get usedBytes(): number {
     return this.#usedBytes;
   }
@@ -150,21 +156,31 @@ export class MemoryDisk implements Disk {
   }
 
   async syncDirectory(directory: string): Promise<void> {
-    const life = this.#life;
+    if (this.#hasCrashed) throw crashed(directory);
     const node = this.#directoryAt(directory);
-    const synced = node.unsynced.length;
+    const synced = new Set(node.unsynced);
     await this.#begin('sync-directory', directory);
-    if (life !== this.#life) throw crashed(directory);
-    for (const change of node.unsynced.splice(0, synced)) applyNames(node.durable, change);
+    if (this.#hasCrashed) throw crashed(directory);
+    for (const change of node.unsynced) if (synced.has(change)) applyNames(node.durable, change);
+    node.unsynced = node.unsynced.filter((change) => !synced.has(change));
   }
 
-  /** The machine stops here and starts again: what was not synced is lost or torn. Open files fail from now on. */
-  crash(): void {
+  /**
+   * The machine stops here and starts again, with what the disk returned holds: what was not synced is lost or torn. This
+   * disk and its open files fail from now on, so that nothing of the life before the crash can act in the one after it.
+   */
+  crash(): MemoryDisk {
     const random = this.#options.crashes;
     if (random === undefined) throw new Error('A MemoryDisk without a `crashes` source cannot crash.');
-    this.#life++;
+    this.#hasCrashed = true;
     crashDirectory(this.#root, random);
-    this.#usedBytes = sizeOf(this.#root);
+    return new MemoryDisk(this.#options, this.#root);
+  }
+
+  /** The process dies and another one starts: nothing is lost, not even what is unsynced, but this disk is dead as after a crash. */
+  kill(): MemoryDisk {
+    this.#hasCrashed = true;
+    return new MemoryDisk(this.#options, this.#root);
   }
 
   /** Flips one bit of a file, on the platter and in what is read: bit rot. */
@@ -178,15 +194,11 @@ export class MemoryDisk implements Disk {
   }
 
   #access(path: string, isReadOnly: boolean): FileAccess {
-    const life = this.#life;
     return {
       path,
       isReadOnly,
-      begin: async (operation) => {
-        if (life !== this.#life) throw crashed(path);
-        await this.#begin(operation, path);
-        if (life !== this.#life) throw crashed(path);
-      },
+      isDead: () => this.#hasCrashed,
+      begin: (operation) => this.#begin(operation, path),
       keepsAccount: this.#options.crashes !== undefined,
       grow: (byBytes) => {
         const room = (this.#options.capacityBytes ?? Infinity) - this.#usedBytes;
@@ -198,13 +210,17 @@ export class MemoryDisk implements Disk {
   }
 
   async #begin(operation: DiskOperation, path: string): Promise<void> {
+    if (this.#hasCrashed) throw crashed(path);
     const code = this.#options.faults?.(operation, path);
     await this.#options.delay?.(operation, path);
+    if (this.#hasCrashed) throw crashed(path);
     if (code !== undefined)
       throw new DiskError(code, path, `Could not ${operation} ${path}: injected fault.`);
   }
 
   #change(directory: DirectoryNode, change: DirectoryChange): void {
+    // The crash may have come between the end of the delay and the turn in which the effect takes place.
+    if (this.#hasCrashed) throw crashed(change[0]?.[0] ?? '');
     applyNames(directory.entries, change);
     if (this.#options.crashes !== undefined) directory.unsynced.push(change);
   }
@@ -237,6 +253,7 @@ interface FileAccess {
   readonly path: string;
   readonly isReadOnly: boolean;
   readonly keepsAccount: boolean;
+  isDead(): boolean;
   begin(operation: DiskOperation): Promise<void>;
   /** Takes this many bytes of the disk's capacity, or what there is; gives them back where negative. */
   grow(byBytes: number): number;
@@ -267,6 +284,7 @@ class MemoryFile implements DiskFile {
   async write(parts: readonly Buffer[], position: number): Promise<void> {
     if (this.#access.isReadOnly)
       throw new DiskError('permission', this.path, `${this.path} is open for reading.`);
+    if (this.#access.isDead()) throw crashed(this.path);
     let at = position;
     for (const part of parts) {
       const growth = Math.max(0, at + part.length - this.#node.content.sizeBytes);
@@ -291,12 +309,14 @@ class MemoryFile implements DiskFile {
       this.#syncFailure = error;
       throw error;
     }
+    if (this.#access.isDead()) throw crashed(this.path);
     const done = new Set(synced);
     for (const change of synced) applyChange(this.#node.durable, change);
     this.#node.unsynced = this.#node.unsynced.filter((change) => !done.has(change));
   }
 
   async truncate(sizeBytes: number): Promise<void> {
+    if (this.#access.isDead()) throw crashed(this.path);
     const growth = sizeBytes - this.#node.content.sizeBytes;
     if (this.#access.grow(growth) < growth) {
       throw new DiskError('no-space', this.path, `Could not extend ${this.path}: the disk is full.`);

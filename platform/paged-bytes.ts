@@ -17,7 +17,7 @@ export class PagedBytes {
       const at = (position + done) % pageBytes;
       const length = Math.min(count - done, pageBytes - at);
       const page = this.#pages[Math.floor((position + done) / pageBytes)];
-      const copied = page === undefined ? 0 : page.copy(target, done, at, Math.max(at, Math.min(page.length, at + length)));
+      const copied = page === undefined || at >= page.length ? 0 : page.copy(target, done, at, at + length);
       target.fill(0, done + copied, done + length);
       done += length;
     }
@@ -39,8 +39,7 @@ export class PagedBytes {
     if (sizeBytes < this.#sizeBytes) {
       this.#pages.length = Math.min(this.#pages.length, Math.ceil(sizeBytes / pageBytes));
       // What is cut must not come back when the file grows again.
-      if (sizeBytes % pageBytes > 0)
-        {
+      if (sizeBytes % pageBytes > 0) {
         const page = this.#pages[Math.floor(sizeBytes / pageBytes)];
         page?.fill(0, Math.min(page.length, sizeBytes % pageBytes));
       }

@@ -79,7 +79,8 @@ class Recovery {
     for (const segment of this.#segments) this.#sizes.push(await this.#sizeOf(segment));
     const from = await this.#startingPoint(state);
     const fault = await this.#scan(from.place, from.position);
-    return this.#finish(fault, typeof state === 'object' && this.#scannedBytes === 0 && fault === undefined);
+    const hasRead = this.#scannedBytes > 0 || fault !== undefined || from.place < this.#segments.length - 1;
+    return this.#finish(fault, typeof state === 'object' && !hasRead);
   }
 
   async #makeDirectory(): Promise<void> {
@@ -299,7 +300,11 @@ class Recovery {
       };
       return this.#result(file, 'damaged', fault ?? missing);
     }
-    if (isClean) return this.#result(file, 'clean', undefined);
+    if (isClean) {
+      // A process that was killed may have left names that only the operating system's memory knows.
+      await disk.syncDirectory(this.#options.directory);
+      return this.#result(file, 'clean', undefined);
+    }
     for (const segment of later.reverse()) await this.#removeSegment(segment);
     if (fault !== undefined) await file.truncate(active.writtenBytes);
     await this.#writeAnew(file, active);
