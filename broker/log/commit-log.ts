@@ -10,6 +10,8 @@
  * committed. Failures of the disk are final for a log: positions stand still, `onFailure` tells, and it has to be opened again.
  */
 import { assert } from '../../platform/assert.ts';
+import { unpooled } from '../../platform/buffer-pool.ts';
+import type { Lease } from '../../platform/buffer-pool.ts';
 import { batchField, setBaseOffset, setPartitionLeaderEpoch } from '../../protocol/index.ts';
 import { LogReader } from './log-reader.ts';
 import { LogSearch } from './log-search.ts';
@@ -176,7 +178,7 @@ export class CommitLog {
    * Returns at once; the batch is written with all else that is in line. `term` is that of the last Raft-only entry. Ignored,
    * but for its place, in a log that has failed: its positions will not move.
    */
-  append(batch: Buffer, term: number): Appended {
+  append(batch: Buffer, term: number, lease: Lease = unpooled): Appended {
     assert(this.#state === 'open' && this.#failure?.kind !== 'damage', 'a log that takes appends');
     assert(term === this.lastTerm && term > 0, 'a term begins with a Raft-only entry');
     const offsets = batchField.lastOffsetDelta(batch) + 1;
@@ -192,7 +194,7 @@ export class CommitLog {
       { sizeBytes: batch.length, lastOffset, maxTimestamp },
       this.#options.config().indexIntervalBytes,
     );
-    this.#tail.add(batch, baseOffset, lastOffset);
+    this.#tail.add({ buffer: batch, lease, baseOffset, lastOffset });
     this.#endOffset += offsets;
     return this.#appended(segment, batch, baseOffset, offsets);
   }

@@ -122,8 +122,8 @@ export class LogSearch {
     index: number,
     table: PositionTable,
   ): Promise<{ segment: Segment; position: number } | undefined> {
-    // The batch before the one wanted is looked up, as Raft-only entries stand before the record at their own offset.
-    const from = await this.#positionOf(segment, Math.max(segment.baseOffset, offset - 1));
+    // Raft-only entries stand before the record at their own offset, so the record before that is looked up.
+    const from = offset > segment.baseOffset ? await this.#positionOf(segment, offset - 1) : 0;
     let position: number | undefined;
     let next: number | undefined;
     const end = await this.#walk(segment, from, nearBytes, (batch) => {

@@ -6,6 +6,7 @@
  * that are written, the oldest of all logs are dropped first when `maxBytes` is exceeded.
  */
 import { assert } from '../../platform/assert.ts';
+import type { Lease } from '../../platform/buffer-pool.ts';
 import type { LogRead, ReadRequest } from './log-types.ts';
 
 /** What a cached batch costs beyond its bytes: the buffer object and its places in the queues. */
@@ -16,6 +17,8 @@ const joinBelowBytes = 1024;
 
 interface TailBatch {
   readonly buffer: Buffer;
+  /** The memory that the batch lies in: retained while the batch is here, and by each read of it. */
+  readonly lease: Lease;
   readonly baseOffset: number;
   readonly lastOffset: number;
 }
@@ -79,8 +82,9 @@ export class LogTail {
   }
 
   /** Adds the next batch; it follows the last one without a gap. */
-  add(buffer: Buffer, baseOffset: number, lastOffset: number): void {
-    this.#batches.push({ buffer, baseOffset, lastOffset });
+  add(batch: TailBatch): void {
+    batch.lease.retain();
+    this.#batches.push(batch);
   }
 
   /** The batches below `endOffset` have been written: from now on they may be dropped. */
@@ -100,9 +104,13 @@ export class LogTail {
     assert(batch !== undefined, 'a written batch is held');
     this.#writtenCount--;
     this.#accounts.dropped(batch.buffer.length);
+    batch.lease.release();
   }
 
-  /** Forgets everything: the log has been cut, has failed or is closed. */
+  /**
+   * Forgets everything: the log has been cut, has failed or is closed. Batches that are not written may be in a write that
+   * is still under way, so their memory is not given back but left to the collector.
+   */
   clear(): void {
     while (this.#writtenCount > 0) this.dropOldest();
     this.#batches.clear();
@@ -114,6 +122,7 @@ export class LogTail {
     const first = this.#batches.at(0);
     if (first === undefined || request.offset < first.baseOffset) return undefined;
     const parts: Buffer[] = [];
+    const leases: Lease[] = [];
     let sizeBytes = 0;
     for (let at = this.#find(request.offset); ; at++) {
       const batch = this.#batches.at(at);
@@ -121,8 +130,13 @@ export class LogTail {
       const isFirst = parts.length === 0;
       if (sizeBytes + batch.buffer.length > request.maxBytes && !(isFirst && request.minOneBatch)) break;
       parts.push(batch.buffer);
+      batch.lease.retain();
+      leases.push(batch.lease);
       sizeBytes += batch.buffer.length;
     }
+    const release = (): void => {
+      for (const lease of leases) lease.release();
+    };
     return { parts: joinSmall(parts), sizeBytes, release };
   }
 
@@ -137,11 +151,6 @@ export class LogTail {
     }
     return low;
   }
-}
-
-/** Bytes from the cache are the garbage collector's. */
-function release(): void {
-  return undefined;
 }
 
 function joinSmall(parts: Buffer[]): Buffer[] {

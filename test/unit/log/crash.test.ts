@@ -15,7 +15,9 @@ type Step =
   | { readonly kind: 'wait'; readonly turns: number }
   | { readonly kind: 'crash' }
   | { readonly kind: 'kill' }
-  | { readonly kind: 'restart' };
+  | { readonly kind: 'restart' }
+  /** Cuts this many appends off; `crashAfter` turns later the machine crashes, -1: not before it is done. */
+  | { readonly kind: 'truncate'; readonly appends: number; readonly crashAfter: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -35,6 +37,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ kind: 'crash' as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'kill' as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('truncate' as const),
+      appends: fc.integer({ min: 0, max: 12 }),
+      crashAfter: fc.integer({ min: -60, max: 60 }),
+    }),
+  },
 );
 
 /** One log over several lives of a machine, with what it must hold by the rules. */
@@ -46,6 +56,8 @@ class Machine {
   #term = 0;
   /** All that was appended in this life and the lives before, as far as it survived. */
   #records: SeenRecord[] = [];
+  /** Ends of all appends, as indexes: where the log may be cut. */
+  #ends: number[] = [];
   /** What had been flushed when the last crash came. */
   #flushedEndIndex = 1;
 
@@ -78,6 +90,7 @@ class Machine {
     await this.#check();
     this.#term++;
     startTerm(log, this.#term);
+    this.#ends.push(log.endIndex);
   }
 
   async take(step: Step): Promise<void> {
@@ -88,9 +101,11 @@ class Machine {
         (value) => `${value}/${this.#term}/${'x'.repeat(step.valueBytes)}`,
       );
       appendValues(log, values);
+      this.#ends.push(log.endIndex);
       values.forEach((value, place) => this.#records.push({ offset: first + place, value }));
     } else if (step.kind === 'raft-only') {
       log.appendRaftOnly({ kind: 'configuration', term: this.#term, payload: Buffer.from('voters') });
+      this.#ends.push(log.endIndex);
     } else if (step.kind === 'sync') {
       log.requestSync();
     } else if (step.kind === 'wait') {
@@ -100,6 +115,8 @@ class Machine {
       this.#flushedEndIndex = log.flushedEndIndex;
       this.#disk = step.kind === 'crash' ? this.#disk.crash() : this.#disk.kill();
       await this.start();
+    } else if (step.kind === 'truncate') {
+      await this.#truncate(step.appends, step.crashAfter);
     } else {
       await log.flushAndClose();
       this.#flushedEndIndex = log.endIndex;
@@ -111,10 +128,34 @@ class Machine {
     }
   }
 
+  async #truncate(appends: number, crashAfter: number): Promise<void> {
+    const { log } = this.#opened!;
+    const ends = this.#ends.filter((end) => end <= log.endIndex);
+    const endIndex = ends[Math.max(0, ends.length - 1 - appends)] ?? 1;
+    this.#flushedEndIndex = Math.min(endIndex, log.flushedEndIndex);
+    const isCut = endIndex < log.endIndex;
+    const truncating = log.truncateTo(endIndex);
+    if (crashAfter >= 0) {
+      truncating.catch(() => undefined);
+      await turns(crashAfter);
+      this.#disk = this.#disk.crash();
+      await this.start();
+      return;
+    }
+    await truncating;
+    expect(log.endIndex).toBe(endIndex);
+    if (isCut) expect(log.flushedEndIndex).toBe(endIndex);
+    await this.#check();
+    this.#term++;
+    startTerm(log, this.#term);
+    this.#ends.push(log.endIndex);
+  }
+
   /** What is there is a beginning of what was appended, the same from every offset, and the tables fit it. */
   async #check(): Promise<void> {
     const { log } = this.#opened!;
     this.#records = this.#records.slice(0, log.logEndOffset);
+    this.#ends = this.#ends.filter((end) => end <= log.endIndex);
     expect(await readAll(log)).toEqual(this.#records);
     for (let from = 0; from < log.logEndOffset; from += 3) {
       expect((await readAll(log, from, 1))[0]).toEqual(this.#records[from]);
@@ -142,6 +183,6 @@ it('keeps everything that was flushed, and nothing that was not appended, over c
       for (const next of steps) await machine.take(next);
       await machine.take({ kind: 'crash' });
     }),
-    { numRuns: Number(process.env['CRASH_RUNS'] ?? 150) },
+    { numRuns: Number(process.env['CRASH_RUNS'] ?? 250) },
   );
 }, 120_000);
