@@ -33,7 +33,10 @@ const notFoundCodes = new Set([
   'UNKNOWN_TOPIC_ID',
   'GROUP_ID_NOT_FOUND',
   'RESOURCE_NOT_FOUND',
+  'UNKNOWN_PARTITION',
+  'UNKNOWN_DESTINATION',
 ]);
+const usageCodes = new Set(['EMPTY_RANGE', 'INVALID_OPTION', 'INVALID_ARGUMENT', 'OWN_SOURCE']);
 const timeoutCodes = new Set(['TIMED_OUT', 'REQUEST_TIMED_OUT', 'DELIVERY_TIMEOUT', 'CONNECTION_TIMED_OUT']);
 
 /** Puts any failure into words. An error without a code of its own is a bug or an error of the system, told as it is. */
@@ -52,5 +55,6 @@ export function describeError(error: unknown): DescribedError {
 function exitCodeOf(code: string): ExitCode {
   if (notFoundCodes.has(code)) return ExitCode.notFound;
   if (timeoutCodes.has(code)) return ExitCode.timeout;
+  if (usageCodes.has(code)) return ExitCode.usage;
   return ExitCode.error;
 }

@@ -27,6 +27,7 @@ interface Reading {
   readonly partitions: readonly number[] | undefined;
   readonly isolation: ConsumeOptions['isolation'];
   readonly format: RecordFormat;
+  readonly inGroup: boolean;
 }
 
 /** Reads until the range ends, the count is reached, Ctrl-C, or the reader of stdout leaves. */
@@ -72,6 +73,7 @@ function readingOf(topic: string, options: ConsumeOptions, { nowMs, output }: Co
     countMax: count === undefined ? Number.POSITIVE_INFINITY : parseCount(count, '--count', 1),
     partitions: partitions === undefined ? undefined : parsePartitions(partitions),
     isolation: options.isolation,
+    inGroup: group !== undefined,
     format: output.json ? jsonFormat : format === undefined ? valueFormat : compileFormat(format),
   };
 }
@@ -93,6 +95,7 @@ async function open(
       groupId: options.group,
       topics: [topic],
       from: from === 'start' ? 'earliest' : 'latest',
+      autoCommit: false,
       isolation,
     });
   }
@@ -118,32 +121,78 @@ async function open(
   return assign.length === 0 ? undefined : client.consumer({ assign, isolation, from: 'earliest' });
 }
 
-/** Returns how many records were printed. */
+/** Returns how many records were printed. With a group, these are committed once stdout has them, and none else. */
 async function print(
   consumer: Consumer,
   reading: Reading,
   signal: AbortSignal,
-  { output }: CommandContext,
+  { output, interruption }: CommandContext,
 ): Promise<number> {
   const write = (piece: string | Buffer): void =>
     typeof piece === 'string' ? output.write(piece) : output.writeContent(piece);
   let count = 0;
+  const printed = new PrintedMessages(consumer);
   try {
     for await (const batch of consumer.batches({ signal })) {
       for (const message of batch.messages) {
+        if (count >= reading.countMax || signal.aborted) break;
+        printed.add(message);
         if (!withinTimes(message, reading)) continue;
         reading.format(message, write);
         count += 1;
-        if (count >= reading.countMax || signal.aborted) break;
       }
       await output.flush();
       if (count >= reading.countMax || signal.aborted) break;
+      if (reading.inGroup) await printed.maybeCommit();
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
   await output.flush();
+  // What went into a pipe that nobody reads any more is not done.
+  if (reading.inGroup && interruption.reason !== 'closed-output') await printed.commit();
   return count;
+}
+
+const commitIntervalMs = 1_000;
+
+/** The last printed message of each partition, to commit. */
+class PrintedMessages {
+  readonly #consumer: Consumer;
+  readonly #last = new Map<number, Message>();
+  #committedAt = performance.now();
+
+  constructor(consumer: Consumer) {
+    this.#consumer = consumer;
+  }
+
+  add(message: Message): void {
+    this.#last.set(message.partition, message);
+  }
+
+  async maybeCommit(): Promise<void> {
+    if (performance.now() - this.#committedAt >= commitIntervalMs) await this.commit();
+  }
+
+  async commit(): Promise<void> {
+    this.#committedAt = performance.now();
+    if (this.#last.size === 0) return;
+    const messages = [...this.#last.values()];
+    this.#last.clear();
+    try {
+      await this.#consumer.commit(messages);
+    } catch (error) {
+      // The group has moved on: another member reads these again, which is what a group promises.
+      if (!isFenced(error)) throw error;
+    }
+  }
+}
+
+function isFenced(error: unknown): boolean {
+  const codes = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID'];
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
+  );
 }
 
 /** Within a range by time, records out of order that lie outside of it are left out. */

@@ -136,10 +136,14 @@ async function loadModule(file: string): Promise<LoadedModule> {
 }
 
 function and(
-  first: (message: Message) => boolean,
+  first: NonNullable<ReplayOptions['filter']>,
   second: NonNullable<ReplayOptions['filter']>,
 ): NonNullable<ReplayOptions['filter']> {
-  return (message) => first(message) && second(message);
+  return (message) => {
+    const kept = first(message);
+    if (typeof kept === 'boolean') return kept && second(message);
+    return kept.then((value) => value && second(message));
+  };
 }
 
 /** Applies `next` now, or when the promise is there. */

@@ -1,5 +1,5 @@
 /** `kappalog replay`: prints the plan, runs it, shows how far it is, and says how to go on where it was interrupted. */
-import type { Kappalog, Replay, ReplayOptions, ReplayPlan, ReplayResult } from '../../client/index.ts';
+import type { Replay, ReplayOptions, ReplayPlan, ReplayResult } from '../../client/index.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { existingTopic, parsePartitions, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
@@ -51,7 +51,7 @@ export async function replay(
     const plan = await replay.plan();
     printPlan(plan, options, context);
     if (options.dryRun === true) return ExitCode.ok;
-    const result = await run(client, { replay, plan, topic, options, engineOptions }, context);
+    const result = await run({ replay, plan, topic, options, engineOptions }, context);
     await output.flush();
     if (result.state === 'done' && options.id === undefined) await replay.forget();
     return report(result, { plan, topic, options, engineOptions }, context);
@@ -65,11 +65,7 @@ interface Work {
   readonly engineOptions: ReplayOptions;
 }
 
-async function run(
-  client: Kappalog,
-  work: Work & { replay: Replay },
-  context: CommandContext,
-): Promise<ReplayResult> {
+async function run(work: Work & { replay: Replay }, context: CommandContext): Promise<ReplayResult> {
   const { replay, plan, options } = work;
   const { output, interruption } = context;
   const sink =
