@@ -23,6 +23,7 @@ import { FetchSessions } from './partition/fetch-sessions.ts';
 import type { Partitions } from './partition/partitions.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
+import { BufferPool } from '../platform/buffer-pool.ts';
 import type { Platform } from '../platform/platform.ts';
 import { StartError } from './start-error.ts';
 
@@ -62,6 +63,8 @@ export interface Broker extends AsyncDisposable {
 const drainTimeoutMs = 5_000;
 /** Bytes of requests held over all connections, where queued.max.request.bytes leaves it to the broker. */
 const requestMemoryBytes = 256 * 1024 * 1024;
+/** Memory of large requests kept for the next ones. */
+const idleBuffersBytes = 64 * 1024 * 1024;
 const listenerName = 'PLAINTEXT';
 
 /** Starts a broker and resolves when it answers requests. Rejects with a StartError whose message says what to do. */
@@ -273,6 +276,7 @@ class Node implements Broker {
         network,
         clock,
         memory: this.#memory,
+        pool: new BufferPool({ idleBytesMax: idleBuffersBytes }),
         logger: this.#logger,
         dispatcher: new Dispatcher({
           node: services,

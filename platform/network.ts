@@ -41,6 +41,8 @@ export interface ByteStream {
   readonly remote: Address;
   /** Chunks in order; the callee may keep them. */
   onData(handler: (chunk: Buffer) => void): void;
+  /** In place of `onData`: bytes go straight into memory that the receiver gives, without a chunk made for them. */
+  onBytes(receiver: ByteReceiver): void;
   /** Runs once, when no more bytes will come or go; `error` where it did not end by agreement. */
   onClose(handler: (error?: Error) => void): void;
   /** Runs when the unsent bytes have fallen below the low mark after a `write` that returned false. */
@@ -58,6 +60,23 @@ export interface ByteStream {
   end(): void;
   /** Ends at once; unsent bytes are lost. */
   destroy(error?: Error): void;
+}
+
+/** Takes a stream's bytes into memory of its own. */
+export interface ByteReceiver {
+  /** Where the next bytes go, at least one; asked again after each `received`. */
+  target(): Buffer;
+  /** So many bytes now stand at the start of the target that was given last. */
+  received(count: number): void;
+}
+
+/** Hands a chunk to a receiver: for streams that cannot read into its memory. */
+export function deliver(chunk: Buffer, receiver: ByteReceiver): void {
+  for (let position = 0; position < chunk.length;) {
+    const count = chunk.copy(receiver.target(), 0, position);
+    position += count;
+    receiver.received(count);
+  }
 }
 
 export type NetworkErrorCode =

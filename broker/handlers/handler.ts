@@ -7,6 +7,7 @@
  * (CloseConnection) where Kafka's protocol has no answer.
  */
 import type { Encodable, MessageTypes } from '../../protocol/index.ts';
+import type { Lease } from '../../platform/buffer-pool.ts';
 import type { Address } from '../../platform/network.ts';
 import type { NodeServices } from './node-services.ts';
 
@@ -30,6 +31,11 @@ export interface RequestContext {
   readonly remote: Address;
   readonly local: Address;
   readonly node: NodeServices;
+  /**
+   * The memory that the bytes and records of the request lie in. Who keeps any of a Produce request's beyond its answer
+   * retains it; other requests' memory is the garbage collector's.
+   */
+  readonly frame: Lease;
   /** Whether the principal may do this; a handler answers Kafka's *_AUTHORIZATION_FAILED where it may not. */
   authorize(operation: AclOperation, resourceType: ResourceType, resourceName: string): boolean;
   /** Runs when the response has left or the connection has ended: the place to give back what the response borrowed. */

@@ -8,6 +8,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { ProduceRequest } from '../../protocol/index.ts';
+import { unpooled } from '../../platform/buffer-pool.ts';
 import { isInternalTopic } from '../cluster/topic-names.ts';
 import type { Replica } from '../partition/replica.ts';
 import { checkBatch } from '../partition/batch-checks.ts';
@@ -109,7 +110,9 @@ function append(
   const nowMs = context.node.clock.wallMs();
   const checked = checkBatch(data.records, { config, nowMs, requestVersion: context.apiVersion });
   if (checked.kind === 'refused') return refused(data.index, checked.refusal);
-  const outcome = replica.append(checked.batch, checked.header);
+  // A batch that was made anew here does not lie in the request's memory.
+  const lease = checked.batch === data.records ? context.frame : unpooled;
+  const outcome = replica.append(checked.batch, checked.header, lease);
   if (outcome.kind === 'refused') return refused(data.index, { error: outcome.error, message: null });
   const answer: PartitionAnswer = {
     index: data.index,

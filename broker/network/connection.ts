@@ -8,6 +8,7 @@
  * while the peer does not take its responses.
  */
 import { ProtocolError } from '../../protocol/index.ts';
+import type { BufferPool, Lease } from '../../platform/buffer-pool.ts';
 import type { ByteStream } from '../../platform/network.ts';
 import { CloseConnection } from '../handlers/handler.ts';
 import type { RequestContext } from '../handlers/handler.ts';
@@ -22,6 +23,9 @@ export interface ConnectionServices {
   readonly dispatcher: Dispatcher;
   readonly memory: RequestMemory;
   readonly requestBytesMax: number;
+  readonly pool: BufferPool;
+  /** Shared by the connections of a listener; see FrameAssembler. */
+  readonly scratch: Buffer;
   readonly logger: Logger;
   monotonicMs(): number;
   onEnd(connection: Connection): void;
@@ -31,8 +35,15 @@ export interface ConnectionServices {
 const requestsMax = 64;
 const requestBytesInFlightMax = 16 * 1024 * 1024;
 
+/** A frame that has arrived; its one reference is held until its request has been answered. */
+interface Arrival {
+  readonly frame: Buffer;
+  readonly lease: Lease;
+}
+
 interface Exchange {
   readonly request: IncomingRequest;
+  readonly lease: Lease;
   readonly startedMs: number;
   response: readonly Buffer[] | undefined;
   done: boolean;
@@ -45,7 +56,7 @@ export class Connection {
   readonly #services: ConnectionServices;
   readonly #assembler: FrameAssembler;
   /** Frames that have arrived and not started, oldest first. */
-  readonly #waiting: Buffer[] = [];
+  readonly #waiting: Arrival[] = [];
   /** Requests that have started and whose response has not been written, oldest first. */
   readonly #running: Exchange[] = [];
   readonly #resume = (): void => this.#maybeResume();
@@ -61,9 +72,21 @@ export class Connection {
   constructor(stream: ByteStream, services: ConnectionServices) {
     this.stream = stream;
     this.#services = services;
-    this.#assembler = new FrameAssembler(services.requestBytesMax);
+    this.#assembler = new FrameAssembler({
+      frameBytesMax: services.requestBytesMax,
+      pool: services.pool,
+      scratch: services.scratch,
+      onFrame: (frame, lease) => {
+        this.#waiting.push({ frame, lease });
+        this.#heldBytes += frame.length;
+        services.memory.take(frame.length);
+      },
+    });
     this.lastActiveMs = services.monotonicMs();
-    stream.onData((chunk) => this.#receive(chunk));
+    stream.onBytes({
+      target: () => this.#assembler.target(),
+      received: (count) => this.#receive(count),
+    });
     stream.onDrain(() => {
       this.#congested = false;
       this.#pump();
@@ -92,15 +115,11 @@ export class Connection {
     this.stream.destroy();
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(count: number): void {
     if (this.#ended || this.#draining) return;
     this.lastActiveMs = this.#services.monotonicMs();
     try {
-      this.#assembler.push(chunk, (frame) => {
-        this.#waiting.push(frame);
-        this.#heldBytes += frame.length;
-        this.#services.memory.take(frame.length);
-      });
+      this.#assembler.received(count);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#refuse(error.message);
@@ -144,7 +163,7 @@ export class Connection {
       while (this.#waiting.length > 0 && !this.#ended && !this.#congested) {
         const { dispatcher } = this.#services;
         if (this.#unfinished > 0) {
-          const joins = dispatcher.mayOverlap(this.#waiting[0]!) && this.#running.every(isOverlapping);
+          const joins = dispatcher.mayOverlap(this.#waiting[0]!.frame) && this.#running.every(isOverlapping);
           if (!joins) return;
         }
         this.#start(this.#waiting.shift()!);
@@ -154,18 +173,19 @@ export class Connection {
     }
   }
 
-  #start(frame: Buffer): void {
+  #start({ frame, lease }: Arrival): void {
     let request: IncomingRequest;
     try {
       request = this.#services.dispatcher.decode(frame);
     } catch (error) {
-      this.#giveBack(frame.length);
+      this.#giveBack(frame.length, lease);
       if (error instanceof UnreadableRequest || error instanceof ProtocolError) this.#refuse(error.message);
       else this.#fail(error, 'a request could not be decoded');
       return;
     }
     const exchange: Exchange = {
       request,
+      lease,
       startedMs: this.#services.monotonicMs(),
       response: undefined,
       done: false,
@@ -202,6 +222,7 @@ export class Connection {
       remote: this.stream.remote,
       local: this.stream.local,
       node: dispatcher.node,
+      frame: exchange.lease,
       authorize: dispatcher.authorize,
       onSent(release) {
         (exchange.releases ??= []).push(release);
@@ -219,7 +240,7 @@ export class Connection {
     exchange.done = true;
     exchange.closeListeners = undefined;
     this.#unfinished--;
-    this.#giveBack(exchange.request.sizeBytes);
+    this.#giveBack(exchange.request.sizeBytes, exchange.lease);
     if (this.#ended) {
       release(exchange);
       return;
@@ -259,20 +280,21 @@ export class Connection {
   #abandon(exchange: Exchange, error: unknown): void {
     exchange.done = true;
     this.#unfinished--;
-    this.#giveBack(exchange.request.sizeBytes);
+    this.#giveBack(exchange.request.sizeBytes, exchange.lease);
     release(exchange);
     if (this.#ended) return;
     if (error instanceof CloseConnection) this.#refuse(error.message);
     else this.#fail(error, `the handler of ${exchange.request.handler.api} failed`);
   }
 
-  #giveBack(sizeBytes: number): void {
+  #giveBack(sizeBytes: number, lease: Lease): void {
+    lease.release();
     this.#heldBytes -= sizeBytes;
     this.#services.memory.give(sizeBytes);
   }
 
   #dropWaiting(): void {
-    for (const frame of this.#waiting) this.#giveBack(frame.length);
+    for (const { frame, lease } of this.#waiting) this.#giveBack(frame.length, lease);
     this.#waiting.length = 0;
   }
 
@@ -295,6 +317,7 @@ export class Connection {
       this.#services.logger.debug({ err: error, peer: peerName(this.stream) }, 'connection lost');
     }
     this.#services.memory.forget(this.#resume);
+    this.#assembler.abandon();
     this.#dropWaiting();
     for (const exchange of this.#running) {
       for (const listen of exchange.closeListeners ?? []) listen();

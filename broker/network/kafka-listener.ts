@@ -2,6 +2,7 @@
  * The Kafka port: takes connections within their limits, ends idle ones, and on a stop lets each answer what it has begun.
  */
 import type { Clock, Timer } from '../../platform/clock.ts';
+import type { BufferPool } from '../../platform/buffer-pool.ts';
 import type { Address, ByteStream, Listener, Network } from '../../platform/network.ts';
 import type { Logger } from '../logger.ts';
 import { Connection } from './connection.ts';
@@ -15,6 +16,7 @@ export interface KafkaListenerOptions {
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
   readonly memory: RequestMemory;
+  readonly pool: BufferPool;
   readonly logger: Logger;
   readonly limits: ConnectionLimits;
 }
@@ -27,9 +29,13 @@ export interface ConnectionLimits {
   readonly idleMsMax: number;
 }
 
+/** Small requests arrive here, several in one read; of a large one only the beginning does. */
+const scratchBytes = 64 * 1024;
+
 export class KafkaListener {
   readonly #options: KafkaListenerOptions;
   readonly #connections = new Set<Connection>();
+  readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes);
   readonly #perAddress = new Map<string, number>();
   #listener: Listener | undefined;
   #sweep: Timer | undefined;
@@ -90,7 +96,7 @@ export class KafkaListener {
       this.#early.push(stream);
       return;
     }
-    const { limits, logger, clock, dispatcher, memory, name } = this.#options;
+    const { limits, logger, clock, dispatcher, memory, pool, name } = this.#options;
     const address = stream.remote.host;
     const fromAddress = this.#perAddress.get(address) ?? 0;
     const reason =
@@ -111,6 +117,8 @@ export class KafkaListener {
         listener: name,
         dispatcher,
         memory,
+        pool,
+        scratch: this.#scratch,
         requestBytesMax: limits.requestBytesMax,
         logger,
         monotonicMs: () => clock.monotonicMs(),

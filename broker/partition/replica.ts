@@ -7,6 +7,8 @@
  * leader takes appends and serves reads up to the high watermark it knows, and `ready` is false.
  */
 import { assert } from '../../platform/assert.ts';
+import { unpooled } from '../../platform/buffer-pool.ts';
+import type { Lease } from '../../platform/buffer-pool.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
@@ -196,9 +198,9 @@ export class Replica {
 
   /**
    * Appends one validated batch of a client. The batch belongs to the log from here on: its offset and epoch are set in
-   * place. Nothing is durable yet: wait by `whenWritten` or `whenCommitted` with the outcome's `endIndex`.
+   * place, and its memory is retained for as long as the log refers to it. Nothing is durable yet: wait by `whenWritten` or `whenCommitted` with the outcome's `endIndex`.
    */
-  append(batch: Buffer, header: BatchHeader): AppendOutcome {
+  append(batch: Buffer, header: BatchHeader, lease: Lease = unpooled): AppendOutcome {
     if (this.#failure !== undefined) return { kind: 'refused', error: 'KAFKA_STORAGE_ERROR' };
     if (!this.isLeader || this.#closed) return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' };
     if (header.producerId >= 0) {
@@ -214,7 +216,7 @@ export class Replica {
         };
       }
     }
-    const { baseOffset, endIndex, logStartOffset } = this.#log.append(batch, this.#raft.term);
+    const { baseOffset, endIndex, logStartOffset } = this.#log.append(batch, this.#raft.term, lease);
     if (header.producerId >= 0) this.#producers.append(header, baseOffset);
     this.#log.requestSync();
     return { kind: 'appended', baseOffset, endIndex, logStartOffset };

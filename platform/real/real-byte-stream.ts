@@ -1,5 +1,6 @@
-import type { Socket } from 'node:net';
-import type { Address, ByteStream } from '../network.ts';
+import { Socket } from 'node:net';
+import { deliver } from '../network.ts';
+import type { Address, ByteReceiver, ByteStream } from '../network.ts';
 import { networkError } from './network-error.ts';
 
 /** `write` returns false above this many unsent bytes; `onDrain` runs below the low mark. */
@@ -13,6 +14,8 @@ export class RealByteStream implements ByteStream {
   readonly local: Address;
   readonly remote: Address;
   readonly #socket: Socket;
+  /** Where bytes land for which there is no receiver's memory yet; taken from it before the next read. */
+  readonly #landing: Buffer | undefined;
   #onClose: ((error?: Error) => void) | undefined;
   #onDrain: (() => void) | undefined;
   /** Why the stream ended, where it was not by agreement. */
@@ -20,9 +23,41 @@ export class RealByteStream implements ByteStream {
   /** A `write` has returned false and `onDrain` has not run since. */
   #isBlocked = false;
   #hasEnded = false;
+  #receiver: ByteReceiver | undefined;
+  #onData: ((chunk: Buffer) => void) | undefined;
+  /** Where the next bytes go; undefined: where they land. */
+  #target: Buffer | undefined;
 
-  constructor(socket: Socket) {
+  /**
+   * A connection that a listener has accepted and not begun to read. Node gives the memory of a socket's reads into its
+   * user's hands (`onread`) for sockets that connect, not for those that are accepted; so the accepted connection gets a
+   * socket of its own here. One read then fills as much of a request as has arrived, and no garbage is made for it.
+   */
+  static accept(accepted: Socket, landing: Buffer): RealByteStream {
+    const owner = accepted as unknown as { _handle: unknown };
+    const handle = owner._handle;
+    if (handle === null || handle === undefined) return new RealByteStream(accepted);
+    owner._handle = null;
+    let stream: RealByteStream | undefined;
+    const options = {
+      handle,
+      onread: {
+        buffer: () => stream?.nextTarget() ?? landing,
+        callback: (count: number) => {
+          stream!.landed(count);
+          return true;
+        },
+      },
+    };
+    const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+    socket.setNoDelay(true);
+    stream = new RealByteStream(socket, landing);
+    return stream;
+  }
+
+  constructor(socket: Socket, landing?: Buffer) {
     this.#socket = socket;
+    this.#landing = landing;
     this.local = { host: socket.localAddress ?? '', port: socket.localPort ?? 0 };
     this.remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     socket.on('error', (error) => {
@@ -35,9 +70,35 @@ export class RealByteStream implements ByteStream {
   }
 
   onData(handler: (chunk: Buffer) => void): void {
-    this.#socket.on('data', (chunk: Buffer) => {
-      if (!this.#hasEnded) handler(chunk);
-    });
+    if (this.#landing === undefined) {
+      this.#socket.on('data', (chunk: Buffer) => {
+        if (!this.#hasEnded) handler(chunk);
+      });
+    } else {
+      this.#onData = handler;
+    }
+  }
+
+  onBytes(receiver: ByteReceiver): void {
+    if (this.#landing === undefined) this.onData((chunk) => deliver(chunk, receiver));
+    else this.#receiver = receiver;
+  }
+
+  /** For the socket of `accept`: it asks after each read, and once before there is a receiver. */
+  nextTarget(): Buffer {
+    this.#target = this.#receiver?.target() ?? this.#landing!;
+    return this.#target;
+  }
+
+  landed(count: number): void {
+    if (this.#hasEnded) return;
+    const landing = this.#landing!;
+    if (this.#onData !== undefined) this.#onData(Buffer.from(landing.subarray(0, count)));
+    else if (this.#receiver !== undefined) {
+      if (this.#target === undefined || this.#target === landing)
+        deliver(landing.subarray(0, count), this.#receiver);
+      else this.#receiver.received(count);
+    }
   }
 
   onClose(handler: (error?: Error) => void): void {

@@ -11,12 +11,16 @@ import {
 import { networkError } from './network-error.ts';
 import { RealByteStream } from './real-byte-stream.ts';
 
+/** Of the memory in which connections' first bytes land. */
+const landingBytes = 64 * 1024;
+
 /** TCP and TLS of the machine. */
 export class RealNetwork implements Network {
   listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener> {
+    const landing = Buffer.allocUnsafeSlow(landingBytes);
     return new Promise((resolve, reject) => {
-      const server = net.createServer({ noDelay: true, keepAlive: true }, (socket) => {
-        onConnection(new RealByteStream(socket));
+      const server = net.createServer({ keepAlive: true, pauseOnConnect: true }, (socket) => {
+        onConnection(RealByteStream.accept(socket, landing));
       });
       const onError = (error: Error): void => reject(networkError(error, `listen on ${show(address)}`));
       server.once('error', onError);

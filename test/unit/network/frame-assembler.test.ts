@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BufferPool } from '../../../platform/buffer-pool.ts';
+import type { Lease } from '../../../platform/buffer-pool.ts';
+import { deliver } from '../../../platform/network.ts';
 import { FrameAssembler, FrameError } from '../../../broker/network/frame-assembler.ts';
 
-const frameBytesMax = 8 * 1024 * 1024;
+const frameBytesMax = 10 * 1024 * 1024;
 
 function framed(body: Buffer): Buffer {
   const size = Buffer.alloc(4);
@@ -10,11 +13,32 @@ function framed(body: Buffer): Buffer {
   return Buffer.concat([size, body]);
 }
 
-function assemble(chunks: readonly Buffer[]): Buffer[] {
-  const assembler = new FrameAssembler(frameBytesMax);
+function assembler(
+  pool: BufferPool,
+  onFrame: (frame: Buffer, lease: Lease) => void,
+  sizeMax = frameBytesMax,
+) {
+  return new FrameAssembler({ frameBytesMax: sizeMax, pool, scratch: Buffer.alloc(97), onFrame });
+}
+
+/** What comes out when the stream arrives in pieces of at most these sizes, as a socket would place them. */
+function assemble(
+  stream: Buffer,
+  cuts: readonly number[] = [stream.length],
+  pool = new BufferPool({ idleBytesMax: 0 }),
+) {
   const frames: Buffer[] = [];
-  for (const chunk of chunks) assembler.push(chunk, (frame) => frames.push(frame));
-  return frames;
+  const leases: Lease[] = [];
+  const receiver = assembler(pool, (frame, lease) => {
+    frames.push(frame);
+    leases.push(lease);
+  });
+  for (let position = 0, cut = 0; position < stream.length; cut++) {
+    const arriving = stream.subarray(position, position + cuts[cut % cuts.length]!);
+    deliver(arriving, receiver);
+    position += arriving.length;
+  }
+  return { frames, leases };
 }
 
 describe('FrameAssembler', () => {
@@ -25,44 +49,60 @@ describe('FrameAssembler', () => {
         fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }),
         (bodies, cuts) => {
           const stream = Buffer.concat(bodies.map((body) => framed(Buffer.from(body))));
-          const chunks: Buffer[] = [];
-          for (let position = 0, cut = 0; position < stream.length; cut++) {
-            const length = cuts[cut % cuts.length]!;
-            chunks.push(stream.subarray(position, position + length));
-            position += length;
-          }
-          expect(assemble(chunks)).toEqual(bodies.map((body) => Buffer.from(body)));
+          expect(assemble(stream, cuts).frames).toEqual(bodies.map((body) => Buffer.from(body)));
         },
       ),
     );
   });
 
-  it('does not share memory with the chunk, which the socket may use again', () => {
-    const chunk = framed(Buffer.alloc(100, 7));
-    const [frame] = assemble([chunk]);
-    chunk.fill(0);
-    expect(frame).toEqual(Buffer.alloc(100, 7));
+  it('does not share memory with what arrives next', () => {
+    const { frames } = assemble(
+      Buffer.concat([framed(Buffer.alloc(100, 7)), framed(Buffer.alloc(100, 9))]),
+      [104],
+    );
+    expect(frames).toEqual([Buffer.alloc(100, 7), Buffer.alloc(100, 9)]);
   });
 
   it('takes a frame that is larger than its first allocation', () => {
-    const body = Buffer.alloc(5 * 1024 * 1024, 1);
+    const body = Buffer.alloc(9 * 1024 * 1024, 1);
     body.writeUInt32BE(0xdeadbeef, body.length - 4);
-    const stream = framed(body);
-    const chunks = [];
-    for (let position = 0; position < stream.length; position += 65_536) {
-      chunks.push(stream.subarray(position, position + 65_536));
-    }
-    const frames = assemble(chunks);
+    const { frames } = assemble(framed(body), [65_536]);
     expect(frames).toHaveLength(1);
     expect(frames[0]!.equals(body)).toBe(true);
   });
 
-  it('allocates no more than has arrived needs, whatever the size claims', () => {
-    const assembler = new FrameAssembler(100 * 1024 * 1024);
+  it('pools the memory of large Produce requests alone, and uses it again once it is released', () => {
+    const pool = new BufferPool({ idleBytesMax: 1024 * 1024 });
+    const produce = Buffer.alloc(100_000);
+    const fetch = Buffer.alloc(100_000);
+    fetch.writeInt16BE(1);
+    const first = assemble(Buffer.concat([framed(produce), framed(fetch)]), [5000], pool);
+    for (const lease of first.leases) lease.release();
+    expect(pool.idleBytes).toBe(128 * 1024);
+    const second = assemble(framed(produce), [5000], pool);
+    expect(pool.idleBytes).toBe(0);
+    expect(second.frames[0]!.buffer).toBe(first.frames[0]!.buffer);
+  });
+
+  it('gives pooled memory back when the connection ends inside a frame', () => {
+    const pool = new BufferPool({ idleBytesMax: 1024 * 1024 });
+    const receiver = assembler(pool, () => expect.unreachable());
+    deliver(framed(Buffer.alloc(100_000)).subarray(0, 50_000), receiver);
+    expect(pool.idleBytes).toBe(0);
+    receiver.abandon();
+    expect(pool.idleBytes).toBe(128 * 1024);
+  });
+
+  it('allocates no more than a first piece before more has arrived, whatever the size claims', () => {
+    const receiver = assembler(
+      new BufferPool({ idleBytesMax: 0 }),
+      () => expect.unreachable(),
+      100 * 1024 * 1024,
+    );
     const size = Buffer.alloc(4);
     size.writeInt32BE(99 * 1024 * 1024);
-    assembler.push(Buffer.concat([size, Buffer.alloc(10)]), () => expect.unreachable());
-    expect(assembler.partialBytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+    deliver(Buffer.concat([size, Buffer.alloc(10)]), receiver);
+    expect(receiver.partialBytes).toBeLessThanOrEqual(8 * 1024 * 1024);
   });
 
   it.each([
@@ -72,7 +112,7 @@ describe('FrameAssembler', () => {
     ['a size below any header', Buffer.from([0, 0, 0, 3]), /3 bytes/],
     ['a size above the limit', Buffer.from([0x10, 0, 0, 0]), /socket\.request\.max\.bytes/],
   ])('says what is wrong with %s', (_name, bytes, message) => {
-    expect(() => assemble([bytes])).toThrow(FrameError);
-    expect(() => assemble([bytes])).toThrow(message);
+    expect(() => assemble(bytes)).toThrow(FrameError);
+    expect(() => assemble(bytes)).toThrow(message);
   });
 });

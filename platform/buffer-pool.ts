@@ -1,0 +1,85 @@
+/**
+ * Large buffers that are used again and again. Made afresh, each would cost the kernel's zeroed pages and, sooner than one
+ * thinks, a full collection of the heap: V8 counts them as its own.
+ *
+ * A buffer is counted by reference. Invariant: it goes back to its pool exactly when the last reference is released, and
+ * nobody touches it after releasing its own.
+ */
+import { assert } from './assert.ts';
+
+/** A reference to memory that somebody else may be using too. */
+export interface Lease {
+  retain(): void;
+  release(): void;
+}
+
+/** For memory that the garbage collector looks after. */
+export const unpooled: Lease = {
+  retain() {},
+  release() {},
+};
+
+export interface BufferPoolOptions {
+  /** Bytes of buffers kept for the next use; more are left to the collector. */
+  readonly idleBytesMax: number;
+}
+
+/** Sizes are rounded up to a multiple of a step, so that buffers of nearly one size serve each other. */
+const smallStepBytes = 128 * 1024;
+const smallBytesMax = 2 * 1024 * 1024;
+const largeStepBytes = 1024 * 1024;
+
+export class BufferPool {
+  readonly #idleBytesMax: number;
+  readonly #idle = new Map<number, Buffer[]>();
+  #idleBytes = 0;
+
+  constructor(options: BufferPoolOptions) {
+    this.#idleBytesMax = options.idleBytesMax;
+  }
+
+  get idleBytes(): number {
+    return this.#idleBytes;
+  }
+
+  /** A buffer of at least `sizeBytes`, with one reference and whatever content it had before. */
+  take(sizeBytes: number): PooledBuffer {
+    const classBytes =
+      sizeBytes <= stepsBytesMax
+        ? Math.ceil(sizeBytes / stepBytes) * stepBytes
+        : 2 ** Math.ceil(Math.log2(sizeBytes));
+    const idle = this.#idle.get(classBytes)?.pop();
+    if (idle !== undefined) this.#idleBytes -= classBytes;
+    return new PooledBuffer(idle ?? Buffer.allocUnsafeSlow(classBytes), (buffer) => this.#giveBack(buffer));
+  }
+
+  #giveBack(buffer: Buffer): void {
+    if (this.#idleBytes + buffer.length > this.#idleBytesMax) return;
+    const idle = this.#idle.get(buffer.length);
+    if (idle === undefined) this.#idle.set(buffer.length, [buffer]);
+    else idle.push(buffer);
+    this.#idleBytes += buffer.length;
+  }
+}
+
+export class PooledBuffer implements Lease {
+  readonly buffer: Buffer;
+  readonly #giveBack: (buffer: Buffer) => void;
+  #references = 1;
+
+  constructor(buffer: Buffer, giveBack: (buffer: Buffer) => void) {
+    this.buffer = buffer;
+    this.#giveBack = giveBack;
+  }
+
+  retain(): void {
+    assert(this.#references > 0, 'memory is retained while somebody refers to it');
+    this.#references++;
+  }
+
+  release(): void {
+    assert(this.#references > 0, 'a reference is released once');
+    this.#references--;
+    if (this.#references === 0) this.#giveBack(this.buffer);
+  }
+}
