@@ -2,7 +2,7 @@
  * The one error type of the client, and the table behind it: Kafka's error codes from the protocol, and the client's
  * own outcomes. An error that is not in the table is not retriable.
  */
-import { errorInfo, errorName, ProtocolError, type ErrorCode } from '../protocol/index.ts';
+import { ErrorCode, errorInfo, errorName, ProtocolError } from '../protocol/index.ts';
 
 /** What can happen without a broker having said so. */
 const clientErrors = {
@@ -67,8 +67,10 @@ export class KafkaError extends Error {
 }
 
 function isRetriable(code: KafkaErrorCode): boolean {
-  if (Object.hasOwn(clientErrors, code)) return clientErrors[code as ClientErrorCode].retriable;
-  return retriableNames.has(code);
+  const own: { readonly retriable: boolean } | undefined = (
+    clientErrors as Partial<Record<string, { retriable: boolean }>>
+  )[code];
+  return own?.retriable ?? retriableNames.has(code);
 }
 
 /** Kafka's codes lie in a dense range that starts at -1; the table stops well below this. */
@@ -84,7 +86,7 @@ const retriableNames: ReadonlySet<string> = new Set(
  * `serverMessage` is what the broker said beside the code.
  */
 export function brokerError(code: number, doing: string, serverMessage?: string | null): KafkaError {
-  const name = errorName(code) as KafkaErrorCode;
+  const name = nameOf(code);
   const said =
     serverMessage === undefined || serverMessage === null || serverMessage === '' ? '' : `: ${serverMessage}`;
   const help = advice[name];
@@ -93,6 +95,16 @@ export function brokerError(code: number, doing: string, serverMessage?: string 
     name,
     help === undefined ? withFullStop(message) : `${withFullStop(message)} ${help}`,
   );
+}
+
+/** A code that the table lacks comes from a newer broker; it is reported as Kafka's clients do. */
+function nameOf(code: number): KafkaErrorCode {
+  const name = errorName(code);
+  return isErrorName(name) ? name : 'UNKNOWN_SERVER_ERROR';
+}
+
+function isErrorName(name: string): name is keyof typeof ErrorCode {
+  return Object.hasOwn(ErrorCode, name);
 }
 
 /** Whether this broker error says that the client's metadata is out of date. */

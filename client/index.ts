@@ -20,6 +20,11 @@ export type {
   TopicDescription,
   TopicListing,
 } from './admin/admin-types.ts';
+export type { Admin, ChangeOptions } from './admin/admin.ts';
+export type { Consumer, Lag, Position } from './consumer/consumer.ts';
+export { KafkaError } from './errors.ts';
+export type { KafkaErrorCode } from './errors.ts';
+export { Kappalog } from './kappalog.ts';
 export type {
   Content,
   Header,
@@ -41,3 +46,24 @@ export type {
   ProducerOptions,
   RetryOptions,
 } from './options.ts';
+export type { Producer, ProducerCloseOptions } from './producer/producer.ts';
+export type { Delivery } from './producer/settlement.ts';
+export { provenanceHeader, readProvenance, Replay, ReplayError, resolveRange } from './replay/replay.ts';
+export type {
+  PartitionRange,
+  PlannedDestination,
+  PlannedPartition,
+  Provenance,
+  RangeRequest,
+  RecordCoordinates,
+  ReplayCounts,
+  ReplayDestination,
+  ReplayErrorCode,
+  ReplayOptions,
+  ReplayPace,
+  ReplayPlan,
+  ReplayPosition,
+  ReplayProgress,
+  ReplayResult,
+  ReplaySink,
+} from './replay/replay.ts';

@@ -6,6 +6,7 @@ import { Consumer } from './consumer/consumer.ts';
 import { closedError } from './errors.ts';
 import type { ConsumerOptions, KappalogOptions, ProducerOptions } from './options.ts';
 import { Producer } from './producer/producer.ts';
+import { Replay, type ReplayOptions } from './replay/replay.ts';
 import { resolveSettings } from './settings.ts';
 
 export class Kappalog {
@@ -38,6 +39,12 @@ export class Kappalog {
     const admin: Admin = new Admin(this.#components, () => this.#open.delete(admin));
     this.#open.add(admin);
     return admin;
+  }
+
+  /** A bounded, resumable replay of a topic; nothing happens before its `plan()` or `run()`. Throws a ReplayError. */
+  replay(options: ReplayOptions): Replay {
+    this.#throwIfClosed();
+    return new Replay(this, this.#components, options);
   }
 
   /** Closes all that it made: producers deliver what they hold first. Always settles; rejects if closing one did. */

@@ -3,7 +3,7 @@
  * made anew, after a pause that grows, when it was lost. Purposes have links of their own, because answers come in
  * order: a fetch that waits must not hold up a produce.
  */
-import { codec, ErrorCode, type ApiVersionsResponse, type Codec, type Reader } from '../../protocol/index.ts';
+import { codec, ErrorCode, type ApiVersionsResponse, type Reader } from '../../protocol/index.ts';
 import type { ByteStream } from '../../platform/network.ts';
 import type { BrokerAddress, Components } from '../components.ts';
 import { showAddress } from '../components.ts';
@@ -41,8 +41,9 @@ export class BrokerLink {
     return this.#options.address;
   }
 
-  /** The open connection, if there is one right now. */
+  /** The open connection whose versions are known, if there is one right now. */
   get current(): Connection | undefined {
+    if (this.#connecting !== undefined) return undefined;
     return this.#connection?.isOpen === true ? this.#connection : undefined;
   }
 
@@ -158,5 +159,5 @@ function readApiVersions(reader: Reader, version: number): ApiVersionsResponse {
   const start = reader.position;
   const isRefused = reader.int16() === ErrorCode.UNSUPPORTED_VERSION;
   reader.position = start;
-  return (codec('ApiVersionsResponse', isRefused ? 0 : version) as Codec<ApiVersionsResponse>).read(reader);
+  return codec('ApiVersionsResponse', isRefused ? 0 : version).read(reader);
 }

@@ -88,6 +88,12 @@ export class PartitionState implements TopicPartition {
     this.fetchOffset = this.readOffset;
   }
 
+  /** Hands out again from `offset` on. */
+  rewind(offset: number): void {
+    this.readOffset = offset;
+    this.drop();
+  }
+
   push(records: FetchedRecords): void {
     this.#fetched.push(records);
     this.#bufferedBytes += records.sizeBytes;

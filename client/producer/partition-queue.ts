@@ -35,6 +35,8 @@ export class PartitionQueue {
   #identity: Identity | undefined;
   #nextSequence = 0;
   #needsIdentity = true;
+  /** Numbered, and no batch of this numbering was acknowledged yet. */
+  #needsProof = false;
 
   constructor(topic: string, partition: number, inFlightMax: number) {
     this.topic = topic;
@@ -76,6 +78,11 @@ export class PartitionQueue {
     const oldest = this.inFlight[0];
     // A retry goes only when it is the oldest of all that is undecided; then what was sent behind it is being refused.
     if (head.attempts > 0) return oldest === undefined || (head.order < oldest.order && head.hasSequence);
+    if (oldest === undefined) return true;
+    // A broker that knows nothing of an identity takes any sequence from it. So until one batch is acknowledged, and
+    // while a retry is under way, a batch travels alone: otherwise the second could be taken, and the first be lost.
+    if (head.hasSequence || this.#needsProof || this.inFlight.some((batch) => batch.attempts > 1))
+      return false;
     return this.inFlight.length < this.#inFlightMax;
   }
 
@@ -102,6 +109,7 @@ export class PartitionQueue {
     this.#identity = identity;
     this.#nextSequence = 0;
     this.#needsIdentity = false;
+    this.#needsProof = true;
     for (const batch of this.waiting) if (batch.hasSequence) this.#number(batch);
   }
 
@@ -123,6 +131,13 @@ export class PartitionQueue {
     this.inFlight.splice(index, 1);
   }
 
+  /** A batch was acknowledged: the broker knows the numbering. */
+  onAcknowledged(): void {
+    this.failures = 0;
+    this.lastError = undefined;
+    this.#needsProof = false;
+  }
+
   /** Puts a batch that landed back in its place. */
   requeue(batch: ProducerBatch): void {
     insert(this.waiting, batch);
@@ -141,10 +156,12 @@ export class PartitionQueue {
     this.waiting.splice(index < 0 ? this.waiting.length : index, 0, ...parts);
   }
 
-  /** Whether the batch, which landed, is older than all others that are undecided. */
+  /** Whether the batch is older than all others that are undecided. */
   isOldest(batch: ProducerBatch): boolean {
     const others = [this.inFlight[0], this.waiting[0]];
-    return others.every((other) => other === undefined || !other.hasSequence || other.order > batch.order);
+    const isYounger = (other: ProducerBatch): boolean =>
+      other === batch || !other.hasSequence || other.order > batch.order;
+    return others.every((other) => other === undefined || isYounger(other));
   }
 
   #number(batch: ProducerBatch): void {

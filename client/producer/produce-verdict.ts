@@ -5,7 +5,7 @@
  * not (then the broker has lost the producer's state, or there is a gap, and the numbering starts anew).
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import { brokerError, isRetriableCode, KafkaError, wantsMetadata } from '../errors.ts';
+import { brokerError, isRetriableCode, type KafkaError, wantsMetadata } from '../errors.ts';
 import type { PartitionAnswer } from './produce-request.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 

@@ -8,7 +8,7 @@ import {
   type CompressionCodec,
   type NewRecord,
 } from '../../protocol/index.ts';
-import { Delivery, Settlement } from './settlement.ts';
+import { Delivery, type Settlement } from './settlement.ts';
 
 export interface BatchFormat {
   readonly compression: CompressionCodec;

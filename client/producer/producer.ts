@@ -206,13 +206,10 @@ export class Producer {
 }
 
 /** Follows records that move to other batches. */
-async function settleAll(settlements: Iterable<Settlement>): Promise<void> {
-  const moved = new Set<Settlement>();
-  for (const settlement of [...settlements]) {
-    const outcome = await settlement.settled();
-    if (outcome.kind === 'moved') for (const delivery of outcome.to) moved.add(delivery.settlement);
-  }
-  if (moved.size > 0) await settleAll(moved);
+async function settleAll(settlements: ReadonlySet<Settlement>): Promise<void> {
+  const outcomes = await Promise.all(Array.from(settlements, (settlement) => settlement.settled()));
+  const moved = outcomes.flatMap((outcome) => (outcome.kind === 'moved' ? outcome.to : []));
+  if (moved.length > 0) await settleAll(new Set(moved.map((delivery) => delivery.settlement)));
 }
 
 function resolveOptions(options: ProducerOptions, requestTimeoutMs: number): ResolvedOptions {

@@ -298,8 +298,7 @@ export class Sender {
 
   #store(queue: PartitionQueue, batch: ProducerBatch, baseOffset: number, logAppendTimeMs: number): void {
     queue.land(batch);
-    queue.failures = 0;
-    queue.lastError = undefined;
+    queue.onAcknowledged();
     this.#leaderFailures = 0;
     this.#accumulator.settle(batch, { kind: 'stored', baseOffset, logAppendTimeMs });
   }

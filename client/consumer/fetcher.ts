@@ -1,0 +1,271 @@
+/**
+ * Keeps the partitions that are read supplied with records. Each broker has at most one fetch under way, for all
+ * partitions that it leads and that have room; the next one leaves as soon as an answer is in, while the application
+ * works on what came. Those that got data go to the end of the next request, so that none starves.
+ */
+import { ErrorCode, type FetchResponse } from '../../protocol/index.ts';
+import type { Timer } from '../../platform/clock.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { NodeInfo } from '../cluster/metadata-cache.ts';
+import { brokerError, isRetriableCode, KafkaError, toKafkaError, wantsMetadata } from '../errors.ts';
+import { FetchedRecords } from './fetched-records.ts';
+import {
+  fetchRequest,
+  readFetchAnswers,
+  type AskedPartition,
+  type FetchLimits,
+  type PartitionFetchAnswer,
+} from './fetch-request.ts';
+import type { PartitionState } from './partition-state.ts';
+
+export interface FetcherOptions extends FetchLimits {
+  /** Over all partitions. */
+  readonly prefetchBytes: number;
+  readonly requestTimeoutMs: number;
+  readonly from: 'earliest' | 'latest' | 'none';
+}
+
+export interface FetcherEvents {
+  /** Records came in. */
+  onRecords(): void;
+  /** Offsets are to be looked up: a partition's target is set. */
+  onTarget(): void;
+  /** Reading cannot go on. */
+  onFatal(error: KafkaError): void;
+}
+
+/** While some partitions have no room, the others' fetch must not wait long: they would miss the moment when there is room. */
+const shortWaitMs = 20;
+
+interface Source {
+  isFetching: boolean;
+  failures: number;
+  restUntilMs: number;
+}
+
+export class Fetcher {
+  readonly #cluster: Cluster;
+  readonly #options: FetcherOptions;
+  readonly #events: FetcherEvents;
+  /** In the order in which they are asked for; rotated. */
+  #states: PartitionState[] = [];
+  readonly #sources = new Map<number, Source>();
+  #timer: Timer | undefined;
+  #isFindingLeaders = false;
+  #leaderFailures = 0;
+  #isPumpQueued = false;
+  #isStopped = false;
+
+  constructor(cluster: Cluster, options: FetcherOptions, events: FetcherEvents) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  /** Reads these partitions from now on, and no others. */
+  assign(states: Iterable<PartitionState>): void {
+    this.#states = [...states];
+    this.schedule();
+  }
+
+  /** Looks, in a microtask, for what can be fetched. To be called when room was made, or anything else has changed. */
+  schedule(): void {
+    if (this.#isPumpQueued || this.#isStopped) return;
+    this.#isPumpQueued = true;
+    queueMicrotask(() => {
+      this.#isPumpQueued = false;
+      this.#pump();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  #pump(): void {
+    if (this.#isStopped) return;
+    this.#cluster.refreshIfOld();
+    const nowMs = this.#nowMs();
+    let buffered = 0;
+    for (const state of this.#states) buffered += state.bufferedBytes;
+    const roomBytes = this.#options.prefetchBytes - buffered;
+    if (roomBytes <= 0) return;
+    const byNode = new Map<NodeInfo, PartitionState[]>();
+    let isAnyFull = false;
+    let wakeMs = Infinity;
+    for (const state of this.#states) {
+      if (state.isPaused || state.target !== undefined || state.fetchOffset >= state.endOffset) continue;
+      if (state.bufferedBytes >= this.#options.partitionMaxBytes) {
+        isAnyFull = true;
+        continue;
+      }
+      if (state.retryAtMs > nowMs) {
+        wakeMs = Math.min(wakeMs, state.retryAtMs);
+        continue;
+      }
+      const leader = this.#cluster.metadata.leader(state.topic, state.partition);
+      if (leader === undefined) {
+        this.#findLeaders();
+        continue;
+      }
+      const states = byNode.get(leader);
+      if (states === undefined) byNode.set(leader, [state]);
+      else states.push(state);
+    }
+    for (const [node, states] of byNode) {
+      const source = this.#source(node);
+      if (source.isFetching) continue;
+      if (source.restUntilMs > nowMs) wakeMs = Math.min(wakeMs, source.restUntilMs);
+      else void this.#fetch(node, source, states, { roomBytes, isAnyFull });
+    }
+    this.#wakeAt(wakeMs, nowMs);
+  }
+
+  #source(node: NodeInfo): Source {
+    let source = this.#sources.get(node.id);
+    if (source === undefined) {
+      source = { isFetching: false, failures: 0, restUntilMs: 0 };
+      this.#sources.set(node.id, source);
+    }
+    return source;
+  }
+
+  async #fetch(
+    node: NodeInfo,
+    source: Source,
+    states: readonly PartitionState[],
+    room: { readonly roomBytes: number; readonly isAnyFull: boolean },
+  ): Promise<void> {
+    source.isFetching = true;
+    try {
+      await this.#exchange(node, states, room);
+      source.failures = 0;
+    } catch (error) {
+      const failure = toKafkaError(error, 'fetch records');
+      if (!failure.retriable && !this.#isStopped) this.#events.onFatal(failure);
+      source.failures++;
+      source.restUntilMs = this.#nowMs() + this.#cluster.pauseMs(source.failures);
+      this.#cluster.refreshSoon();
+    }
+    source.isFetching = false;
+    this.schedule();
+  }
+
+  async #exchange(
+    node: NodeInfo,
+    states: readonly PartitionState[],
+    room: { readonly roomBytes: number; readonly isAnyFull: boolean },
+  ): Promise<void> {
+    const { metadata } = this.#cluster;
+    const { maxWaitMs, maxBytes, partitionMaxBytes, requestTimeoutMs } = this.#options;
+    const connection = await this.#cluster.connection(node, 'data');
+    const asked = states.map((state) => ({
+      state,
+      fetchEpoch: state.fetchEpoch,
+      fetchOffset: state.fetchOffset,
+    }));
+    const limits = {
+      ...this.#options,
+      maxBytes: Math.min(maxBytes, Math.max(room.roomBytes, partitionMaxBytes)),
+      maxWaitMs: room.isAnyFull ? Math.min(maxWaitMs, shortWaitMs) : maxWaitMs,
+    };
+    const { version, body } = fetchRequest(connection.versions, metadata, asked, limits);
+    const response = await connection.send('Fetch', version, body, {
+      timeoutMs: requestTimeoutMs + maxWaitMs,
+    });
+    if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, 'fetch records');
+    this.#take(response, asked);
+  }
+
+  #take(response: FetchResponse, asked: readonly AskedPartition[]): void {
+    const { metadata } = this.#cluster;
+    const endpoints = response.nodeEndpoints.map(({ nodeId, host, port, rack }) => ({
+      id: nodeId,
+      host,
+      port,
+      rack,
+    }));
+    const served = new Set<PartitionState>();
+    for (const { asked: item, answer } of readFetchAnswers(response, metadata, asked)) {
+      const { state } = item;
+      if (answer.errorCode !== ErrorCode.NONE) {
+        this.#cluster.applyHint(state.topic, state.partition, answer.currentLeader, endpoints);
+      }
+      // It was moved or taken away meanwhile.
+      if (state.fetchEpoch !== item.fetchEpoch || !this.#states.includes(state)) continue;
+      if (answer.errorCode === ErrorCode.NONE) {
+        if (this.#takeRecords(state, answer)) served.add(state);
+      } else this.#onError(state, answer.errorCode);
+    }
+    if (served.size === 0) return;
+    this.#states = [...this.#states.filter((state) => !served.has(state)), ...served];
+    this.#events.onRecords();
+  }
+
+  /** Whether there was anything. */
+  #takeRecords(state: PartitionState, answer: PartitionFetchAnswer): boolean {
+    state.failures = 0;
+    state.highWatermark = answer.highWatermark;
+    state.lastStableOffset = answer.lastStableOffset;
+    if (answer.records === null || answer.records.length === 0) return false;
+    const fetched = new FetchedRecords(state, answer.records, answer, this.#options.isReadCommitted);
+    if (fetched.isEmpty) return false;
+    state.push(fetched);
+    return true;
+  }
+
+  #onError(state: PartitionState, code: number): void {
+    if (code === ErrorCode.OFFSET_OUT_OF_RANGE) return this.#onOutOfRange(state);
+    const error = brokerError(code, `read ${state.name}`);
+    if (!isRetriableCode(code)) return this.#events.onFatal(error);
+    state.failures++;
+    state.retryAtMs = this.#nowMs() + this.#cluster.pauseMs(state.failures);
+    if (wantsMetadata(code)) this.#cluster.refreshSoon();
+  }
+
+  #onOutOfRange(state: PartitionState): void {
+    const { from } = this.#options;
+    // What was fetched before is still good: it is handed out first, and then it is asked again.
+    state.retryAtMs = this.#nowMs() + this.#cluster.pauseMs(1);
+    if (state.hasFetched) return;
+    if (from === 'none') {
+      const text = `Offset ${state.fetchOffset} of ${state.name} is out of range: it was deleted, or was never written. Seek, or set \`from\`.`;
+      return this.#events.onFatal(new KafkaError('OFFSET_OUT_OF_RANGE', text));
+    }
+    state.seek(from);
+    this.#events.onTarget();
+  }
+
+  #findLeaders(): void {
+    if (this.#isFindingLeaders) return;
+    this.#isFindingLeaders = true;
+    void this.#refreshForLeaders();
+  }
+
+  async #refreshForLeaders(): Promise<void> {
+    try {
+      await this.#cluster.refresh();
+      this.#leaderFailures = 0;
+      this.schedule();
+    } catch {
+      // Tried again after the pause, for as long as partitions lack a leader.
+      this.#leaderFailures++;
+    }
+    // Closing ends the pause early, and then there is nothing left to do.
+    await this.#cluster.pause(this.#cluster.pauseMs(this.#leaderFailures + 1)).catch(() => undefined);
+    this.#isFindingLeaders = false;
+    this.schedule();
+  }
+
+  #wakeAt(atMs: number, nowMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (atMs === Infinity) return;
+    this.#timer = this.#cluster.components.clock.after(Math.max(0, atMs - nowMs), () => this.schedule());
+  }
+
+  #nowMs(): number {
+    return this.#cluster.components.clock.monotonicMs();
+  }
+}

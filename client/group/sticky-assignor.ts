@@ -1,0 +1,178 @@
+/**
+ * Shares are as even as subscriptions allow, and members keep what they have as far as that allows. The cooperative
+ * form hands a partition to its new owner only when the old one has given it up: it is left out of this assignment, and
+ * the old owner's joining again brings the next.
+ */
+import { Reader, Writer } from '../../protocol/index.ts';
+import type { TopicPartition } from '../messages.ts';
+import {
+  compareMembers,
+  comparePartitions,
+  emptyAssignment,
+  partitionKey,
+  type Assignor,
+  type GroupAssignment,
+  type GroupMember,
+} from './assignor.ts';
+
+export const stickyAssignor: Assignor = {
+  name: 'sticky',
+  mode: 'eager',
+  userData: encodeStickyUserData,
+  assign: (members, partitionCounts) => share(members, partitionCounts, ownersByUserData(members)),
+};
+
+export const cooperativeStickyAssignor: Assignor = {
+  name: 'cooperative-sticky',
+  mode: 'cooperative',
+  userData(_owned, generation) {
+    const writer = new Writer();
+    writer.int32(generation);
+    return writer.finish();
+  },
+  assign(members, partitionCounts) {
+    const owners = ownersBySubscription(members);
+    const assignment = share(members, partitionCounts, owners);
+    for (const [memberId, partitions] of assignment) {
+      const ready = partitions.filter((item) => {
+        const owner = owners.get(partitionKey(item))?.memberId;
+        return owner === undefined || owner === memberId;
+      });
+      assignment.set(memberId, ready);
+    }
+    return assignment;
+  },
+};
+
+interface Owner {
+  readonly memberId: string;
+  readonly generation: number;
+}
+
+type Owners = Map<string, Owner>;
+
+function share(
+  members: readonly GroupMember[],
+  partitionCounts: ReadonlyMap<string, number>,
+  owners: Owners,
+): GroupAssignment {
+  const sorted = members.toSorted(compareMembers);
+  const takers = new Map(
+    [...partitionCounts.keys()].map((topic) => [
+      topic,
+      sorted.filter((member) => member.subscription.topics.includes(topic)),
+    ]),
+  );
+  const assignment = emptyAssignment(sorted);
+  const free: TopicPartition[] = [];
+  for (const [topic, count] of partitionCounts) {
+    for (let partition = 0; partition < count; partition++) {
+      const item = { topic, partition };
+      const owner = owners.get(partitionKey(item));
+      const keeper = takers.get(topic)!.find((member) => member.memberId === owner?.memberId);
+      if (keeper === undefined) free.push(item);
+      else assignment.get(keeper.memberId)!.push(item);
+    }
+  }
+  for (const item of free.sort(comparePartitions)) {
+    const taker = fewest(assignment, takers.get(item.topic)!);
+    if (taker !== undefined) assignment.get(taker.memberId)!.push(item);
+  }
+  balance(assignment, takers);
+  for (const partitions of assignment.values()) partitions.sort(comparePartitions);
+  return assignment;
+}
+
+/** Moves single partitions from members with more to members with at least two fewer, until there are none. */
+function balance(assignment: GroupAssignment, takers: ReadonlyMap<string, readonly GroupMember[]>): void {
+  for (let hasMoved = true; hasMoved;) {
+    hasMoved = false;
+    for (const [memberId, partitions] of assignment) {
+      for (let index = partitions.length - 1; index >= 0; index--) {
+        const item = partitions[index]!;
+        const taker = fewest(assignment, takers.get(item.topic)!);
+        if (taker === undefined || taker.memberId === memberId) continue;
+        const theirs = assignment.get(taker.memberId)!;
+        if (theirs.length + 1 >= partitions.length) continue;
+        partitions.splice(index, 1);
+        theirs.push(item);
+        hasMoved = true;
+      }
+    }
+  }
+}
+
+function fewest(assignment: GroupAssignment, members: readonly GroupMember[]): GroupMember | undefined {
+  let best: GroupMember | undefined;
+  for (const member of members) {
+    const isFewer =
+      best === undefined || assignment.get(member.memberId)!.length < assignment.get(best.memberId)!.length;
+    if (isFewer) best = member;
+  }
+  return best;
+}
+
+/** Of two claims to a partition the one of the newer generation holds; of equal ones none does. */
+function claim(owners: Owners, contested: Map<string, number>, item: TopicPartition, owner: Owner): void {
+  const key = partitionKey(item);
+  const other = owners.get(key);
+  if (other !== undefined && other.generation === owner.generation) contested.set(key, owner.generation);
+  if (other === undefined || other.generation < owner.generation) owners.set(key, owner);
+}
+
+function settleClaims(
+  members: readonly GroupMember[],
+  claimsOf: (member: GroupMember) => { owned: readonly TopicPartition[]; generation: number },
+): Owners {
+  const owners: Owners = new Map();
+  const contested = new Map<string, number>();
+  for (const member of members) {
+    const { owned, generation } = claimsOf(member);
+    for (const item of owned) claim(owners, contested, item, { memberId: member.memberId, generation });
+  }
+  for (const [key, generation] of contested)
+    if (owners.get(key)?.generation === generation) owners.delete(key);
+  return owners;
+}
+
+function ownersBySubscription(members: readonly GroupMember[]): Owners {
+  return settleClaims(members, ({ subscription }) => ({
+    owned: subscription.owned,
+    generation: subscription.generation,
+  }));
+}
+
+function ownersByUserData(members: readonly GroupMember[]): Owners {
+  return settleClaims(members, ({ subscription }) => decodeStickyUserData(subscription.userData));
+}
+
+function encodeStickyUserData(owned: readonly TopicPartition[], generation: number): Buffer | null {
+  if (owned.length === 0) return null;
+  const topics = Map.groupBy(owned, (item) => item.topic);
+  const writer = new Writer();
+  writer.count(topics.size);
+  for (const [topic, items] of topics) {
+    writer.string(topic);
+    writer.count(items.length);
+    for (const item of items) writer.int32(item.partition);
+  }
+  writer.int32(generation);
+  return writer.finish();
+}
+
+/** What cannot be read counts as nothing owned: the assignment is then less sticky, and no less right. */
+function decodeStickyUserData(bytes: Buffer | null): { owned: TopicPartition[]; generation: number } {
+  const owned: TopicPartition[] = [];
+  if (bytes === null) return { owned, generation: -1 };
+  const reader = new Reader(bytes);
+  try {
+    for (let topics = reader.count(6); topics > 0; topics--) {
+      const topic = reader.string();
+      for (let count = reader.count(4); count > 0; count--) owned.push({ topic, partition: reader.int32() });
+    }
+    // Members of the oldest version leave the generation out.
+    return { owned, generation: reader.remaining >= 4 ? reader.int32() : -1 };
+  } catch {
+    return { owned: [], generation: -1 };
+  }
+}
