@@ -40,7 +40,7 @@ function answer(context: RequestContext, name: string, result: TopicCreation | u
   if (result.kind === 'refused') return refused(name, result.error, result.message);
   const made = { name, topicId: result.topicId, errorCode: ErrorCode.NONE, errorMessage: null };
   if (!context.authorize('DESCRIBE_CONFIGS', 'TOPIC', name)) {
-    return { ...made, topicConfigErrorCode: ErrorCode.TOPIC_AUTHORIZATION_FAILED, configs: null };
+    return { ...made, topicConfigErrorCode: ErrorCode.TOPIC_AUTHORIZATION_FAILED, configs: [] };
   }
   return {
     ...made,
@@ -51,5 +51,5 @@ function answer(context: RequestContext, name: string, result: TopicCreation | u
 }
 
 function refused(name: string, error: keyof typeof ErrorCode, errorMessage: string) {
-  return { name, errorCode: ErrorCode[error], errorMessage, configs: null };
+  return { name, errorCode: ErrorCode[error], errorMessage, configs: [] };
 }

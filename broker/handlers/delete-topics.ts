@@ -22,6 +22,7 @@ type Asked = DeleteTopicsRequest['topics'][number];
 /** What one entry of the request means: a topic to delete, or an answer already. */
 type Target = { readonly topic: TopicImage } | { readonly answer: TopicAnswer };
 
+const notAuthorized = 'Topic authorization failed.';
 const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA';
 
 export const deleteTopics = defineHandler({
@@ -54,7 +55,7 @@ export const deleteTopics = defineHandler({
 });
 
 function resolve(context: RequestContext, { name, topicId, times }: Asked & { times: number }): Target {
-  const refuse = (error: keyof typeof ErrorCode, message: string | null): Target => ({
+  const refuse = (error: keyof typeof ErrorCode, message: string): Target => ({
     answer: answer(name, topicId, error, message),
   });
   if (name === null && topicId === noTopicId) {
@@ -67,14 +68,16 @@ function resolve(context: RequestContext, { name, topicId, times }: Asked & { ti
   const { image } = context.node.cluster;
   if (name === null) {
     const topic = image.topicById(topicId);
-    if (topic === undefined) return refuse('UNKNOWN_TOPIC_ID', null);
+    if (topic === undefined) return refuse('UNKNOWN_TOPIC_ID', 'There is no topic with this id.');
     if (mayDelete(context, topic.name)) return { topic };
     const shown = context.authorize('DESCRIBE', 'TOPIC', topic.name) ? topic.name : null;
-    return { answer: answer(shown, topicId, 'TOPIC_AUTHORIZATION_FAILED', null) };
+    return { answer: answer(shown, topicId, 'TOPIC_AUTHORIZATION_FAILED', notAuthorized) };
   }
-  if (!mayDelete(context, name)) return refuse('TOPIC_AUTHORIZATION_FAILED', null);
+  if (!mayDelete(context, name)) return refuse('TOPIC_AUTHORIZATION_FAILED', notAuthorized);
   const topic = image.topic(name);
-  return topic === undefined ? refuse('UNKNOWN_TOPIC_OR_PARTITION', null) : { topic };
+  return topic === undefined
+    ? refuse('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`)
+    : { topic };
 }
 
 function mayDelete(context: RequestContext, name: string): boolean {

@@ -43,7 +43,7 @@ export const describeConfigs = defineHandler({
           synonyms: request.includeSynonyms ? entry.synonyms : [],
           documentation: request.includeDocumentation ? entry.documentation : null,
         }));
-      return { ...resource, errorCode: ErrorCode.NONE, errorMessage: null, configs };
+      return { ...resource, errorCode: ErrorCode.NONE, errorMessage: '', configs };
     });
     return { throttleTimeMs: 0, results };
   },

@@ -55,7 +55,10 @@ function fill(
     const topic = context.node.cluster.image.topic(name);
     if (topic === undefined) {
       const invalid = topicNameFault(name) !== undefined;
-      topics.push(missing(invalid ? 'INVALID_TOPIC_EXCEPTION' : 'UNKNOWN_TOPIC_OR_PARTITION', name));
+      topics.push({
+        ...missing(invalid ? 'INVALID_TOPIC_EXCEPTION' : 'UNKNOWN_TOPIC_OR_PARTITION', name),
+        topicAuthorizedOperations: topicAuthorizedOperations(context, name),
+      });
       continue;
     }
     const first = cursor?.topicName === name ? cursor.partitionIndex : 0;

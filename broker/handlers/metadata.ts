@@ -36,7 +36,7 @@ export const metadata = defineHandler({
     const topics = await findTopics(context, request);
     if (request.includeTopicAuthorizedOperations) {
       for (const topic of topics) {
-        if (topic.name === null || topic.errorCode !== ErrorCode.NONE) continue;
+        if (topic.name === null || topic.errorCode === ErrorCode.TOPIC_AUTHORIZATION_FAILED) continue;
         topic.topicAuthorizedOperations = topicAuthorizedOperations(context, topic.name);
       }
     }

@@ -77,7 +77,7 @@ describe('CreateTopics', () => {
       ['mine', 0, ErrorCode.TOPIC_AUTHORIZATION_FAILED],
       ['yours', ErrorCode.TOPIC_AUTHORIZATION_FAILED, 0],
     ]);
-    expect([answer.topics[0]?.configs, answer.topics[0]?.numPartitions]).toEqual([null, -1]);
+    expect([answer.topics[0]?.configs, answer.topics[0]?.numPartitions]).toEqual([[], -1]);
     expect(node.services.cluster.image.topic('yours')).toBeUndefined();
   });
 
