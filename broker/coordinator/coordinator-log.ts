@@ -30,8 +30,15 @@ export interface CoordinatorLog {
    */
   append(records: readonly CoordinatorRecord[]): { readonly endOffset: number };
 
-  /** Runs `listener` whenever `committedOffset` has moved, never from inside `append`. One listener for each object. */
-  onCommitted(listener: (committedOffset: number) => void): void;
+  /** Tells what becomes of the log from now on, never from inside `append`. One observer for each object. */
+  observe(observer: CoordinatorLogObserver): void;
+}
+
+export interface CoordinatorLogObserver {
+  /** `committedOffset` has moved. */
+  committed(committedOffset: number): void;
+  /** It will not move any more: this node no longer leads in this term, or the log has failed. The last call. */
+  lost(error: CoordinatorLogError): void;
 }
 
 export interface CoordinatorLogRead {

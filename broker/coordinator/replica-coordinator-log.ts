@@ -2,7 +2,12 @@
 import { encodeBatch, readBatchHeader } from '../../protocol/index.ts';
 import type { Replica } from '../partition/replica.ts';
 import { CoordinatorLogError } from './coordinator-log.ts';
-import type { CoordinatorLog, CoordinatorLogRead, CoordinatorRecord } from './coordinator-log.ts';
+import type {
+  CoordinatorLog,
+  CoordinatorLogObserver,
+  CoordinatorLogRead,
+  CoordinatorRecord,
+} from './coordinator-log.ts';
 
 export class ReplicaCoordinatorLog implements CoordinatorLog {
   readonly term: number;
@@ -46,20 +51,19 @@ export class ReplicaCoordinatorLog implements CoordinatorLog {
     const batch = encodeBatch(records);
     const outcome = this.#replica.append(batch, readBatchHeader(batch));
     if (outcome.kind === 'appended') return { endOffset: outcome.baseOffset + records.length };
-    throw outcome.kind === 'refused' && outcome.error === 'KAFKA_STORAGE_ERROR'
-      ? new CoordinatorLogError('failed', 'the log of the partition has failed')
-      : this.#lost();
+    throw this.#lost();
   }
 
-  onCommitted(listener: (committedOffset: number) => void): void {
+  observe(observer: CoordinatorLogObserver): void {
     let told = this.#replica.highWatermark;
     const look = (): void => {
       const { highWatermark } = this.#replica;
       if (highWatermark > told) {
         told = highWatermark;
-        listener(highWatermark);
+        observer.committed(highWatermark);
       }
       if (this.#leads()) this.#replica.watch(look);
+      else observer.lost(this.#lost());
     };
     this.#replica.watch(look);
   }
@@ -70,6 +74,8 @@ export class ReplicaCoordinatorLog implements CoordinatorLog {
 
   #lost(): CoordinatorLogError {
     const { topic, partition } = this.#replica;
+    if (this.#replica.failed)
+      return new CoordinatorLogError('failed', `the log of ${topic}-${partition} has failed`);
     return new CoordinatorLogError(
       'not-leader',
       `${topic}-${partition} is not led by this node in term ${this.term}`,

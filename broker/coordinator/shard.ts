@@ -118,7 +118,10 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   #activate(endOffset: number): void {
     this.#state = 'active';
     this.#appendedEndOffset = endOffset;
-    this.#log.onCommitted((committedOffset) => this.#release(committedOffset));
+    this.#log.observe({
+      committed: (committedOffset) => this.#release(committedOffset),
+      lost: (error) => this.#fail(error),
+    });
     this.#step((effects) => this.#machine.activate(effects));
   }
 

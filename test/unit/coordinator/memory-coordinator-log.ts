@@ -2,6 +2,8 @@
 import { CoordinatorLogError } from '../../../broker/coordinator/coordinator-log.ts';
 import type {
   CoordinatorLog,
+  CoordinatorLogErrorCode,
+  CoordinatorLogObserver,
   CoordinatorLogRead,
   CoordinatorRecord,
 } from '../../../broker/coordinator/coordinator-log.ts';
@@ -19,7 +21,7 @@ export class MemoryCoordinatorLog implements CoordinatorLog {
   readFailure: Error | undefined = undefined;
   openReads = 0;
   readonly #ready = Promise.withResolvers<number>();
-  #listener: ((committedOffset: number) => void) | undefined = undefined;
+  #observer: CoordinatorLogObserver | undefined = undefined;
 
   /** Goes on with the batches of an earlier term. */
   constructor(term = 1, batches: readonly Buffer[] = []) {
@@ -34,9 +36,10 @@ export class MemoryCoordinatorLog implements CoordinatorLog {
     this.#ready.resolve(this.committedOffset);
   }
 
-  loseLeadership(): void {
-    this.failure = new CoordinatorLogError('not-leader', 'deposed');
+  lose(code: CoordinatorLogErrorCode): void {
+    this.failure = new CoordinatorLogError(code, 'lost');
     this.#ready.reject(this.failure);
+    this.#observer?.lost(this.failure);
   }
 
   ready(): Promise<number> {
@@ -78,11 +81,11 @@ export class MemoryCoordinatorLog implements CoordinatorLog {
   commit(offset = this.endOffset): void {
     if (offset <= this.committedOffset) return;
     this.committedOffset = offset;
-    this.#listener?.(offset);
+    this.#observer?.committed(offset);
   }
 
-  onCommitted(listener: (committedOffset: number) => void): void {
-    this.#listener = listener;
+  observe(observer: CoordinatorLogObserver): void {
+    this.#observer = observer;
   }
 
   /** What the next leader finds: the committed batches. */

@@ -276,7 +276,7 @@ describe('loading', () => {
   test('that loses leadership ends quietly', async () => {
     const { shard, log, failures } = makeShard();
     const loaded = shard.load();
-    log.loseLeadership();
+    log.lose('not-leader');
     await loaded;
     expect(shard.state).toBe('failed');
     expect(failures).toEqual([]);
@@ -332,6 +332,22 @@ describe('losing the log', () => {
       const held = watched(shard.submit({ kind: 'add', values: ['a'] }));
       log.failure = new CoordinatorLogError(code, 'no');
       expect(await shard.submit({ kind: 'add', values: ['b'] })).toEqual(unavailable);
+      expect(held.outcome).toEqual(unavailable);
+      expect(shard.state).toBe('failed');
+      expect(failures).toHaveLength(reports);
+    }
+  });
+
+  test('while a commit is awaited answers who waits; a failed log is reported', async () => {
+    for (const [code, reports] of [
+      ['not-leader', 0],
+      ['failed', 1],
+    ] as const) {
+      const { shard, log, failures } = await activeShard();
+      log.autoCommit = false;
+      const held = watched(shard.submit({ kind: 'add', values: ['a'] }));
+      log.lose(code);
+      await turn();
       expect(held.outcome).toEqual(unavailable);
       expect(shard.state).toBe('failed');
       expect(failures).toHaveLength(reports);
