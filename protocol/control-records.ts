@@ -29,7 +29,8 @@ export interface TransactionMarker {
 }
 
 export type ControlRecord =
-  | { readonly type: TransactionMarkerType; readonly coordinatorEpoch: number }
+  | { readonly type: 'ABORT'; readonly coordinatorEpoch: number }
+  | { readonly type: 'COMMIT'; readonly coordinatorEpoch: number }
   | { readonly type: 'LEADER_CHANGE'; readonly body: LeaderChangeMessage }
   | { readonly type: 'SNAPSHOT_HEADER'; readonly body: SnapshotHeaderRecord }
   | { readonly type: 'SNAPSHOT_FOOTER'; readonly body: SnapshotFooterRecord }

@@ -18,7 +18,11 @@ export async function compressAsync(
     case 'gzip':
       return gzipAsync(data, level === undefined ? {} : { level });
     case 'zstd':
-      return zstdAsync(data, { params: { [constants.ZSTD_c_compressionLevel]: level ?? zstdLevel } });
+      return zstdAsync(data, {
+        params: { [constants.ZSTD_c_compressionLevel]: level ?? zstdLevel },
+        // Unlike the synchronous call, a stream does not know it, and would leave it out of the frame.
+        pledgedSrcSize: data.length,
+      });
     default:
       return compress(codec, data, level);
   }

@@ -116,3 +116,8 @@ export function vectorsOf<Set extends Vector['set']>(
 ): Extract<Vector, { readonly set: Set }>[] {
   return vectors.filter((vector): vector is Extract<Vector, { readonly set: Set }> => vector.set === set);
 }
+
+/** The vectors of one hash, checksum or number format. */
+export function hashVectorsOf(vectors: readonly Vector[], set: HashVector['set']): HashVector[] {
+  return vectors.filter((vector): vector is HashVector => vector.set === set);
+}

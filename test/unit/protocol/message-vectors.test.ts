@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-unsafe-type-assertion -- names and values come from the vectors, not from types */
 /** Every message and frame vector of the Java client, both ways. */
 import { describe, expect, it } from 'vitest';
 import {

@@ -1,6 +1,6 @@
 /** Values of any message in any version, made from its schema: from the JSON of the vectors, or at random. */
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { inRange, parseSchema } from '../../../protocol/generator/schema.ts';
 import type { Field, Message, RawSchema, Struct, TypeReference } from '../../../protocol/generator/schema.ts';
 
@@ -46,9 +46,14 @@ function fieldOfJson(message: Message, type: TypeReference, json: unknown, optio
   }
   if (type.kind === 'struct')
     return structOfJson(message, structOf(message, type.name), isJson(json), options);
-  if (type.name === 'bytes' || type.name === 'records') return Buffer.from(String(json), 'base64');
+  if (type.name === 'bytes' || type.name === 'records') return Buffer.from(text(json), 'base64');
   // An int64 that no double holds is text; it is compared as the nearest double.
   if (type.name === 'int64') return Number(json);
+  return json;
+}
+
+function text(json: unknown): string {
+  if (typeof json !== 'string') throw new Error('text was expected');
   return json;
 }
 
@@ -92,7 +97,7 @@ function structValues(message: Message, struct: Struct, version: number): fc.Arb
       ? fieldValues(message, field, version)
       : fc.constant(defaultOf(message, field));
   }
-  const values = fc.record(fields);
+  const values = fc.record(fields, { noNullPrototype: true });
   if (!inRange(message.flexible, version)) return values;
   return fc
     .tuple(values, fc.option(unknownFields(struct), { nil: undefined, freq: 3 }))
