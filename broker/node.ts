@@ -7,6 +7,7 @@ import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
 import { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
+import { groupConfigOf } from './groups/group-config.ts';
 import { GroupService, groupsTopic } from './groups/group-service.ts';
 import { handlers } from './handlers/handlers.ts';
 import type { NodeServices } from './handlers/node-services.ts';
@@ -205,7 +206,10 @@ class Node implements Broker {
           await partitions.open(replicas);
           if (replicas[0]?.topic === groupsTopic) await this.#leadGroups(partitions);
         },
-        remove: (topic) => partitions.remove(topic),
+        remove: (topic) => {
+          if (topic === groupsTopic) this.#groups!.close();
+          return partitions.remove(topic);
+        },
       },
       onReplicaFailure: (topic, error) => {
         this.#logger.error({ err: error, topic }, 'the replicas of a topic could not be opened or removed');
@@ -246,6 +250,10 @@ class Node implements Broker {
           `the groups in ${groupsTopic} could not be loaded or kept`,
         );
       },
+    });
+    cluster.onChange((change) => {
+      // What groups have committed for a topic goes with it.
+      if (change.kind === 'topic-deleted') void this.#groups!.forgetTopics([change.topic.name]);
     });
     return {
       nodeId: this.nodeId,
@@ -310,18 +318,4 @@ class Node implements Broker {
       openHttpServer({ host, port: httpPort }, { ready: () => this.#ready, metrics: () => metrics.text() }),
     );
   }
-}
-
-function groupConfigOf(
-  config: BrokerConfig,
-): ReturnType<ConstructorParameters<typeof GroupService>[0]['config']> {
-  return {
-    sessionTimeoutMinMs: config.groupMinSessionTimeoutMs,
-    sessionTimeoutMaxMs: config.groupMaxSessionTimeoutMs,
-    initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs,
-    groupSizeMax: config.groupMaxSize,
-    offsetMetadataSizeMax: config.offsetMetadataMaxBytes,
-    offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
-    offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
-  };
 }
