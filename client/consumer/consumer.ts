@@ -245,16 +245,15 @@ export class Consumer implements AsyncIterable<Message> {
     this.#fetcher.schedule();
   }
 
-  /** Takes partitions away once the application holds nothing, or time is short, and commits them first. */
+  /** Takes partitions away at once, and commits them when the application holds nothing any more, or time is short. */
   async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
     const states = this.#find(partitions);
-    for (const state of states) state.drop();
+    this.#drop(partitions);
     const limitMs = this.#options.rebalanceTimeoutMs * revokeShare;
     if (this.#isInHand) await this.#emptyHanded.nextWithin(this.#components.clock, limitMs);
     // The group goes on without this commit; what it would have held is read again.
     if (this.#options.isAutoCommit)
       await this.#commits?.commitStates(states, { timeoutMs: farewellMs }).catch(() => undefined);
-    this.#drop(partitions);
   }
 
   #drop(partitions: readonly TopicPartition[]): void {
