@@ -4,7 +4,7 @@
  */
 import { Cluster } from './cluster/cluster.ts';
 import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
-import { BrokerConfig } from './config/broker-config.ts';
+import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
 import { groupConfigOf } from './groups/group-config.ts';
