@@ -10,7 +10,7 @@ import type { BrokerConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ParsedConfig } from './config-value.ts';
 import { honouredSettings } from './honoured-settings.ts';
-import { brokerSettingFault } from './topic-defaults.ts';
+import { brokerSettingFault, topicDefaults } from './topic-defaults.ts';
 
 export type BrokerConfigErrorCode = 'unknown-setting' | 'not-honoured' | 'bad-value' | 'bad-form';
 
@@ -46,6 +46,8 @@ export class BrokerConfig {
   readonly #layers: Record<BrokerConfigLayer, ReadonlyMap<string, ParsedConfig>>;
   /** The winning value of each honoured setting that has one. Invariant: agrees with `#layers`. */
   #effective: ReadonlyMap<string, ParsedConfig>;
+  /** What topics get that do not say otherwise. Invariant: agrees with `#layers`. */
+  #topicDefaults: ReadonlyMap<string, ParsedConfig>;
 
   /** Settings as given at start, by name; throws a BrokerConfigError for the first that cannot be taken. */
   constructor(settings: ReadonlyMap<string, string> = new Map()) {
@@ -58,6 +60,7 @@ export class BrokerConfig {
       default: defaultValues(),
     };
     this.#effective = this.#resolve();
+    this.#topicDefaults = topicDefaults((name) => this.layered(name));
   }
 
   /** Replaces what was set at run time for this broker or for all; names and values must have been checked before. */
@@ -66,11 +69,17 @@ export class BrokerConfig {
     for (const [name, text] of settings) values.set(name, parseBrokerSetting(name, text));
     this.#layers[layer] = values;
     this.#effective = this.#resolve();
+    this.#topicDefaults = topicDefaults((name) => this.layered(name));
   }
 
   /** The winning value, undefined where the setting has none; for any Kafka setting, honoured or not. */
   effective(name: string): ParsedConfig | undefined {
     return this.#effective.get(name);
+  }
+
+  /** The default that this broker gives a topic setting; undefined where it has none. */
+  topicDefault(name: string): ParsedConfig | undefined {
+    return this.#topicDefaults.get(name);
   }
 
   /** Every value that the setting has, highest layer first. */

@@ -10,7 +10,6 @@ import { topicConfigDefinitions } from './config-definition.ts';
 import type { TopicConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ConfigFault, ParsedConfig } from './config-value.ts';
-import { convertSynonym } from './topic-defaults.ts';
 
 export interface TopicConfig {
   /** Whether old segments are deleted, and whether records are compacted by key. Both may hold, or neither. */
@@ -91,8 +90,8 @@ export function effectiveTopicValue(
   overrides: TopicOverrides,
   broker: BrokerConfig,
 ): ParsedConfig | undefined {
-  const text = overrides.get(definition.name) ?? brokerDefault(definition, broker) ?? definition.default;
-  if (text === null || text === undefined) return undefined;
+  const text = overrides.get(definition.name);
+  if (text === undefined) return broker.topicDefault(definition.name);
   const parsed = parseConfigValue(definition, text);
   return parsed.kind === 'value' ? parsed : undefined;
 }
@@ -132,17 +131,4 @@ export function topicDefinition(name: string): TopicConfigDefinition {
 
 function invalidValue(definition: TopicConfigDefinition, text: string, fault: ConfigFault): string {
   return `Invalid value ${text} for configuration ${definition.name}: it ${fault.reason}.`;
-}
-
-/** The text of the first broker synonym that somebody set, else of the first that has a default. */
-function brokerDefault(definition: TopicConfigDefinition, broker: BrokerConfig): string | undefined {
-  const synonyms = definition.brokerSynonyms ?? [];
-  for (const isDefault of [false, true]) {
-    for (const synonym of synonyms) {
-      const top = broker.layered(synonym.broker)[0];
-      if (top === undefined || (top.layer === 'default') !== isDefault) continue;
-      return convertSynonym(synonym, top.parsed.text);
-    }
-  }
-  return undefined;
 }

@@ -1,4 +1,5 @@
 /** How a broker setting gives a topic setting its default: which, and in which unit. */
+import type { LayeredValue } from './broker-config.ts';
 import { topicConfigDefinitions } from './config-definition.ts';
 import type { BrokerSynonym, TopicConfigDefinition } from './config-definition.ts';
 import { parseConfigValue } from './config-value.ts';
@@ -27,6 +28,38 @@ export function brokerSettingFault(brokerSetting: string, parsed: ParsedConfig):
     if (synonym === undefined) continue;
     const checked = parseConfigValue(definition, convertSynonym(synonym, parsed.text));
     if (checked.kind === 'fault') return `${checked.reason}, as a default of "${definition.name}"`;
+  }
+  return undefined;
+}
+
+/**
+ * The default of each topic setting, by name, under the settings of a broker: the value of the first synonym that somebody
+ * set, else of the first that has a default, else the topic setting's own. A setting without any is left out.
+ */
+export function topicDefaults(
+  layered: (brokerSetting: string) => readonly LayeredValue[],
+): ReadonlyMap<string, ParsedConfig> {
+  const defaults = new Map<string, ParsedConfig>();
+  for (const definition of topicConfigDefinitions.values()) {
+    const text = brokerDefault(definition, layered) ?? definition.default;
+    if (text === null || text === undefined) continue;
+    const parsed = parseConfigValue(definition, text);
+    if (parsed.kind === 'value') defaults.set(definition.name, parsed);
+  }
+  return defaults;
+}
+
+function brokerDefault(
+  definition: TopicConfigDefinition,
+  layered: (brokerSetting: string) => readonly LayeredValue[],
+): string | undefined {
+  const synonyms = definition.brokerSynonyms ?? [];
+  for (const isDefault of [false, true]) {
+    for (const synonym of synonyms) {
+      const top = layered(synonym.broker)[0];
+      if (top === undefined || (top.layer === 'default') !== isDefault) continue;
+      return convertSynonym(synonym, top.parsed.text);
+    }
   }
   return undefined;
 }
