@@ -44,10 +44,8 @@ export class BufferPool {
 
   /** A buffer of at least `sizeBytes`, with one reference and whatever content it had before. */
   take(sizeBytes: number): PooledBuffer {
-    const classBytes =
-      sizeBytes <= stepsBytesMax
-        ? Math.ceil(sizeBytes / stepBytes) * stepBytes
-        : 2 ** Math.ceil(Math.log2(sizeBytes));
+    const stepBytes = sizeBytes <= smallBytesMax ? smallStepBytes : largeStepBytes;
+    const classBytes = Math.ceil(sizeBytes / stepBytes) * stepBytes;
     const idle = this.#idle.get(classBytes)?.pop();
     if (idle !== undefined) this.#idleBytes -= classBytes;
     return new PooledBuffer(idle ?? Buffer.allocUnsafeSlow(classBytes), (buffer) => this.#giveBack(buffer));
