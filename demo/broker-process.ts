@@ -9,6 +9,8 @@ export class BrokerProcess {
   readonly #dataDirectory: string;
   #process: ChildProcess | undefined;
   #port = 0;
+  /** This end is asked for. */
+  #isEnding = false;
 
   constructor(dataDirectory: string) {
     this.#dataDirectory = dataDirectory;
@@ -40,6 +42,10 @@ export class BrokerProcess {
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     this.#process = child;
+    this.#isEnding = false;
+    child.once('exit', (code, signal) => {
+      if (!this.#isEnding) process.stderr.write(`The broker ended by itself (${signal ?? code}).\n`);
+    });
     const ended = new Promise<never>((_, reject) => {
       child.once('exit', (code, signal) =>
         reject(new Error(`The broker ended while it started (${signal ?? code}).`)),
@@ -67,6 +73,7 @@ export class BrokerProcess {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    this.#isEnding = true;
     child.kill(signal);
     await gone;
   }
