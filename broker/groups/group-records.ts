@@ -3,21 +3,23 @@
  * Written are the versions that every Kafka since 2.3 (GroupMetadataValue) and 3.6 (OffsetCommitValue) reads; all
  * versions are read.
  */
-import { codec } from '../../protocol/index.ts';
-import type { GroupMetadataValue, MessageName } from '../../protocol/index.ts';
+import {
+  coordinatorKeyType,
+  decodeCoordinatorKey,
+  decodeCoordinatorValue,
+  encodeCoordinatorKey,
+  encodeCoordinatorValue,
+} from '../../protocol/index.ts';
+import type { GroupMetadataValue, OffsetCommitKey } from '../../protocol/index.ts';
 import type { CommittedOffset } from './committed-offsets.ts';
 import { noTopicId } from './group-commands.ts';
 import type { Group, Member } from './group.ts';
 
-const legacyOffsetKeyType = 0;
-const offsetKeyType = 1;
-const groupKeyType = 2;
+const keyTypes = { legacyOffset: 0, offset: 1, group: 2 } as const;
 
 const groupValueVersion = 3;
 /** The version with the topic's id; the one before; the only one with a client's own expiry. */
 const offsetValueVersions = { withTopicId: 4, plain: 3, withExpiry: 1 } as const;
-const newestOffsetValueVersion = 4;
-const newestGroupValueVersion = 4;
 
 export type GroupRecord =
   | {
@@ -32,22 +34,18 @@ export type GroupRecord =
   | { readonly kind: 'unknown' };
 
 export function encodeOffsetKey(group: string, topic: string, partition: number): Buffer {
-  return framed(offsetKeyType, codec('OffsetCommitKey', 0).encode({ group, topic, partition }));
+  return encodeCoordinatorKey('OffsetCommitKey', { group, topic, partition });
 }
 
 export function encodeOffsetValue(value: CommittedOffset): Buffer {
-  const version = offsetValueVersion(value);
-  return framed(
-    version,
-    codec('OffsetCommitValue', version).encode({
-      offset: value.offset,
-      leaderEpoch: value.leaderEpoch,
-      metadata: value.metadata,
-      commitTimestamp: value.commitTimestampMs,
-      expireTimestamp: value.expireTimestampMs,
-      topicId: value.topicId,
-    }),
-  );
+  return encodeCoordinatorValue('OffsetCommitValue', offsetValueVersion(value), {
+    offset: value.offset,
+    leaderEpoch: value.leaderEpoch,
+    metadata: value.metadata,
+    commitTimestamp: value.commitTimestampMs,
+    expireTimestamp: value.expireTimestampMs,
+    topicId: value.topicId,
+  });
 }
 
 function offsetValueVersion(value: CommittedOffset): number {
@@ -56,77 +54,64 @@ function offsetValueVersion(value: CommittedOffset): number {
 }
 
 export function encodeGroupKey(group: string): Buffer {
-  return framed(groupKeyType, codec('GroupMetadataKey', 0).encode({ group }));
+  return encodeCoordinatorKey('GroupMetadataKey', { group });
 }
 
 /** The group as it is, its members with the assignments that `assignmentOf` gives. */
 export function encodeGroupValue(group: Group, assignmentOf: (member: Member) => Buffer): Buffer {
-  return framed(
-    groupValueVersion,
-    codec('GroupMetadataValue', groupValueVersion).encode({
-      protocolType: group.protocolType ?? '',
-      generation: group.generationId,
-      protocol: group.protocolName ?? null,
-      leader: group.leaderId ?? null,
-      currentStateTimestamp: group.stateTimestampMs,
-      members: [...group.members.values()].map((member) => ({
-        memberId: member.memberId,
-        groupInstanceId: member.groupInstanceId,
-        clientId: member.clientId,
-        clientHost: member.clientHost,
-        rebalanceTimeout: member.rebalanceTimeoutMs,
-        sessionTimeout: member.sessionTimeoutMs,
-        subscription: group.metadataOf(member),
-        assignment: assignmentOf(member),
-      })),
-    }),
-  );
+  return encodeCoordinatorValue('GroupMetadataValue', groupValueVersion, {
+    protocolType: group.protocolType ?? '',
+    generation: group.generationId,
+    protocol: group.protocolName ?? null,
+    leader: group.leaderId ?? null,
+    currentStateTimestamp: group.stateTimestampMs,
+    members: [...group.members.values()].map((member) => ({
+      memberId: member.memberId,
+      groupInstanceId: member.groupInstanceId,
+      clientId: member.clientId,
+      clientHost: member.clientHost,
+      rebalanceTimeout: member.rebalanceTimeoutMs,
+      sessionTimeout: member.sessionTimeoutMs,
+      subscription: group.metadataOf(member),
+      assignment: assignmentOf(member),
+    })),
+  });
 }
 
 /** Throws a ProtocolError where a record of a known type cannot be read. Buffers in the result are slices of `value`. */
 export function decodeGroupRecord(key: Buffer, value: Buffer | null): GroupRecord {
-  const type = key.length < 2 ? -1 : key.readInt16BE(0);
-  if (type === legacyOffsetKeyType || type === offsetKeyType) {
-    const { group, topic, partition } = codec('OffsetCommitKey', 0).decode(key.subarray(2));
-    return {
-      kind: 'offset',
-      group,
-      topic,
-      partition,
-      value: value === null ? null : decodeOffsetValue(value),
-    };
+  switch (coordinatorKeyType(key)) {
+    case keyTypes.legacyOffset:
+      return offsetRecord(decodeCoordinatorKey('LegacyOffsetCommitKey', key), value);
+    case keyTypes.offset:
+      return offsetRecord(decodeCoordinatorKey('OffsetCommitKey', key), value);
+    case keyTypes.group: {
+      const { group } = decodeCoordinatorKey('GroupMetadataKey', key);
+      return {
+        kind: 'group',
+        group,
+        value: value && decodeCoordinatorValue('GroupMetadataValue', value).value,
+      };
+    }
+    default:
+      return { kind: 'unknown' };
   }
-  if (type === groupKeyType) {
-    const { group } = codec('GroupMetadataKey', 0).decode(key.subarray(2));
-    return { kind: 'group', group, value: value === null ? null : decodeGroupValue(value) };
-  }
-  return { kind: 'unknown' };
 }
 
-function decodeOffsetValue(value: Buffer): CommittedOffset {
-  const decoded = valueCodec('OffsetCommitValue', value, newestOffsetValueVersion).decode(value.subarray(2));
+/** Version 0 of the value is what the legacy type has. */
+function offsetRecord(key: OffsetCommitKey, value: Buffer | null): GroupRecord {
+  const { group, topic, partition } = key;
+  return { kind: 'offset', group, topic, partition, value: value && decodeOffsetValue(value) };
+}
+
+function decodeOffsetValue(bytes: Buffer): CommittedOffset {
+  const { value } = decodeCoordinatorValue('OffsetCommitValue', bytes);
   return {
-    offset: decoded.offset,
-    leaderEpoch: decoded.leaderEpoch,
-    metadata: decoded.metadata,
-    commitTimestampMs: decoded.commitTimestamp,
-    expireTimestampMs: decoded.expireTimestamp,
-    topicId: decoded.topicId,
+    offset: value.offset,
+    leaderEpoch: value.leaderEpoch,
+    metadata: value.metadata,
+    commitTimestampMs: value.commitTimestamp,
+    expireTimestampMs: value.expireTimestamp,
+    topicId: value.topicId,
   };
-}
-
-function decodeGroupValue(value: Buffer): GroupMetadataValue {
-  return valueCodec('GroupMetadataValue', value, newestGroupValueVersion).decode(value.subarray(2));
-}
-
-function valueCodec<Name extends MessageName>(name: Name, value: Buffer, newest: number) {
-  const version = value.length < 2 ? -1 : value.readInt16BE(0);
-  return codec(name, version > newest ? newest : version);
-}
-
-function framed(typeOrVersion: number, body: Buffer): Buffer {
-  const record = Buffer.allocUnsafe(2 + body.length);
-  record.writeInt16BE(typeOrVersion, 0);
-  body.copy(record, 2);
-  return record;
 }

@@ -8,7 +8,7 @@
 import { assert } from '../../platform/assert.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Ids } from '../../platform/ids.ts';
-import { ErrorCode, javaStringHash } from '../../protocol/index.ts';
+import { ErrorCode, partitionOfCoordinator } from '../../protocol/index.ts';
 import type { CoordinatorLog } from '../coordinator/coordinator-log.ts';
 import { CoordinatorShard } from '../coordinator/shard.ts';
 import type { ShardState, Unavailability } from '../coordinator/shard.ts';
@@ -69,8 +69,7 @@ export class GroupService {
 
   /** The partition of `__consumer_offsets` that holds a group: Kafka's own choice, so that all brokers and tools agree. */
   partitionFor(groupId: string): number {
-    const hash = javaStringHash(groupId);
-    return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % this.#options.partitionCount();
+    return partitionOfCoordinator(groupId, this.#options.partitionCount());
   }
 
   /** This node now leads `partition` in the term of `log`. Resolves when its groups are loaded (or it has ended before). */
