@@ -173,8 +173,10 @@ class Node implements Broker {
   /** From the outside in: no more requests, then those who wait, then the logs, then the lock. */
   async #stop(): Promise<void> {
     this.#ready = false;
-    await this.#listener?.close(drainTimeoutMs);
+    const drained = this.#listener?.close(drainTimeoutMs);
+    // Members that wait for others to join would hold up the drain until its end.
     this.#groups?.close();
+    await drained;
     await this.#cluster?.close();
     await this.#storage?.close();
     await this.#http?.close();
