@@ -17,7 +17,7 @@ import type { ReplicaIdentity } from '../partition/replica.ts';
 import { decideAlterConfigs, decideReplaceConfigs } from './alter-configs.ts';
 import type { AlterationResult, ResourceAlteration, ResourceReplacement } from './alter-configs.ts';
 import { decideBootstrap, decideProducerIds, decideRegistration, defaultLimits } from './controller.ts';
-import type { ControllerLimits, ControllerState, Decision, NodeRegistration } from './controller.ts';
+import type { ControllerLimits, ControllerState, Decision, NodeRegistration, Refusal } from './controller.ts';
 import { decideCreatePartitions } from './create-partitions.ts';
 import type { PartitionsCreation, PartitionsToCreate } from './create-partitions.ts';
 import { decideCreateTopics } from './create-topics.ts';
@@ -52,6 +52,12 @@ export class MetadataLogError extends Error {
     this.name = 'MetadataLogError';
     this.code = code;
   }
+}
+
+/** The metadata log's refusal in Kafka's terms. */
+export function refusalOf(error: MetadataLogError): Refusal {
+  const kinds = { 'not-leader': 'NOT_CONTROLLER', failed: 'KAFKA_STORAGE_ERROR' } as const;
+  return { error: kinds[error.code], message: error.message };
 }
 
 /** What carries out the metadata on this node. Calls for one topic name never overlap. */
@@ -193,9 +199,8 @@ export class Cluster {
    */
   async ensureInternalTopic(name: string): Promise<TopicImage | Refused> {
     if (this.image.topic(name) === undefined) {
-      const toCreate = internalTopicToCreate(name, this.#options.config, this.image.brokers.size);
-      const [result] = await this.createTopics([toCreate]);
-      if (result?.kind === 'refused' && result.error !== 'TOPIC_ALREADY_EXISTS') return result;
+      const refused = await this.#createInternalTopic(name);
+      if (refused !== undefined && refused.error !== 'TOPIC_ALREADY_EXISTS') return refused;
     }
     await this.whenOpen(name);
     const topic = this.image.topic(name);
@@ -206,6 +211,17 @@ export class Cluster {
       error: 'COORDINATOR_NOT_AVAILABLE',
       message: `${name} was deleted meanwhile.`,
     };
+  }
+
+  async #createInternalTopic(name: string): Promise<Refused | undefined> {
+    const toCreate = internalTopicToCreate(name, this.#options.config, this.image.brokers.size);
+    try {
+      const [result] = await this.createTopics([toCreate]);
+      return result?.kind === 'refused' ? result : undefined;
+    } catch (error) {
+      if (!(error instanceof MetadataLogError)) throw error;
+      return { kind: 'refused', name, ...refusalOf(error) };
+    }
   }
 
   /** Resolves when the work on the replicas of this topic that is under way is done, well or badly. */

@@ -1,5 +1,5 @@
 /** What a client is told when the metadata log cannot take its operation. */
-import { MetadataLogError } from '../cluster/cluster.ts';
+import { MetadataLogError, refusalOf } from '../cluster/cluster.ts';
 import type { Refusal } from '../cluster/controller.ts';
 
 /** The outcome of an operation, or what `refused` makes of the metadata log's refusal. Other errors are bugs and go on. */
@@ -11,10 +11,6 @@ export async function unlessLogRefuses<Result>(
     return await operation;
   } catch (error) {
     if (!(error instanceof MetadataLogError)) throw error;
-    return refused(
-      error.code === 'not-leader'
-        ? { error: 'NOT_CONTROLLER', message: error.message }
-        : { error: 'KAFKA_STORAGE_ERROR', message: error.message },
-    );
+    return refused(refusalOf(error));
   }
 }

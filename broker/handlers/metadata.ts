@@ -127,11 +127,7 @@ async function createMissing(
     ordinary.map((name) => ({ kind: 'refused' as const, name, ...refusal })),
   );
   for (const name of creatable.filter(isInternalTopic)) {
-    const ensured = await unlessLogRefuses(cluster.ensureInternalTopic(name), (refusal) => ({
-      kind: 'refused' as const,
-      name,
-      ...refusal,
-    }));
+    const ensured = await cluster.ensureInternalTopic(name);
     if ('kind' in ensured) results.push(ensured);
   }
   for (const result of results) {

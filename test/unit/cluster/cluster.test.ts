@@ -260,6 +260,17 @@ describe('the topic of committed offsets', () => {
     });
   });
 
+  it('cannot be made when the log takes nothing, and says so', async () => {
+    const { cluster, log } = await openMemoryCluster();
+    log.failure = new MetadataLogError('failed', 'the disk is gone');
+    expect(await cluster.ensureInternalTopic('__consumer_offsets')).toEqual({
+      kind: 'refused',
+      name: '__consumer_offsets',
+      error: 'KAFKA_STORAGE_ERROR',
+      message: 'the disk is gone',
+    });
+  });
+
   it('cannot be made without a node, and says so', async () => {
     const { cluster } = await openMemoryCluster({ register: false });
     expect(await cluster.ensureInternalTopic('__consumer_offsets')).toMatchObject({

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   BrokerConfig,
@@ -8,6 +10,8 @@ import {
 import { brokerConfigDefinitions } from '../../../broker/config/config-definition.ts';
 import { honouredSettings } from '../../../broker/config/honoured-settings.ts';
 import { topicSettingsFrom } from '../../../broker/config/topic-defaults.ts';
+
+const brokerDirectory = join(import.meta.dirname, '../../../broker');
 
 function configOf(settings: Record<string, string>): BrokerConfig {
   return new BrokerConfig(new Map(Object.entries(settings)));
@@ -149,6 +153,21 @@ describe('the table of honoured settings', () => {
         brokerConfigDefinitions.get(name)?.type === 'BOOLEAN' ? 'boolean' : 'number',
       ]);
     expect(Object.fromEntries(values)).toEqual(Object.fromEntries(expected));
+  });
+
+  it('has only what some other part of the broker reads', () => {
+    const sources = readdirSync(brokerDirectory, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.startsWith('config/'))
+      .map((file) => readFileSync(join(brokerDirectory, file), 'utf8'))
+      .join('\n');
+    const readings = [...honouredSettings.keys()].map((name) => {
+      const topicSettings = topicSettingsFrom(name).map((definition) => camelCase(definition.name));
+      return [name, topicSettings.length === 0 ? [camelCase(name)] : topicSettings] as const;
+    });
+    // As `config.field` or out of `const { field } = config`.
+    const isRead = (field: string) => new RegExp(`\\.${field}\\b|[{,]\\s*${field}\\s*[,}]`).test(sources);
+    const unread = readings.filter(([, fields]) => !fields.some(isRead));
+    expect(unread.map(([name]) => name)).toEqual([]);
   });
 
   it('says which can change at run time as Kafka does', () => {
