@@ -295,8 +295,13 @@ class Node implements Broker {
         }),
         limits: {
           requestBytesMax: config.socketRequestMaxBytes,
-          connectionsMax: config.maxConnections,
-          connectionsPerAddressMax: config.maxConnectionsPerIp,
+          // These two can be altered while the broker runs.
+          get connectionsMax() {
+            return config.maxConnections;
+          },
+          get connectionsPerAddressMax() {
+            return config.maxConnectionsPerIp;
+          },
           idleMsMax: config.connectionsMaxIdleMs,
         },
       }),

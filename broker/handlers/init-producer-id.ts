@@ -6,6 +6,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import { clusterResource, defineHandler } from './handler.ts';
+import { unlessLogRefuses } from './metadata-log-refusal.ts';
 
 const none = { producerId: -1, producerEpoch: -1, throttleTimeMs: 0 };
 
@@ -19,7 +20,10 @@ export const initProducerId = defineHandler({
     if (!context.authorize('IDEMPOTENT_WRITE', 'CLUSTER', clusterResource)) {
       return { ...none, errorCode: ErrorCode.CLUSTER_AUTHORIZATION_FAILED };
     }
-    const producerId = await context.node.cluster.allocateProducerId();
-    return { errorCode: ErrorCode.NONE, producerId, producerEpoch: 0, throttleTimeMs: 0 };
+    const allocated = context.node.cluster.allocateProducerId();
+    return unlessLogRefuses(
+      allocated.then((producerId) => ({ ...none, errorCode: ErrorCode.NONE, producerId, producerEpoch: 0 })),
+      ({ error }) => ({ ...none, errorCode: ErrorCode[error] }),
+    );
   },
 });
