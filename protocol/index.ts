@@ -74,3 +74,4 @@ export {
   encodeStickyUserData,
 } from './sticky-user-data.ts';
 export type { StickyUserData } from './sticky-user-data.ts';
+export * as scram from './scram.ts';

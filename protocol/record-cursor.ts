@@ -67,11 +67,21 @@ export class RecordCursor {
 
   /** A zigzag varint of 32 bits within the current record. */
   varint(): number {
-    const position = this.position;
-    const byte = this.buffer[position]!;
-    if (byte < 0x80 && position < this.#recordEnd) {
-      this.position = position + 1;
-      return (byte >>> 1) ^ -(byte & 1);
+    const { buffer, position } = this;
+    const end = this.#recordEnd;
+    if (position < end) {
+      const first = buffer[position]!;
+      if (first < 0x80) {
+        this.position = position + 1;
+        return (first >>> 1) ^ -(first & 1);
+      }
+      if (position + 1 < end) {
+        const second = buffer[position + 1]!;
+        if (second < 0x80) {
+          this.position = position + 2;
+          return (((first & 0x7f) | (second << 7)) >>> 1) ^ -(first & 1);
+        }
+      }
     }
     return this.#longVarint();
   }
@@ -92,11 +102,13 @@ export class RecordCursor {
   }
 
   #varlong(): number {
-    const position = this.position;
-    const byte = this.buffer[position]!;
-    if (byte < 0x80 && position < this.#recordEnd) {
-      this.position = position + 1;
-      return (byte >>> 1) ^ -(byte & 1);
+    const { buffer, position } = this;
+    if (position < this.#recordEnd) {
+      const first = buffer[position]!;
+      if (first < 0x80) {
+        this.position = position + 1;
+        return (first >>> 1) ^ -(first & 1);
+      }
     }
     return this.#longVarlong();
   }
