@@ -11,7 +11,7 @@ var major = Number(process.versions.node.split('.')[0]);
 if (major >= OLDEST_MAJOR) {
   start();
 } else {
-  import('node:fs').then(function (fs) {
+  void import('node:fs').then(function (fs) {
     var own = ownNode(fs);
     if (own === undefined || process.env[LAUNCHED] !== undefined) {
       process.stderr.write(
@@ -24,7 +24,7 @@ if (major >= OLDEST_MAJOR) {
       process.exitCode = 1;
       return;
     }
-    import('node:child_process').then(function (processes) {
+    void import('node:child_process').then(function (processes) {
       launch(processes, own);
     });
   });
@@ -33,7 +33,7 @@ if (major >= OLDEST_MAJOR) {
 /** Runs the command in this process. */
 function start() {
   endWithLauncher();
-  Promise.all([import('node:module'), import('node:fs')]).then(function (modules) {
+  void Promise.all([import('node:module'), import('node:fs')]).then(function (modules) {
     // Compiled code is kept between runs; where the cache cannot be written, Node goes on without it.
     modules[0].enableCompileCache();
     var sources = new URL('../cli/main.ts', import.meta.url);

@@ -52,7 +52,7 @@ export class BrokerProcess {
       );
     });
     const ready = new Promise<number>((resolve) => {
-      createInterface({ input: child.stdout! }).once('line', (line) => resolve(JSON.parse(line).port));
+      createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line).port));
     });
     this.#port = await Promise.race([ready, ended]);
     ended.catch(() => undefined);

@@ -86,9 +86,9 @@ export async function loadFunctions(
 
 /** JavaScript over `message`; throws a usage error where it is not an expression. It runs with the rights of this process. */
 export function compileFilter(expression: string): (message: Message) => boolean {
-  let evaluate: (message: MessageView) => unknown;
+  let evaluate: Function;
   try {
-    evaluate = compileFunction(`return (${expression}\n);`, ['message']) as typeof evaluate;
+    evaluate = compileFunction(`return (${expression}\n);`, ['message']);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw usageError(

@@ -86,14 +86,13 @@ export async function createDestination(
   }
 }
 
-/** Writes to a topic. The first record that cannot be delivered fails the next write or flush. */
+/** Writes to a topic. A record that cannot be delivered fails the next flush. */
 export class TopicOutput implements Output {
   readonly failsByRecord = false;
   readonly #producer: ReplayProducer;
   readonly #destination: PlannedDestination;
   readonly #provenanceId: string | undefined;
   readonly #signal: AbortSignal;
-  #failure: { error: unknown } | undefined;
   /** Bytes added since `ready` was last awaited. */
   #unchecked = 0;
 
@@ -110,7 +109,6 @@ export class TopicOutput implements Output {
   }
 
   write(source: Message, output: MessageInput): Promise<void> | void {
-    if (this.#failure !== undefined) throw this.#failure.error;
     const headers =
       this.#provenanceId === undefined ? output.headers : withProvenance(this.#provenanceId, source, output);
     const record: ProducerRecord = {
@@ -121,22 +119,32 @@ export class TopicOutput implements Output {
       timestamp: output.timestamp ?? source.timestamp,
       ...(headers === undefined ? {} : { headers }),
     };
-    if (this.#unchecked < readyIntervalBytes) return this.#add(record);
+    if (this.#unchecked < readyIntervalBytes && this.#maybeAdd(record)) return undefined;
     this.#unchecked = 0;
     // A record is added only after the wait: an abort during it leaves the record unwritten.
-    return this.#producer.ready({ signal: this.#signal }).then(() => this.#add(record));
+    return this.#addWhenReady(record);
   }
 
-  #add(record: ProducerRecord): void {
+  async #addWhenReady(record: ProducerRecord): Promise<void> {
+    do await this.#producer.ready({ signal: this.#signal });
+    while (!this.#maybeAdd(record));
+  }
+
+  /** False where the producer's buffer is full. */
+  #maybeAdd(record: ProducerRecord): boolean {
+    try {
+      // Nobody waits for the single record: `flush` rejects where one could not be delivered.
+      void this.#producer.add(record);
+    } catch (error) {
+      if (error instanceof KafkaError && error.code === 'BUFFER_FULL') return false;
+      throw error;
+    }
     this.#unchecked += (record.key?.length ?? 0) + (record.value?.length ?? 0);
-    this.#producer.add(record).catch((error: unknown) => {
-      this.#failure ??= { error };
-    });
+    return true;
   }
 
-  async flush(): Promise<void> {
-    await this.#producer.flush();
-    if (this.#failure !== undefined) throw this.#failure.error;
+  flush(): Promise<void> {
+    return this.#producer.flush();
   }
 
   close(): Promise<void> {
@@ -150,8 +158,8 @@ export class TopicOutput implements Output {
   }
 }
 
-/** Between two looks at the producer's buffer; far below its size. */
-const readyIntervalBytes = 256 * 1024;
+/** So often the producer gets the chance to send while a batch is written. */
+const readyIntervalBytes = 64 * 1024;
 
 /** What the producer of a replay is told: nothing lost, nothing repeated by retries, nothing created by a typo. */
 export function producerOptions(destination: ReplayDestination): ProducerOptions {

@@ -76,12 +76,12 @@ export class ReplayRun {
       if (!interrupted) for (const lap of this.#laps.values()) moveTo(lap, lap.end);
       await this.#checkpoint();
       this.#state = interrupted ? 'interrupted' : 'done';
+      await this.#components.output.close();
     } catch (error) {
       this.#state = 'failed';
-      throw await this.#saveAfter(error);
+      throw await this.#endAfter(error);
     } finally {
       this.#endedAt = this.#components.clock.monotonicMs();
-      await this.#components.output.close();
       for (const act of this.#onEnd) act();
     }
     return { ...this.progress(), state: interrupted ? 'interrupted' : 'done' };
@@ -269,13 +269,18 @@ export class ReplayRun {
     this.#savedAt = this.#components.clock.monotonicMs();
   }
 
-  /** What came before a record that failed is done, and stays done; after any other failure the last checkpoint stands. */
-  async #saveAfter(error: unknown): Promise<unknown> {
-    if (!(error instanceof ReplayError && error.code === 'RECORD_FAILED')) return error;
+  /**
+   * Ends a run that failed, and gives the error to throw. What came before a record that could not be handled is done, and
+   * is remembered; after any other failure the last checkpoint stands.
+   */
+  async #endAfter(error: unknown): Promise<unknown> {
     try {
-      await this.#checkpoint();
+      if (error instanceof ReplayError && error.code === 'RECORD_FAILED') await this.#checkpoint();
+      await this.#components.output.close();
       return error;
     } catch (second) {
+      // The output's own failure, told once more on closing.
+      if (!(error instanceof ReplayError)) return error;
       const reason = second instanceof Error ? second.message : String(second);
       return new AggregateError(
         [error, second],

@@ -40,14 +40,12 @@ describe('records as JSON lines', () => {
       fc.property(bytes, bytes, headers, fc.nat(), (key, value, pairs, timestamp) => {
         const line = recordToJson({ ...plain, key, value, headers: pairs, timestamp });
         const back = recordFromJson(line);
-        const buffer = (content: unknown) =>
-          typeof content === 'string' || Buffer.isBuffer(content) ? Buffer.from(content as string) : content;
+        const buffer = (content: unknown) => (typeof content === 'string' ? Buffer.from(content) : content);
         expect(buffer(back.key)).toEqual(key);
         expect(buffer(back.value)).toEqual(value);
         expect(back.timestamp).toBe(timestamp);
-        expect(
-          [...(back.headers as [string, unknown][])].map(([name, content]) => [name, buffer(content)]),
-        ).toEqual(pairs);
+        const headers = Array.isArray(back.headers) ? back.headers : [];
+        expect(headers.map(([name, content]) => [name, buffer(content)])).toEqual(pairs);
       }),
     );
   });

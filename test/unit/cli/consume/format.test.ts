@@ -18,7 +18,7 @@ const message: Message = {
 
 function print(format: RecordFormat, record: Message): Buffer {
   const pieces: Buffer[] = [];
-  format(record, (piece) => pieces.push(Buffer.from(piece as string)));
+  format(record, (piece) => pieces.push(typeof piece === 'string' ? Buffer.from(piece) : piece));
   return Buffer.concat(pieces);
 }
 

@@ -14,10 +14,8 @@ const source: Message = {
 };
 
 function asRead(headers: ReturnType<typeof withProvenance>): Header[] {
-  return [...(headers as [string, string | Buffer | null][])].map(([name, value]) => [
-    name,
-    value === null ? null : Buffer.from(value),
-  ]);
+  const pairs = Array.isArray(headers) ? headers : [];
+  return pairs.map(([name, value]) => [name, value === null ? null : Buffer.from(value)]);
 }
 
 describe('provenance', () => {
@@ -46,7 +44,9 @@ describe('provenance', () => {
 
   it('names the record that was read last where a replay is replayed', () => {
     const first = asRead(withProvenance('r1', source, { value: null }));
-    const second = asRead(withProvenance('r2', { ...source, topic: 'copy', offset: 5 }, { value: null, headers: first }));
+    const second = asRead(
+      withProvenance('r2', { ...source, topic: 'copy', offset: 5 }, { value: null, headers: first }),
+    );
     expect(readProvenance(second)).toEqual({ replayId: 'r2', topic: 'copy', partition: 4, offset: 5 });
     expect(second).toHaveLength(4);
   });
