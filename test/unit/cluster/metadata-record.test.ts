@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   decodeMetadataRecord,
@@ -5,7 +7,21 @@ import {
   hostField,
   registeredHost,
 } from '../../../broker/cluster/metadata-record.ts';
+import type { RecordKind } from '../../../broker/cluster/metadata-record.ts';
 import { uuid } from './cluster-fixtures.ts';
+
+/** Every kind there is: the compiler sees to it. */
+const kinds: Record<RecordKind, () => Buffer> = {
+  RegisterBrokerRecord: () => encodeMetadataRecord({ type: 'RegisterBrokerRecord', value: {} }),
+  UnregisterBrokerRecord: () => encodeMetadataRecord({ type: 'UnregisterBrokerRecord', value: {} }),
+  TopicRecord: () => encodeMetadataRecord({ type: 'TopicRecord', value: {} }),
+  PartitionRecord: () => encodeMetadataRecord({ type: 'PartitionRecord', value: {} }),
+  ConfigRecord: () => encodeMetadataRecord({ type: 'ConfigRecord', value: {} }),
+  PartitionChangeRecord: () => encodeMetadataRecord({ type: 'PartitionChangeRecord', value: {} }),
+  RemoveTopicRecord: () => encodeMetadataRecord({ type: 'RemoveTopicRecord', value: {} }),
+  FeatureLevelRecord: () => encodeMetadataRecord({ type: 'FeatureLevelRecord', value: {} }),
+  ProducerIdsRecord: () => encodeMetadataRecord({ type: 'ProducerIdsRecord', value: {} }),
+};
 
 describe('metadata records', () => {
   it('have the frame of Kafka: frame version, type, version, body', () => {
@@ -44,6 +60,18 @@ describe('metadata records', () => {
       encodeMetadataRecord({ type: 'RegisterBrokerRecord', value: { brokerId: 1 } }),
     );
     expect(bare.type === 'RegisterBrokerRecord' && registeredHost(bare.value)).toBeNull();
+  });
+
+  it('are those that storage-format.md lists, by number and version', () => {
+    const document = readFileSync(join(import.meta.dirname, '../../../storage-format.md'), 'utf8');
+    const rows = [...document.matchAll(/^\| (\d+) \| (\w+Record) \| (\d+) \|/gm)];
+    const listed = rows.map(([, number, name, version]) => [name, Number(number), Number(version)]);
+    const written = Object.entries(kinds).map(([type, encode]) => {
+      const bytes = encode();
+      expect(decodeMetadataRecord(bytes).type).toBe(type);
+      return [type, bytes[1], bytes[2]];
+    });
+    expect(listed).toEqual(written);
   });
 
   it.each([
