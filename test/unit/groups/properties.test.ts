@@ -221,7 +221,7 @@ test('no history of a group breaks its rules', () => {
       }
       expect(durablePart(history.driver.reloaded())).toEqual(durablePart(history.driver));
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   );
 });
 
