@@ -3,7 +3,8 @@
  *
  * A frame has memory of its own, because batches in it live on in the log's write queue and tail cache. Once its size is
  * known, the rest of it is received straight into that memory; only its beginning is copied, from `scratch`. Large Produce
- * requests, whose batches are all that is kept of them, have theirs from a pool. Memory follows what has arrived, never
+ * requests, whose batches are all that is kept of them, have theirs from a pool; small ones never share a slab with other
+ * frames, for a batch of 100 bytes that is kept would keep the 64 KiB of the slab. Memory follows what has arrived, never
  * what a size claims.
  */
 import { unpooled } from '../../platform/buffer-pool.ts';
@@ -101,7 +102,7 @@ export class FrameAssembler implements ByteReceiver {
     this.#filled = 0;
     const allocated = Math.min(size, firstAllocationBytes);
     this.#pooled = apiKey === produceKey && size >= pooledBytesMin ? pool.take(allocated) : undefined;
-    this.#frame = this.#pooled?.buffer.subarray(0, size) ?? Buffer.allocUnsafe(allocated);
+    this.#frame = this.#pooled?.buffer.subarray(0, size) ?? ownMemory(apiKey, allocated);
   }
 
   #grow(neededBytes: number): void {
@@ -123,6 +124,13 @@ export class FrameAssembler implements ByteReceiver {
     this.#pooled = undefined;
     this.#options.onFrame(frame, lease);
   }
+}
+
+/** Only what may be kept pays for memory that it shares with nothing. The key is -1 where it has not arrived yet. */
+function ownMemory(apiKey: number, sizeBytes: number): Buffer {
+  return apiKey === produceKey || apiKey === -1
+    ? Buffer.allocUnsafeSlow(sizeBytes)
+    : Buffer.allocUnsafe(sizeBytes);
 }
 
 /** A size that no Kafka request has. What the four bytes look like says what the peer probably speaks. */

@@ -55,6 +55,15 @@ describe('FrameAssembler', () => {
     );
   });
 
+  it('gives a small Produce request memory that no other frame shares, as its batch may be kept for long', () => {
+    const produce = Buffer.alloc(100, 7);
+    produce.writeInt16BE(0, 0);
+    for (const cuts of [[1000], [4], [5]]) {
+      const [frame] = assemble(framed(produce), cuts).frames;
+      expect(frame!.buffer.byteLength).toBe(100);
+    }
+  });
+
   it('does not share memory with what arrives next', () => {
     const { frames } = assemble(
       Buffer.concat([framed(Buffer.alloc(100, 7)), framed(Buffer.alloc(100, 9))]),
