@@ -168,7 +168,7 @@ describe.each([
 
   it('closes at once when destroyed, tells why, and runs what waited for onSent', async () => {
     const { client, server } = await connected();
-    new Seen(server);
+    expect(new Seen(server).closes).toBe(0);
     server.pause();
     const seen = new Seen(client);
     let wasSent = false;

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { DurableFloors } from '../../../broker/log/durable-floors.ts';
 import { Syncer } from '../../../broker/log/syncer.ts';

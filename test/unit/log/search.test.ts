@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { appendValues, batchOf, flushed, openLog, startTerm } from './log-harness.ts';
