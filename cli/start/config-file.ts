@@ -26,7 +26,7 @@ export async function readConfigFile(file: string): Promise<ConfigurationLayer> 
     text = await readFile(file, 'utf8');
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError('CONFIG_FILE', `The config file ${file} could not be read: ${reason}`, { cause });
+    throw new CliError('CONFIG_FILE', `The config file ${file} could not be read (${reason}).`, { cause });
   }
   return parseConfigFile(text, file);
 }

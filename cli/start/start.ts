@@ -52,7 +52,7 @@ async function open(configuration: StartConfiguration): Promise<Broker> {
       ...(advertisedHost === undefined ? {} : { advertisedHost }),
     });
   } catch (cause) {
-    if (cause instanceof StartError) throw new CliError(cause.code, withFullStop(cause.message), { cause });
+    if (cause instanceof StartError) throw new CliError(cause.code, asSentence(cause.message), { cause });
     throw cause;
   }
 }
@@ -102,6 +102,7 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-function withFullStop(text: string): string {
-  return text.endsWith('.') ? text : `${text}.`;
+function asSentence(text: string): string {
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  return sentence.endsWith('.') ? sentence : `${sentence}.`;
 }
