@@ -144,7 +144,7 @@ class Node implements Broker {
     await storage.partitions.open(cluster.replicasHere());
     await storage.setAsideStrays();
     const services = this.#services(storage, cluster);
-    await this.#leadGroups(storage.partitions);
+    this.#leadGroups(storage.partitions);
     this.#listener = await this.#listen(services);
     await cluster.register({
       nodeId: this.nodeId,
@@ -206,7 +206,7 @@ class Node implements Broker {
       replicas: {
         open: async (replicas) => {
           await partitions.open(replicas);
-          if (replicas[0]?.topic === groupsTopic) await this.#leadGroups(partitions);
+          if (replicas[0]?.topic === groupsTopic) this.#leadGroups(partitions);
         },
         remove: (topic) => {
           if (topic === groupsTopic) this.#groups!.close();
@@ -221,13 +221,12 @@ class Node implements Broker {
   }
 
   /** Loads the groups of every partition of their topic that this node leads and has not loaded. */
-  async #leadGroups(partitions: Partitions): Promise<void> {
-    const loading: Promise<void>[] = [];
+  #leadGroups(partitions: Partitions): void {
     for (const replica of partitions.ofTopic(groupsTopic)) {
       if (!replica.isLeader || this.#groups!.stateOf(replica.partition) !== 'unloaded') continue;
-      loading.push(this.#groups!.lead(replica.partition, new ReplicaCoordinatorLog(replica)));
+      // Clients are told to wait while a partition's groups load; a failure goes to onShardFailure.
+      void this.#groups!.lead(replica.partition, new ReplicaCoordinatorLog(replica));
     }
-    await Promise.all(loading);
   }
 
   #services(storage: NodeStorage, cluster: Cluster): NodeServices {

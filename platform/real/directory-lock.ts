@@ -104,11 +104,15 @@ function isAlive(holder: Holder): boolean {
   return holder.started === startOf(holder.pid);
 }
 
-/** The 22nd field of /proc/PID/stat, counted after the name, which may hold spaces and brackets. */
+/**
+ * From /proc/PID/stat: the 22nd field, counted after the name, which may hold spaces and brackets. '' for a process that has
+ * ended and that its parent has not asked after yet (state Z or X): it holds nothing any more.
+ */
 function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
   } catch {
     // No /proc, or the process has just ended: the id alone has to do.
     return '';

@@ -2,6 +2,7 @@
  * A node without a network: its storage, metadata and handlers are the real ones, on a disk in memory. Requests go through
  * the dispatcher, so that each version is encoded and decoded as on a connection.
  */
+import { unpooled } from '../../../platform/buffer-pool.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
 import { ReplicaMetadataLog } from '../../../broker/cluster/replica-metadata-log.ts';
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
@@ -128,6 +129,7 @@ function contextOf(served: ServedNode, apiVersion: number): RequestContext {
     remote: { host: '10.0.0.8', port: 40_000 },
     local,
     node: served.services,
+    frame: unpooled,
     authorize: (...asked) => served.authorize(...asked),
     onSent: () => {},
     closed: false,
