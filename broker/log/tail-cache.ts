@@ -16,7 +16,8 @@ const overheadBytes = 256;
 const joinBelowBytes = 1024;
 
 interface TailBatch {
-  readonly buffer: Buffer;
+  /** Replaced by a copy when the batch is written, where it lies in a slab. */
+  buffer: Buffer;
   /** The memory that the batch lies in: retained while the batch is here, and by each read of it. */
   readonly lease: Lease;
   readonly baseOffset: number;
@@ -93,6 +94,7 @@ export class LogTail {
       const batch = this.#batches.at(this.#writtenCount);
       if (batch === undefined || batch.lastOffset >= endOffset) break;
       this.#writtenCount++;
+      batch.buffer = withoutSlab(batch.buffer);
       this.#accounts.written(batch.buffer.length);
     }
     this.#accounts.trim();
@@ -151,6 +153,17 @@ export class LogTail {
     }
     return low;
   }
+}
+
+/**
+ * Small buffers lie in slabs that Node shares among all that ask for some: a batch of 100 bytes kept here would keep 64 KiB,
+ * and the cache's bound would mean little. Such a batch gets memory of its own.
+ */
+function withoutSlab(buffer: Buffer): Buffer {
+  if (buffer.buffer.byteLength !== Buffer.poolSize || buffer.length > Buffer.poolSize / 2) return buffer;
+  const own = Buffer.allocUnsafeSlow(buffer.length);
+  own.set(buffer);
+  return own;
 }
 
 function joinSmall(parts: Buffer[]): Buffer[] {
