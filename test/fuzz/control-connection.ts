@@ -104,6 +104,39 @@ export class ControlConnection {
     }
   }
 
+  /** Writes and reads back so many bytes, in large batches: a broker's caches are full then, and its memory can be compared. */
+  async fillCaches(sizeBytes: number): Promise<void> {
+    const batchBytes = 900_000;
+    const records = encodeBatch([{ timestamp: Date.now(), value: Buffer.alloc(batchBytes, 'x') }]);
+    let fetchOffset = -1;
+    for (let sent = 0; sent < sizeBytes; sent += batchBytes) {
+      const partitionData = [{ index: 1, records }];
+      const produced = await this.request('Produce', {
+        acks: -1,
+        timeoutMs: 20_000,
+        topicData: [{ name: canaryTopic, partitionData }],
+      });
+      const stored = produced.responses[0]?.partitionResponses[0];
+      if (stored?.errorCode !== 0) throw new Error(`Filling answered ${errorName(stored?.errorCode ?? -1)}.`);
+      if (fetchOffset < 0) fetchOffset = stored.baseOffset;
+    }
+    for (let read = 0; read < sizeBytes;) {
+      const partitions = [{ partition: 1, fetchOffset, partitionMaxBytes: 8_000_000 }];
+      const body = {
+        maxWaitMs: 1000,
+        minBytes: 1,
+        maxBytes: 8_000_000,
+        topics: [{ topic: canaryTopic, partitions }],
+      };
+      const answer = (await this.request('Fetch', body)).responses[0]?.partitions[0];
+      if (answer?.errorCode !== 0) throw new Error(`Filling answered ${errorName(answer?.errorCode ?? -1)}.`);
+      for (const { header } of iterateBatches(answer.records ?? Buffer.alloc(0))) {
+        fetchOffset = header.lastOffset + 1;
+        read += batchBytes;
+      }
+    }
+  }
+
   /** Writes a record into the canary topic and reads exactly it back. */
   async roundTrip(number: number): Promise<void> {
     const value = Buffer.from(`canary ${number}`);

@@ -22,7 +22,7 @@ test(
       arguments: ['--log-level', 'error'],
     });
     try {
-      const options = { broker, requests: 20_000, rounds: 4, seed: 20_000, connections: 16 };
+      const options = { broker, requests: 20_000, rounds: 4, seed: 20_000, connections: 16, fillBytes: 0 };
       const result = await runFuzz({ ...options, log: () => undefined });
       expect(result.requests).toBeGreaterThanOrEqual(20_000);
       expect(result.answered).toBeGreaterThan(2000);

@@ -35,7 +35,7 @@ const spec = {
   directory,
   settings: brokerSettings,
   // The broker says why it closes a connection; here that would be a log of gigabytes.
-  ...(kind === 'kappalog' ? { arguments: ['--log-level', 'error'] } : {}),
+  ...(kind === 'kappalog' ? { arguments: ['--log-level', 'warn'] } : {}),
 };
 if (kind === 'kafka') {
   await installKafkaJars(children);
@@ -49,7 +49,7 @@ const rounds = Math.max(3, Math.min(30, Math.ceil(requests / 20_000)));
 const died = broker.ended.then((code) => {
   throw new Error(`The broker ended with ${code ?? 'a signal'}; its log is ${broker.logFile}.`);
 });
-const run = runFuzz({ broker, requests, rounds, seed, connections: 16, log: console.log });
+const run = runFuzz({ broker, requests, rounds, seed, connections: 16, fillBytes: 400e6, log: console.log });
 const result = await Promise.race([run, died]);
 died.catch(() => undefined);
 console.log(`in ${((performance.now() - begin) / 1000).toFixed(0)} s:`, result.mutations);
