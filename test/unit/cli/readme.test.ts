@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { startBroker } from '../../../broker/index.ts';
 import { ExitCode } from '../../../cli/exit-codes.ts';
 import { startOptions } from '../../../cli/start/start-options.ts';
 
@@ -25,5 +26,19 @@ describe('README', () => {
   it('has every exit code', () => {
     const documented = [...section('exit codes').matchAll(/^\| (\d+) \|/gm)].map((match) => Number(match[1]));
     expect(documented).toEqual(Object.values(ExitCode));
+  });
+
+  it('has every metric that a node tells, with its type and meaning', async () => {
+    await using broker = await startBroker({ port: 0, httpPort: 0, storage: 'memory' });
+    const response = await fetch(`http://127.0.0.1:${broker.httpPort}/metrics`);
+    const text = await response.text();
+    const help = new Map([...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map((match) => [match[1]!, match[2]!]));
+    const told = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
+      (match) => `${match[1]} ${match[2]} ${help.get(match[1]!)}`,
+    );
+    const documented = [...section('metrics').matchAll(/^\| `(\S+)` \| (\S+) \| (.*) \|$/gm)].map(
+      (match) => `${match[1]} ${match[2]} ${match[3]!.replace(' (label `api`)', '')}`,
+    );
+    expect(documented.sort()).toEqual(told.sort());
   });
 });
