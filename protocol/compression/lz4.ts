@@ -1,17 +1,16 @@
 /**
  * LZ4 frames. The library takes frames that are cut off and knows no limit, so frames are walked here and it is given
- * one block at a time, with room for no more than the block may hold. Written as Kafka writes them: version 1, independent
+ * one block at a time, with room for what the block holds. Written as Kafka writes them: version 1, independent
  * blocks of 64 KiB, no checksums, no content size. Read with every flag, dependent blocks included.
  */
 import { createRequire } from 'node:module';
-import { ProtocolError } from '../protocol-error.ts';
 import { bounded, failDamaged, failTooLarge } from './bounds.ts';
 import { xxh32 } from './xxh32.ts';
 
 interface Lz4 {
   /** A block with its decompressed size in front, as UINT32 LE. */
   compressSync(data: Buffer): Buffer;
-  /** Takes the room for the output from the same four bytes; less output is fine. */
+  /** Makes as much room for the output as the same four bytes say. */
   uncompressSync(data: Buffer, dictionary?: Buffer): Buffer;
 }
 
@@ -25,8 +24,8 @@ const frameMagic = 0x184d2204;
 const blockBytes = 65_536;
 const sizePrefixBytes = 4;
 const storedBit = 0x8000_0000;
-/** One byte of a block stands for at most 255 bytes of output. */
-const expansionMax = 255;
+/** A match is never shorter. */
+const matchBytesMin = 4;
 const windowBytes = 65_536;
 
 const load = createRequire(import.meta.url);
@@ -136,18 +135,14 @@ class FrameReader {
   }
 
   #uncompress(block: Buffer, blockBytesMax: number, window: Buffer | undefined): Buffer {
-    const left = this.#bytesMax - this.#outputBytes;
-    const room = Math.min(blockBytesMax, block.length * expansionMax, left);
+    const size = uncompressedBytes(block);
+    if (size > blockBytesMax)
+      failDamaged('lz4', `a block of ${size} bytes in a frame of ${blockBytesMax} bytes for each`);
+    if (size > this.#bytesMax - this.#outputBytes) failTooLarge(this.#bytesMax);
     const input = Buffer.allocUnsafe(sizePrefixBytes + block.length);
-    input.writeUInt32LE(room);
+    input.writeUInt32LE(size);
     input.set(block, sizePrefixBytes);
-    try {
-      return bounded('lz4', this.#bytesMax, () => library().uncompressSync(input, window));
-    } catch (error) {
-      const isOutOfRoom = error instanceof ProtocolError && error.message.includes('too small');
-      if (isOutOfRoom && room === left) return failTooLarge(this.#bytesMax);
-      throw error;
-    }
+    return bounded('lz4', this.#bytesMax, () => library().uncompressSync(input, window));
   }
 
   #checkSum(computed: number, what: string): void {
@@ -162,6 +157,37 @@ class FrameReader {
     this.position = start + sizeBytes;
     return start;
   }
+}
+
+/**
+ * What a block decompresses to, by the lengths of its sequences. The library needs room to be made beforehand, and room for
+ * the largest block that a frame allows would be memory that small batches hold on to unseen.
+ */
+function uncompressedBytes(block: Buffer): number {
+  const end = block.length;
+  let position = 0;
+  let size = 0;
+  while (position < end) {
+    const token = block[position++]!;
+    let literals = token >> 4;
+    if (literals === 15) {
+      let more = 255;
+      while (more === 255 && position < end) literals += more = block[position++]!;
+    }
+    size += literals;
+    position += literals;
+    // The last sequence has literals only; any other goes on with an offset of two bytes.
+    if (position >= end) break;
+    position += 2;
+    let match = (token & 15) + matchBytesMin;
+    if (match === 15 + matchBytesMin) {
+      let more = 255;
+      while (more === 255 && position < end) match += more = block[position++]!;
+    }
+    size += match;
+  }
+  if (position !== end || end === 0) failDamaged('lz4', 'a block ends within a sequence');
+  return size;
 }
 
 /** The last 64 KiB of output, to which a dependent block may refer. */
