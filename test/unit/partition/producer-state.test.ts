@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ProducerStates } from '../../../broker/partition/producer-state.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
-import { encodeBatch, readBatchHeader } from '../../../protocol/index.ts';
+import { codec, crc32c, encodeBatch, readBatchHeader } from '../../../protocol/index.ts';
 import type { BatchHeader } from '../../../protocol/index.ts';
 
 const expirationMs = 1000;
@@ -121,6 +121,20 @@ describe('ProducerStates', () => {
       ),
       { numRuns: 100 },
     );
+  });
+
+  it("writes Kafka's format: a version, a CRC of what follows it, entries of 46 bytes, oldest batch first", () => {
+    const known = states();
+    known.append(header(0, 2, { producerId: 9, producerEpoch: 4, timestamp: 1000 }), 100);
+    known.append(header(2, 3, { producerId: 9, producerEpoch: 4, timestamp: 2000 }), 110);
+    const bytes = known.snapshot();
+    expect(bytes).toHaveLength(2 + 4 + 4 + 2 * 46);
+    expect([bytes.readInt16BE(0), bytes.readUInt32BE(2)]).toEqual([1, crc32c(bytes.subarray(6))]);
+    const common = { producerId: 9, epoch: 4, coordinatorEpoch: -1, currentTxnFirstOffset: -1 };
+    expect(codec('ProducerSnapshot', 1).decode(bytes.subarray(2)).producerEntries).toEqual([
+      { ...common, lastSequence: 1, lastOffset: 101, offsetDelta: 1, timestamp: 1000 },
+      { ...common, lastSequence: 4, lastOffset: 112, offsetDelta: 2, timestamp: 2000 },
+    ]);
   });
 
   it('refuses a snapshot with any bit changed', () => {
