@@ -6,7 +6,7 @@ import { existingTopic, parseCount, parsePairs, withClient } from '../client.ts'
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { formatCount } from '../table.ts';
-import { parseTime } from '../times.ts';
+import { parseDuration, parseTime } from '../times.ts';
 import { lineReader } from './line-reader.ts';
 import { readLines, type Line } from './lines.ts';
 import { Tally } from './tally.ts';
@@ -35,7 +35,12 @@ export async function produce(
     const description = await existingTopic(client.admin(), topic);
     refusePartition(options, description.partitions.length, topic);
     const acks = options.acks === 'all' ? 'all' : options.acks === '1' ? 1 : 0;
-    const producer = client.producer({ acks, compression: options.compression, autoCreateTopics: false });
+    const producer = client.producer({
+      acks,
+      compression: options.compression,
+      autoCreateTopics: false,
+      deliveryTimeoutMs: Math.max(parseDuration(options.timeout), 1_000),
+    });
     const tally = new Tally();
     if (options.file === undefined && context.stdin.isTTY) {
       context.output.note('Every line is a record; Ctrl-D ends.');
