@@ -6,35 +6,10 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { emitCatalogue } from './catalogue.ts';
-import type { RawApi, RawError } from './catalogue.ts';
-import { emitMessage } from './emit-code.ts';
-import { emitTypes } from './emit-types.ts';
-import { parseSchema } from './schema.ts';
-import type { Message, RawSchema } from './schema.ts';
+import { generate } from './generate.ts';
 
 const protocolDirectory = dirname(dirname(fileURLToPath(import.meta.url)));
 const generatedDirectory = join(protocolDirectory, 'generated');
-
-function generate(): Map<string, string> {
-  const messages: Message[] = [];
-  for (const file of readdirSync(join(protocolDirectory, 'schemas')).sort()) {
-    const schema: RawSchema = JSON.parse(read('schemas', file));
-    const message = parseSchema(schema);
-    if (message !== undefined) messages.push(message);
-  }
-  const { apis }: { apis: RawApi[] } = JSON.parse(read('configs', 'api-keys.json'));
-  const { errors }: { errors: RawError[] } = JSON.parse(read('configs', 'error-codes.json'));
-  const files = new Map<string, string>();
-  for (const message of messages) files.set(`${message.name}.cjs`, emitMessage(message));
-  files.set('catalogue.json', emitCatalogue(messages, apis, errors));
-  files.set('messages.d.ts', emitTypes(messages, errors));
-  return files;
-}
-
-function read(directory: string, file: string): string {
-  return readFileSync(join(protocolDirectory, directory, file), 'utf8');
-}
 
 function writeChanged(files: ReadonlyMap<string, string>): void {
   mkdirSync(generatedDirectory, { recursive: true });
@@ -47,8 +22,9 @@ function writeChanged(files: ReadonlyMap<string, string>): void {
     writeFileSync(temporary, text);
     renameSync(temporary, path);
   }
-  for (const name of present)
-    if (!files.has(name)) rmSync(join(generatedDirectory, name), { recursive: true });
+  for (const name of present) {
+    if (!files.has(name) && !name.endsWith('.new')) rmSync(join(generatedDirectory, name), { force: true });
+  }
 }
 
-writeChanged(generate());
+writeChanged(generate(protocolDirectory));
