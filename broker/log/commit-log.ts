@@ -294,6 +294,16 @@ export class CommitLog {
     assert(endIndex >= this.#table.start.index && endIndex <= this.#endIndex, 'a cut within the log');
     if (endIndex === this.#endIndex) return;
     this.#state = 'cutting';
+    try {
+      await this.#cut(endIndex);
+    } catch (error) {
+      this.#writer.fail('write', error);
+      throw error;
+    }
+    this.#state = 'open';
+  }
+
+  async #cut(endIndex: number): Promise<void> {
     await this.#writer.flushed();
     await this.#writer.atRest();
     await this.#checkpoints.atRest();
@@ -313,28 +323,31 @@ export class CommitLog {
     this.#endOffset = endOffset;
     this.#checkpoints.restart(this.#segments.active);
     this.#writer.restart({ segment: this.#segments.active, file, endIndex, endOffset });
-    this.#state = 'open';
   }
 
-  /** A clean stop: all is written and synced, and the next opening has nothing to check. Rejects where the log has failed before. */
+  /** A clean stop: all is written and synced, and the next opening has nothing to check. Rejects with a DiskError where that fails. A log that has failed before is only closed. */
   async flushAndClose(): Promise<void> {
     assert(this.#state === 'open', 'a log is closed once');
     this.#state = 'closed';
-    if (this.#failure === undefined) {
-      await this.#writer.flushed();
-      await this.#checkpoints.atRest();
-      await this.#checkpoints.close(this.#table, this.#segments.active, this.#endIndex);
-      this.#options.floor?.raise({ term: this.lastTerm, endIndex: this.#endIndex });
+    try {
+      if (this.#failure === undefined) {
+        await this.#writer.flushed();
+        await this.#checkpoints.atRest();
+        await this.#checkpoints.close(this.#table, this.#segments.active, this.#endIndex);
+      }
+    } finally {
+      await this.#release();
     }
-    await this.#release();
   }
 
   /** Removes the log: its directory gets a name that ends in `-delete`, then goes. A crash leaves one or the other. */
   async delete(): Promise<void> {
-    this.#state = 'closed';
     const { disk, directory, floor, clock } = this.#options;
-    await this.#checkpoints.atRest();
-    await this.#release();
+    if (this.#state !== 'closed') {
+      this.#state = 'closed';
+      await this.#checkpoints.atRest();
+      await this.#release();
+    }
     await floor?.forget();
     const parent = directory.slice(0, Math.max(1, directory.lastIndexOf('/')));
     const doomed = `${directory}.${clock.wallMs().toString(36)}-delete`;
@@ -387,9 +400,7 @@ export class CommitLog {
         endIndex: flushedEndIndex,
       });
     }
-    this.#checkpoints.flushed(flushedEndIndex, this.#table, (error) => {
-      this.#fail({ kind: 'write', directory: this.#options.directory, cause: error });
-    });
+    this.#checkpoints.flushed(flushedEndIndex, this.#table, (error) => this.#writer.fail('write', error));
     this.#onProgress?.();
   }
 

@@ -71,6 +71,7 @@ export class DurableFloors {
   /** The write in flight and those in line behind it. */
   #last: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #isClosed = false;
   /** Slots of which neither copy could be read: logs whose floor is lost. */
   readonly damagedSlots: number;
 
@@ -106,14 +107,24 @@ export class DurableFloors {
 
   /** The floor of one log; no other may be using it. */
   floor(group: FloorGroup): DurableFloor {
+    let slot = this.#slots.get(keyOf(group));
     return {
-      current: () => this.#slots.get(keyOf(group))?.floor,
-      raise: (floor) => this.#raise(group, floor),
+      current: () => slot?.floor,
+      raise: (floor) => {
+        slot ??= this.#slotOf(group);
+        this.#raise(slot, floor);
+      },
       lower: (floor) => {
-        this.#set(this.#slotOf(group), floor);
+        slot ??= this.#slotOf(group);
+        this.#set(slot, floor);
         return this.flush();
       },
-      forget: () => this.#forget(group),
+      forget: async () => {
+        if (slot === undefined) return;
+        const forgotten = slot;
+        slot = undefined;
+        await this.#forget(forgotten);
+      },
     };
   }
 
@@ -130,28 +141,27 @@ export class DurableFloors {
     return next;
   }
 
+  /** The logs that use it are closed. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#timer?.cancel();
     if (this.#failure === undefined) await this.flush();
     await this.#last;
     await this.#file.close();
   }
 
-  #raise(group: FloorGroup, floor: Floor): void {
-    const slot = this.#slotOf(group);
+  #raise(slot: Slot, floor: Floor): void {
     if (slot.floor !== undefined && floor.endIndex <= slot.floor.endIndex) return;
     this.#set(slot, floor);
-    if (this.#failure !== undefined || this.#timer !== undefined) return;
+    if (this.#failure !== undefined || this.#timer !== undefined || this.#isClosed) return;
     this.#timer = this.#options.clock.after(delayMs, () => {
       // The failure has been told to onFailure; nobody waits for this flush.
       this.flush().catch(() => undefined);
     });
   }
 
-  async #forget(group: FloorGroup): Promise<void> {
-    const slot = this.#slots.get(keyOf(group));
-    if (slot === undefined) return;
-    this.#slots.delete(keyOf(group));
+  async #forget(slot: Slot): Promise<void> {
+    this.#slots.delete(keyOf(slot.group));
     this.#set(slot, undefined);
     await this.flush();
     this.#free.push(slot.number);

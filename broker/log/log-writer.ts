@@ -311,6 +311,11 @@ export class LogWriter implements SyncTarget {
     return position === 'written' ? this.#writtenEndIndex : this.#flushedEndIndex;
   }
 
+  /** Ends everything: a part of the log that the writer does not see has failed. */
+  fail(kind: LogFailure['kind'], cause: unknown): void {
+    this.#fail(kind, cause);
+  }
+
   #fail(kind: LogFailure['kind'], cause: unknown): void {
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#failure = { kind, directory: this.#options.directory, cause };
