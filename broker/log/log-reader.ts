@@ -14,6 +14,8 @@ import type { Segment } from './segment.ts';
 
 /** Consumers whose places are remembered for each log. */
 const cursorsMax = 32;
+/** An answer that is less than this share (1/4) of the slabs it would hold is copied out of them. */
+const copyBelowShare = 4;
 /** Blocks that are read ahead of a consumer that reads on. */
 const aheadMax = 4;
 
@@ -184,7 +186,7 @@ class BlockWindow {
     this.#to = from;
     if (to <= from) return;
     const lastNumber = Math.floor((to - 1) / blockBytes);
-    this.#blocks.push(await this.#pool.acquire(this.#segment, this.#firstNumber));
+    this.#blocks.push(this.#pool.acquireAnyhow(this.#segment, this.#firstNumber));
     for (let number = this.#firstNumber + 1; number <= lastNumber; number++) {
       const block = this.#pool.tryAcquire(this.#segment, number);
       if (block === undefined) break;
@@ -223,7 +225,7 @@ class BlockWindow {
     return { buffer: this.#scratch, at: 0 };
   }
 
-  /** Turns the pieces into a read that holds the blocks it needs; the others are given back. */
+  /** Turns the pieces into a read that holds the blocks it needs, if it needs much of them; others are given back. */
   take(pieces: readonly Piece[]): LogRead {
     const { blockBytes } = this.#pool;
     const parts: Buffer[] = [];
@@ -239,6 +241,11 @@ class BlockWindow {
         used.add(block);
         position = end;
       }
+    }
+    if (sizeBytes * copyBelowShare < used.size * blockBytes) {
+      const copied = Buffer.concat(parts);
+      this.releaseAll();
+      return { parts: [copied], sizeBytes, release: () => undefined };
     }
     for (const block of this.#blocks.splice(0)) if (!used.has(block)) this.#pool.release(block);
     return {

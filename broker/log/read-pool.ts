@@ -1,8 +1,9 @@
 /**
  * Memory and files for cold reads, shared by a node's logs. Files are read in aligned blocks into slabs of one size. A block
  * is shared by all who read it and counted by reference; blocks that nobody refers to are kept, least recently used dropped
- * first, so that a consumer behind another one, and read-ahead, find theirs. At most `maxBytes` of slabs exist; where all
- * are referred to, a reader waits for its first block and goes without the others.
+ * first, so that a consumer behind another one, and read-ahead, find theirs. `maxBytes` of slabs exist; where all are
+ * referred to, a reader gets one more for its first block and goes without the others. It must not wait for one: readers that
+ * hold some and wait for others would wait for each other. So what exceeds the bound is bounded by the answers in flight.
  */
 import { assert } from '../../platform/assert.ts';
 import type { Disk } from '../../platform/disk.ts';
@@ -51,8 +52,6 @@ export class ReadPool {
   readonly #freeSlabs: Buffer[] = [];
   /** Blocks without references, least recently used first. */
   readonly #idle = new Set<Block>();
-  /** Readers that wait for a slab. */
-  readonly #waiting: (() => void)[] = [];
 
   constructor(options: ReadPoolOptions) {
     this.blockBytes = options.blockBytes ?? 1024 * 1024;
@@ -78,18 +77,7 @@ export class ReadPool {
     return slab === undefined ? undefined : this.#newBlock(owner, number, slab);
   }
 
-  /** As tryAcquire, but waits in line for a slab. */
-  async acquire(owner: BlockOwner, number: number): Promise<Block> {
-    for (;;) {
-      const block = this.tryAcquire(owner, number);
-      if (block !== undefined) return block;
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    }
-  }
-
-  /** As tryAcquire, but goes beyond the bound: for the rest of a batch that is larger than the pool could otherwise hold. */
+  /** As tryAcquire, but goes beyond the bound where it must; a slab beyond it goes with its last reference. */
   acquireAnyhow(owner: BlockOwner, number: number): Block {
     const block = this.tryAcquire(owner, number);
     if (block !== undefined) return block;
@@ -104,7 +92,6 @@ export class ReadPool {
     if (block.references > 0) return;
     if (block.isOrphan || block.filledBytes === 0 || this.#slabs > this.#slabsMax) this.#drop(block);
     else this.#idle.add(block);
-    this.#waiting.shift()?.();
   }
 
   /** Reads the block's file until the block holds its first `neededBytes`; rejects with a DiskError. The caller has a reference. */
