@@ -7,8 +7,9 @@
  * software's name and version, which must be plain words; from version 5 it may say which cluster and node it expects.
  */
 import { apis, ErrorCode } from '../../protocol/index.ts';
+import { supportedFeatures } from '../cluster/controller.ts';
 import { defineHandler } from './handler.ts';
-import type { AnyHandler } from './handler.ts';
+import type { AnyHandler, RequestContext } from './handler.ts';
 
 const softwareWord = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
@@ -24,7 +25,7 @@ export const apiVersions = defineHandler({
         return { errorCode: ErrorCode.INVALID_REQUEST };
       }
     }
-    return { errorCode: ErrorCode.NONE, apiKeys, throttleTimeMs: 0 };
+    return { errorCode: ErrorCode.NONE, apiKeys, throttleTimeMs: 0, ...features(context) };
   },
 });
 
@@ -38,4 +39,22 @@ function announced(
       return { apiKey: key, minVersion: min === knownMin ? advertisedMin : min, maxVersion: max };
     })
     .sort((a, b) => a.apiKey - b.apiKey);
+}
+
+/** From version 3: what this build could serve, and what the cluster has agreed on. */
+function features({ apiVersion, node }: RequestContext): object {
+  if (apiVersion < 3) return {};
+  return {
+    supportedFeatures: [...supportedFeatures].map(([name, { min, max }]) => ({
+      name,
+      minVersion: min,
+      maxVersion: max,
+    })),
+    finalizedFeatures: [...node.cluster.image.features].map(([name, level]) => ({
+      name,
+      minVersionLevel: level,
+      maxVersionLevel: level,
+    })),
+    finalizedFeaturesEpoch: node.cluster.image.recordCount,
+  };
 }

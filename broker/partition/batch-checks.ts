@@ -7,11 +7,12 @@ import {
   ProtocolError,
   readBatchHeader,
   recompressBatch,
+  setCreateTime,
   setLogAppendTime,
   validateBatchRecords,
   verifyBatchCrc,
 } from '../../protocol/index.ts';
-import type { BatchHeader, ErrorCode, RecordFault } from '../../protocol/index.ts';
+import type { BatchHeader, ErrorCode, RecordFault, RecordSummary } from '../../protocol/index.ts';
 import type { TopicConfig } from '../config/topic-config.ts';
 
 export interface BatchRefusal {
@@ -50,19 +51,38 @@ export function checkBatch(records: Buffer | null, rules: BatchRules): CheckedBa
   }
   const fault = checkHeader(records, header, rules);
   if (fault !== undefined) return { kind: 'refused', refusal: fault };
+  const summary: RecordSummary = { maxTimestamp: -1, maxTimestampOffsetDelta: -1, isSequential: true };
+  const recordFault = findRecordFault(records, rules, summary);
+  if (recordFault !== undefined) return { kind: 'refused', refusal: recordFault };
+  return settle(records, header, rules, summary);
+}
+
+/** Makes of a good batch what the topic's settings want it to be; nearly always it is that already. */
+function settle(
+  records: Buffer,
+  header: BatchHeader,
+  rules: BatchRules,
+  summary: RecordSummary,
+): CheckedBatch {
   const { config, nowMs } = rules;
   const isLogAppendTime = config.messageTimestampType === 'LogAppendTime';
-  const recordFault = findRecordFault(records, config, nowMs, isLogAppendTime);
-  if (recordFault !== undefined) return { kind: 'refused', refusal: recordFault };
+  const wanted = config.compressionType === 'producer' ? header.compression : codecOf(config.compressionType);
   let batch = records;
-  if (config.compressionType !== 'producer' && codecOf(config.compressionType) !== header.compression) {
-    batch = recompressBatch(records, codecOf(config.compressionType), {
-      decompressedBytesMax: config.maxDecompressedMessageBytes,
-    });
+  if (wanted !== header.compression || !summary.isSequential) {
+    batch = recompressBatch(records, wanted, { decompressedBytesMax: decompressedBytesMax(config) });
+    if (batch.length > config.maxMessageBytes)
+      return refuse('MESSAGE_TOO_LARGE', tooLarge(batch.length, config));
   }
+  const isTimeAsWanted = !header.isLogAppendTime && header.maxTimestamp === summary.maxTimestamp;
   if (isLogAppendTime) setLogAppendTime(batch, 0, nowMs);
-  if (isLogAppendTime || batch !== records) header = readBatchHeader(batch);
-  return { kind: 'good', batch, header, logAppendTimeMs: isLogAppendTime ? nowMs : -1 };
+  else if (!isTimeAsWanted) setCreateTime(batch, 0, summary.maxTimestamp);
+  const isAsSent = batch === records && !isLogAppendTime && isTimeAsWanted;
+  return {
+    kind: 'good',
+    batch,
+    header: isAsSent ? header : readBatchHeader(batch),
+    logAppendTimeMs: isLogAppendTime ? nowMs : -1,
+  };
 }
 
 function checkHeader(
@@ -79,10 +99,7 @@ function checkHeader(
   if (header.baseOffset !== 0)
     return refusal('INVALID_RECORD', `the base offset is ${header.baseOffset}, not 0`);
   if (header.sizeBytes > config.maxMessageBytes) {
-    return refusal(
-      'MESSAGE_TOO_LARGE',
-      `the batch has ${header.sizeBytes} bytes; max.message.bytes of the topic is ${config.maxMessageBytes}`,
-    );
+    return refusal('MESSAGE_TOO_LARGE', tooLarge(header.sizeBytes, config));
   }
   if (!verifyBatchCrc(records))
     return refusal('CORRUPT_MESSAGE', 'the CRC of the batch does not match its bytes');
@@ -110,29 +127,50 @@ function checkHeader(
 
 function findRecordFault(
   records: Buffer,
-  config: TopicConfig,
-  nowMs: number,
-  isLogAppendTime: boolean,
+  rules: BatchRules,
+  summary: RecordSummary,
 ): BatchRefusal | undefined {
+  const { config, nowMs } = rules;
   let fault: RecordFault | undefined;
   try {
     fault = validateBatchRecords(records, {
       requireKeys: config.compacts,
-      ...(isLogAppendTime
+      ...(config.messageTimestampType === 'LogAppendTime'
         ? {}
         : {
             timestampMin: nowMs - config.messageTimestampBeforeMaxMs,
             timestampMax: nowMs + config.messageTimestampAfterMaxMs,
           }),
-      decompressedBytesMax: config.maxDecompressedMessageBytes,
+      decompressedBytesMax: decompressedBytesMax(config),
+      summary,
     });
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    return refusal(error.code === 'bad-compression' ? 'CORRUPT_MESSAGE' : 'INVALID_RECORD', error.message);
+    return refusal(errorOf(error), error.message);
   }
   if (fault === undefined) return undefined;
   const error = fault.kind === 'timestamp' ? 'INVALID_TIMESTAMP' : 'INVALID_RECORD';
   return { error, message: fault.message, records: [{ index: fault.index, message: fault.message }] };
+}
+
+function errorOf(error: ProtocolError): BatchRefusal['error'] {
+  switch (error.code) {
+    case 'bad-compression':
+      return 'CORRUPT_MESSAGE';
+    case 'decompressed-too-large':
+      return 'MESSAGE_TOO_LARGE';
+    default:
+      return 'INVALID_RECORD';
+  }
+}
+
+/** The topic's limit, and one of this process: a batch is decompressed whole, in memory. */
+function decompressedBytesMax(config: TopicConfig): number {
+  return Math.min(config.maxDecompressedMessageBytes, 256 * 1024 * 1024);
+}
+
+function tooLarge(sizeBytes: number, config: TopicConfig): string {
+  return `the batch has ${sizeBytes} bytes; max.message.bytes of the topic is ${config.maxMessageBytes}`;
 }
 
 function codecOf(compressionType: string): BatchHeader['compression'] {
