@@ -63,9 +63,10 @@ export class LogReader {
     const window = new BlockWindow(this.#pool, segment);
     try {
       const from = isSequential ? cursor.position : await this.#lookUp(segment, request.offset);
-      const wanted = Math.max(request.maxBytes, batchHeaderBytes);
-      await window.cover(from, Math.min(segment.writtenBytes, from + wanted));
+      window.startAt(from);
+      if (isSequential) await window.extend(from + request.maxBytes);
       const start = await skipTo(window, from, request.offset);
+      if (start !== undefined) await window.extend(start + request.maxBytes);
       const range = start === undefined ? undefined : await collect(window, start, request);
       if (range === undefined) {
         window.releaseAll();
@@ -178,21 +179,23 @@ class BlockWindow {
     this.#segment = segment;
   }
 
-  /** Brings in [from, to), or as much of its beginning as there are slabs for, at least one block. */
-  async cover(from: number, to: number): Promise<void> {
+  /** Brings in what is missing up to `to`, or as much of it as there are slabs for. */
+  async extend(to: number): Promise<void> {
     const { blockBytes } = this.#pool;
-    this.#firstNumber = Math.floor(from / blockBytes);
-    this.#from = from;
-    this.#to = from;
-    if (to <= from) return;
-    const lastNumber = Math.floor((to - 1) / blockBytes);
-    this.#blocks.push(this.#pool.acquireAnyhow(this.#segment, this.#firstNumber));
-    for (let number = this.#firstNumber + 1; number <= lastNumber; number++) {
+    const end = Math.min(to, this.#segment.writtenBytes);
+    for (let number = this.#nextNumber; number * blockBytes < end; number++) {
       const block = this.#pool.tryAcquire(this.#segment, number);
       if (block === undefined) break;
       this.#blocks.push(block);
     }
-    await this.#fillTo(to);
+    await this.#fillTo(Math.min(end, this.#nextNumber * blockBytes));
+  }
+
+  /** Before all else: where the part begins. */
+  startAt(position: number): void {
+    this.#firstNumber = Math.floor(position / this.#pool.blockBytes);
+    this.#from = position;
+    this.#to = position;
   }
 
   holds(position: number, sizeBytes: number): boolean {
@@ -206,7 +209,7 @@ class BlockWindow {
     if (to > this.#segment.writtenBytes) return false;
     const { blockBytes } = this.#pool;
     const lastNumber = Math.floor((to - 1) / blockBytes);
-    for (let number = this.#firstNumber + this.#blocks.length; number <= lastNumber; number++) {
+    for (let number = this.#nextNumber; number <= lastNumber; number++) {
       this.#blocks.push(this.#pool.acquireAnyhow(this.#segment, number));
     }
     await this.#fillTo(to);
@@ -262,6 +265,10 @@ class BlockWindow {
     for (const block of this.#blocks.splice(0)) this.#pool.release(block);
   }
 
+  get #nextNumber(): number {
+    return this.#firstNumber + this.#blocks.length;
+  }
+
   async #fillTo(to: number): Promise<void> {
     const { blockBytes } = this.#pool;
     const available = Math.max(to, this.#segment.writtenBytes);
@@ -272,7 +279,6 @@ class BlockWindow {
       return block.filledBytes >= neededBytes ? undefined : this.#pool.fill(block, wantedBytes);
     });
     await Promise.all(fills.filter((fill) => fill !== undefined));
-    const blocksEnd = (this.#firstNumber + this.#blocks.length) * blockBytes;
-    this.#to = Math.min(to, blocksEnd);
+    this.#to = Math.max(this.#to, Math.min(to, this.#nextNumber * blockBytes));
   }
 }
