@@ -4,6 +4,7 @@ import { MemoryDisk } from '../platform/memory-disk.ts';
 import { NetworkError } from '../platform/network.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
+import { errnoOf } from '../platform/real/errno.ts';
 import { realPlatform } from '../platform/real/real-platform.ts';
 import { BrokerConfig, BrokerConfigError } from './config/broker-config.ts';
 import { StartError } from './start-error.ts';
@@ -52,7 +53,7 @@ export async function openListener<T>(address: Address, what: string, open: () =
 }
 
 function bindError(address: Address, what: string, error: unknown): unknown {
-  const code = error instanceof NetworkError ? error.code : (error as { code?: string } | null)?.code;
+  const code = error instanceof NetworkError ? error.code : errnoOf(error);
   const at = `${address.host}:${address.port}`;
   const option = what === 'HTTP' ? '--http-port' : '--port';
   switch (code) {

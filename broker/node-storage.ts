@@ -3,6 +3,7 @@
  * and the replicas themselves.
  */
 import type { Platform } from '../platform/platform.ts';
+import { errnoOf } from '../platform/real/errno.ts';
 import { DirectoryLocked, lockDirectory } from '../platform/real/directory-lock.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
 import { openDataDirectory } from './data-directory.ts';
@@ -194,9 +195,8 @@ function takeLock(directory: string): () => void {
   } catch (error) {
     if (error instanceof DirectoryLocked)
       throw new StartError('directory-locked', error.message, { cause: error });
-    const code = (error as NodeJS.ErrnoException).code;
-    const reason =
-      code === 'EACCES' || code === 'EPERM' ? 'this user may not write there' : (error as Error).message;
+    const code = errnoOf(error);
+    const reason = code === 'EACCES' || code === 'EPERM' ? 'this user may not write there' : String(error);
     throw new StartError(
       'directory-not-usable',
       `the data directory ${directory} cannot be used: ${reason}`,

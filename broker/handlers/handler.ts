@@ -87,6 +87,7 @@ export function defineHandler<Api extends ApiName>(handler: Handler<Api>): AnyHa
   return {
     api: handler.api,
     versions: handler.versions,
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the dispatcher decodes by this API's own codec.
     handle: (context, request) => handler.handle(context, request as RequestOf<Api>),
   };
 }

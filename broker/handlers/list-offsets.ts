@@ -58,7 +58,7 @@ export const listOffsets = defineHandler({
         const allowed = context.authorize('DESCRIBE', 'TOPIC', topic.name);
         const repeated = repeatedIndexes(topic.partitions);
         const partitions = await Promise.all(
-          topic.partitions.map((asked) => {
+          topic.partitions.map(async (asked) => {
             if (!allowed) return failed(asked, 'TOPIC_AUTHORIZATION_FAILED');
             if (repeated.has(asked.partitionIndex)) return failed(asked, 'INVALID_REQUEST');
             return lookUp(context, topic.name, asked, request.isolationLevel);

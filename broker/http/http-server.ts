@@ -1,7 +1,7 @@
 /** The HTTP interface: health, readiness and metrics. It asks the node and never changes it. */
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
-import type { AddressInfo } from 'node:net';
+import { assert } from '../../platform/assert.ts';
 import type { Address } from '../../platform/network.ts';
 
 export interface HttpNode {
@@ -21,7 +21,8 @@ export async function openHttpServer(address: Address, node: HttpNode): Promise<
   const server = fastify({ logger: false, forceCloseConnections: true });
   addRoutes(server, node);
   await server.listen({ host: address.host, port: address.port });
-  const bound = server.server.address() as AddressInfo;
+  const bound = server.server.address();
+  assert(bound !== null && typeof bound === 'object', 'a listening server has a port');
   return {
     address: { host: bound.address, port: bound.port },
     close: () => server.close(),

@@ -27,14 +27,12 @@ export class Metrics {
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers: [this.#registry],
     });
-    this.#addGauge('kappalog_connections', 'Open connections on the Kafka port.', gauges.connections);
-    this.#addGauge(
-      'kappalog_request_held_bytes',
-      'Bytes of requests being answered.',
-      gauges.requestBytesHeld,
+    this.#addGauge('kappalog_connections', 'Open connections on the Kafka port.', () => gauges.connections());
+    this.#addGauge('kappalog_request_held_bytes', 'Bytes of requests being answered.', () =>
+      gauges.requestBytesHeld(),
     );
-    this.#addGauge('kappalog_fetch_sessions', 'Incremental fetch sessions.', gauges.fetchSessions);
-    this.#addStorage(gauges.storage);
+    this.#addGauge('kappalog_fetch_sessions', 'Incremental fetch sessions.', () => gauges.fetchSessions());
+    this.#addStorage(() => gauges.storage());
     this.#addGauge('kappalog_resident_memory_bytes', 'Resident memory of the process.', () =>
       process.memoryUsage.rss(),
     );

@@ -210,7 +210,7 @@ export class Connection {
   }
 
   #context(exchange: Exchange): RequestContext {
-    const connection = this;
+    const hasEnded = (): boolean => this.#ended;
     const { dispatcher, listener } = this.#services;
     const { header } = exchange.request;
     return {
@@ -228,7 +228,7 @@ export class Connection {
         (exchange.releases ??= []).push(release);
       },
       get closed() {
-        return connection.#ended;
+        return hasEnded();
       },
       onClosed(listen) {
         (exchange.closeListeners ??= []).push(listen);

@@ -174,7 +174,15 @@ function tooLarge(sizeBytes: number, config: TopicConfig): string {
 }
 
 function codecOf(compressionType: string): BatchHeader['compression'] {
-  return compressionType === 'uncompressed' ? 'none' : (compressionType as BatchHeader['compression']);
+  switch (compressionType) {
+    case 'gzip':
+    case 'snappy':
+    case 'lz4':
+    case 'zstd':
+      return compressionType;
+    default:
+      return 'none';
+  }
 }
 
 function refusal(error: BatchRefusal['error'], message: string): BatchRefusal {

@@ -168,8 +168,8 @@ export class Partitions {
       },
       hardState: votes.get(identity),
       producerExpirationMs: this.#options.producerExpirationMs,
-      onFailure: events.failed,
-      onSnapshotFailure: events.snapshotFailed,
+      onFailure: (failed, failure) => events.failed(failed, failure),
+      onSnapshotFailure: (failed, error) => events.snapshotFailed(failed, error),
     });
     if (replica.damaged) events.damaged(replica);
     return replica;

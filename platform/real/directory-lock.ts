@@ -4,6 +4,7 @@
  * known to be free at once.
  */
 import { closeSync, linkSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { errnoOf } from './errno.ts';
 
 /** Another living process holds the directory. */
 export class DirectoryLocked extends Error {
@@ -57,7 +58,7 @@ function tryLink(candidate: string, path: string): boolean {
     linkSync(candidate, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (errnoOf(error) === 'EEXIST') return false;
     throw error;
   }
 }
@@ -72,7 +73,7 @@ function removeStale(path: string, stale: Holder, candidate: string): void {
   try {
     renameSync(path, aside);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if (errnoOf(error) === 'ENOENT') return;
     throw error;
   }
   const moved = readHolder(aside);
@@ -87,7 +88,7 @@ function readHolder(path: string): Holder | undefined {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
   const match = /^\{"pid":(\d+),"started":"(\d*)","boot":"([\w-]*)"\}$/.exec(text);
@@ -99,7 +100,7 @@ function isAlive(holder: Holder): boolean {
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return errnoOf(error) === 'EPERM';
   }
   return holder.started === startOf(holder.pid);
 }

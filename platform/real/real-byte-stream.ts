@@ -34,6 +34,7 @@ export class RealByteStream implements ByteStream {
    * socket of its own here. One read then fills as much of a request as has arrived, and no garbage is made for it.
    */
   static accept(accepted: Socket, landing: Buffer): RealByteStream {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Node's types leave out the handle below a socket.
     const owner = accepted as unknown as { _handle: unknown };
     const handle = owner._handle;
     if (handle === null || handle === undefined) return new RealByteStream(accepted);
@@ -49,6 +50,7 @@ export class RealByteStream implements ByteStream {
         },
       },
     };
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nor do they know that a socket can be given one.
     const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
     socket.setNoDelay(true);
     stream = new RealByteStream(socket, landing);

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ProducerStates } from '../../../broker/partition/producer-state.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';

@@ -27,6 +27,7 @@ describe('lockDirectory', () => {
       const release = lockDirectory(directory);
       const text = readFileSync(join(directory, '.lock'), 'utf8');
       release();
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by the code under test a line before.
       return JSON.parse(text) as { pid: number; started: string; boot: string };
     })();
     const stale = [
