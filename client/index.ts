@@ -64,6 +64,7 @@ export type {
   ReplayPlan,
   ReplayPosition,
   ReplayProgress,
+  ReplayRecord,
   ReplayResult,
   ReplaySink,
 } from './replay/replay.ts';

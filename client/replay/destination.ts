@@ -2,11 +2,11 @@
 import { murmur2 } from '../../protocol/index.ts';
 import { KafkaError } from '../errors.ts';
 import type { ConfigDescription, ConfigResource, NewTopic, TopicDescription } from '../admin/admin-types.ts';
-import type { Content, Message, MessageInput, ProducerRecord, RecordMetadata } from '../messages.ts';
+import type { Content, Message, ProducerRecord, RecordMetadata } from '../messages.ts';
 import type { CallOptions, ProducerOptions } from '../options.ts';
 import { withProvenance } from './provenance.ts';
 import { ReplayError } from './replay-error.ts';
-import type { PlannedDestination, ReplayDestination, ReplaySink } from './replay-options.ts';
+import type { PlannedDestination, ReplayDestination, ReplayRecord, ReplaySink } from './replay-options.ts';
 
 export interface ReplayProducer {
   add(record: ProducerRecord): Promise<RecordMetadata>;
@@ -30,7 +30,7 @@ export interface Output {
   /** Whether a write that fails says something about that record alone. */
   readonly failsByRecord: boolean;
   /** Undefined: taken. A promise: wait before the next one. */
-  write(source: Message, output: MessageInput): Promise<void> | void;
+  write(source: Message, output: ReplayRecord): Promise<void> | void;
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -108,14 +108,14 @@ export class TopicOutput implements Output {
     this.#signal = options.signal;
   }
 
-  write(source: Message, output: MessageInput): Promise<void> | void {
+  write(source: Message, output: ReplayRecord): Promise<void> | void {
     const headers =
       this.#provenanceId === undefined ? output.headers : withProvenance(this.#provenanceId, source, output);
     const record: ProducerRecord = {
       topic: this.#destination.topic,
       key: output.key ?? null,
       value: output.value,
-      partition: output.partition ?? this.#partition(source, output.key ?? null),
+      partition: this.#partition(source, output.key ?? null),
       timestamp: output.timestamp ?? source.timestamp,
       ...(headers === undefined ? {} : { headers }),
     };
@@ -168,6 +168,9 @@ export function producerOptions(destination: ReplayDestination): ProducerOptions
     idempotent: true,
     autoCreateTopics: false,
     ...(destination.compression === undefined ? {} : { compression: destination.compression }),
+    ...(destination.deliveryTimeoutMs === undefined
+      ? {}
+      : { deliveryTimeoutMs: destination.deliveryTimeoutMs }),
   };
 }
 
@@ -180,7 +183,7 @@ export class SinkOutput implements Output {
     this.#sink = sink;
   }
 
-  write(source: Message, output: MessageInput): Promise<void> | void {
+  write(source: Message, output: ReplayRecord): Promise<void> | void {
     return this.#sink.handle(output === source ? source : { ...source, ...asMessage(source, output) });
   }
 
@@ -193,7 +196,7 @@ export class SinkOutput implements Output {
   }
 }
 
-function asMessage(source: Message, output: MessageInput): Partial<Message> {
+function asMessage(source: Message, output: ReplayRecord): Partial<Message> {
   const pairs =
     output.headers === undefined
       ? []

@@ -1,4 +1,4 @@
-import type { HeadersInput, Header, Message, MessageInput } from '../messages.ts';
+import type { HeadersInput, Header, Message } from '../messages.ts';
 
 /**
  * Headers that say where a replayed record comes from, so that a reader can tell a replayed one from a live one and
@@ -14,7 +14,11 @@ export const provenanceHeader = {
 const names: ReadonlySet<string> = new Set(Object.values(provenanceHeader));
 
 /** The headers to write for `output`, made from `source`: the output's own, then the provenance. */
-export function withProvenance(replayId: string, source: Message, output: MessageInput): HeadersInput {
+export function withProvenance(
+  replayId: string,
+  source: Message,
+  output: { readonly headers?: HeadersInput },
+): HeadersInput {
   const own = headerPairs(output.headers).filter(([name]) => !names.has(name));
   return [
     ...own,

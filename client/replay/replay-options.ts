@@ -26,7 +26,7 @@ export interface ReplayOptions {
   /** Records for which it returns false are left out. */
   readonly filter?: (message: Message) => boolean | Promise<boolean>;
   /** Makes the record that is written; `null` leaves the record out. Default: the record as it is. */
-  readonly transform?: (message: Message) => MessageInput | null | Promise<MessageInput | null>;
+  readonly transform?: (message: Message) => ReplayRecord | null | Promise<ReplayRecord | null>;
   readonly pace?: ReplayPace;
   /** Where records go; without one, `run` hands them to a handler. */
   readonly destination?: ReplayDestination;
@@ -39,6 +39,9 @@ export interface ReplayOptions {
   /** Text that identifies what the replay does beyond its range; a replay of the same name with another text is refused. */
   readonly definition?: string;
 }
+
+/** A record to write; its partition is the destination's business (`ReplayDestination.partitioning`). */
+export type ReplayRecord = Omit<MessageInput, 'partition'>;
 
 /** All given limits hold at the same time; without any, records go as fast as they can. */
 export interface ReplayPace {
@@ -64,6 +67,8 @@ export interface ReplayDestination {
   /** Adds the headers of provenance.ts to each record. Default true. */
   readonly provenance?: boolean;
   readonly compression?: ProducerOptions['compression'];
+  /** How long a record may take to be acknowledged, brokers that are away included. Default 120,000. */
+  readonly deliveryTimeoutMs?: number;
 }
 
 /** Takes the records of a replay without a destination topic. */

@@ -4,12 +4,18 @@
  */
 import type { Clock } from '../../platform/clock.ts';
 import { KafkaError } from '../errors.ts';
-import type { Message, MessageInput } from '../messages.ts';
+import type { Message } from '../messages.ts';
 import type { PartitionCheckpoint } from './checkpoint.ts';
 import type { Output } from './destination.ts';
 import { Pacer } from './pacer.ts';
 import { ReplayError } from './replay-error.ts';
-import type { ReplayOptions, ReplayPlan, ReplayProgress, ReplayResult } from './replay-options.ts';
+import type {
+  ReplayOptions,
+  ReplayPlan,
+  ReplayProgress,
+  ReplayRecord,
+  ReplayResult,
+} from './replay-options.ts';
 import {
   sourceInFetchOrder,
   sourceInTimeOrder,
@@ -224,7 +230,7 @@ export class ReplayRun {
       : wait.then(() => this.#write(source, output, lap));
   }
 
-  #write(source: Message, output: MessageInput, lap: Lap): Promise<void> | undefined {
+  #write(source: Message, output: ReplayRecord, lap: Lap): Promise<void> | undefined {
     const { output: destination } = this.#components;
     const failed = (error: unknown): void => {
       if (!destination.failsByRecord) throw error;
@@ -291,7 +297,7 @@ export class ReplayRun {
 }
 
 /** What filter and transform make of a record; `null` leaves it out. */
-type Decision = MessageInput | null;
+type Decision = ReplayRecord | null;
 
 function toCheckpoint({
   partition,
