@@ -89,7 +89,7 @@ function bindError(address: Address, what: string, error: unknown): unknown {
 export function directoryError(directory: string, error: unknown): unknown {
   if (!(error instanceof DiskError)) return error;
   const reason = {
-    'not-found': 'a part of its path is not a directory',
+    'not-found': 'it does not exist and cannot be made',
     exists: 'a file of that name is in the way',
     'no-space': 'the disk is full',
     permission: 'this user may not write there',

@@ -2,6 +2,7 @@
  * A node's data directory with all that is shared by its logs: the lock, the identity, votes, floors, syncs, the caches,
  * and the replicas themselves.
  */
+import { dirname } from 'node:path';
 import type { Platform } from '../platform/platform.ts';
 import { errnoOf } from '../platform/real/errno.ts';
 import { DirectoryLocked, lockDirectory } from '../platform/real/directory-lock.ts';
@@ -73,6 +74,7 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   let unlock: () => void = () => {};
   try {
     await platform.disk.makeDirectory(directory);
+    await platform.disk.syncDirectory(dirname(directory));
     if (!inMemory) unlock = takeLock(directory);
     const identity = await openDataDirectory(platform.disk, directory, { nodeId, ids: platform.ids });
     return await NodeStorage.open({ ...options, directory }, identity, unlock);

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { dirname } from 'node:path';
 import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from '../disk.ts';
 
 const openFlags: Record<OpenMode, number> = {
@@ -34,9 +35,26 @@ export class RealDisk implements Disk {
     return names.sort();
   }
 
-  makeDirectory(directory: string): Promise<void> {
+  /**
+   * One level at a time: Node's own `recursive` tries for ever where a directory exists in which none can be made (/proc).
+   */
+  async makeDirectory(directory: string): Promise<void> {
+    try {
+      await this.#makeOne(directory);
+    } catch (error) {
+      const parent = dirname(directory);
+      if (!(error instanceof DiskError) || error.code !== 'not-found' || parent === directory) throw error;
+      await this.makeDirectory(parent);
+      await this.#makeOne(directory);
+    }
+  }
+
+  #makeOne(directory: string): Promise<void> {
     return run(directory, 'make', (done) => {
-      fs.mkdir(directory, { recursive: true }, done);
+      fs.mkdir(directory, (error) => {
+        if (error?.code !== 'EEXIST') return done(error);
+        fs.stat(directory, (fault, stats) => done(fault === null && stats.isDirectory() ? null : error));
+      });
     });
   }
 
