@@ -36,6 +36,8 @@ function start() {
   void Promise.all([import('node:module'), import('node:fs')]).then(function (modules) {
     // Compiled code is kept between runs; where the cache cannot be written, Node goes on without it.
     modules[0].enableCompileCache();
+    // Syncs and reads of many logs run side by side on libuv's threads; the pool takes its size at its first use.
+    if (process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '16';
     var sources = new URL('../cli/main.ts', import.meta.url);
     var main = modules[1].existsSync(sources) ? sources : new URL('../dist/cli/main.js', import.meta.url);
     return import(main.href).then(function (cli) {

@@ -50,8 +50,9 @@ const readPoolBytes = 128 * 1024 * 1024;
 const openFilesMax = 256;
 /** Kafka's own: the UUID 0-0-0-0-1. */
 const metadataTopicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
-/** Concurrent syncs; the launcher gives libuv's pool more threads than this, so that reads go on beside them. */
-const syncsMax = 3;
+/** Concurrent syncs: they leave threads of libuv's pool, whose size is four unless the environment says otherwise, to reads. */
+const syncsMax = 8;
+const threadsLeftToReads = 1;
 
 /** Kafka's own log directory for metadata has these settings too: small and rarely rolled. */
 const metadataLogConfig: LogConfig = {
@@ -125,7 +126,7 @@ export class NodeStorage {
   ): Promise<NodeStorage> {
     const { platform, directory, nodeId, logger } = options;
     const { disk, clock, ids } = platform;
-    const syncer = new Syncer({ concurrencyMax: syncsMax });
+    const syncer = new Syncer({ concurrencyMax: concurrentSyncs() });
     const floors = await DurableFloors.open({
       disk,
       clock,
@@ -189,6 +190,11 @@ export class NodeStorage {
       this.#unlock();
     }
   }
+}
+
+function concurrentSyncs(): number {
+  const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4);
+  return Math.max(1, Math.min(syncsMax, (Number.isInteger(threads) ? threads : 4) - threadsLeftToReads));
 }
 
 function takeLock(directory: string): () => void {
