@@ -46,7 +46,7 @@ export interface StorageFigures {
 }
 
 const tailCacheBytes = 128 * 1024 * 1024;
-const readPoolBytes = 128 * 1024 * 1024;
+const readPoolBytes = 64 * 1024 * 1024;
 const openFilesMax = 256;
 /** Kafka's own: the UUID 0-0-0-0-1. */
 const metadataTopicId = 'AAAAAAAAAAAAAAAAAAAAAQ';

@@ -17,7 +17,7 @@ const cursorsMax = 32;
 /** An answer that is less than this share (1/4) of the slabs it would hold is copied out of them. */
 const copyBelowShare = 4;
 /** Blocks that are read ahead of a consumer that reads on. */
-const aheadMax = 4;
+const aheadMax = 12;
 
 interface Cursor {
   readonly segment: Segment;
