@@ -9,6 +9,9 @@ import type { Journal } from './journal.ts';
 export const loadTopic = 'kill-load';
 export const loadPartitions = 6;
 
+/** What is not answered for so long, over all restarts meanwhile, has failed. */
+export const patienceMs = 120_000;
+
 /** Unanswered records of one producer. */
 const pendingMax = 1000;
 
@@ -35,7 +38,7 @@ export function startRecordLoad(
   const failures: string[] = [];
   const stopping = new AbortController();
   const running = producerOptions.map((options, number) => {
-    const producer = kappalog.producer({ ...options, deliveryTimeoutMs: 600_000 });
+    const producer = kappalog.producer({ ...options, deliveryTimeoutMs: patienceMs });
     const name = `${life}.${number}`;
     const context = { producer, name, journal, failures, signal: stopping.signal };
     return sendForever(context, random.fork(`producer ${number}`)).finally(() => producer.close());
