@@ -132,14 +132,22 @@ export function parsePairs(texts: readonly string[], option: string): [string, s
 export async function confirm(
   question: string,
   options: { readonly yes: boolean },
-  { stdin }: CommandContext,
+  { stdin, interruption }: CommandContext,
 ): Promise<void> {
   if (options.yes) return;
   if (!stdin.isTTY || !process.stderr.isTTY)
     throw usageError(`${question} Add --yes to do it; nothing was done.`);
-  const { createInterface } = await import('node:readline/promises');
-  const terminal = createInterface({ input: stdin, output: process.stderr });
-  const answer = await terminal.question(`${question} Type yes to go on: `);
-  terminal.close();
+  const { createInterface } = await import('node:readline');
+  // Not in raw mode: Ctrl-C stays the signal that it is everywhere else. Ctrl-D is a no.
+  const lines = createInterface({ input: stdin, output: process.stderr, terminal: false });
+  const answer = await new Promise<string>((resolve, reject) => {
+    const { signal } = interruption;
+    signal.addEventListener('abort', () => reject(new CliError('DECLINED', 'Nothing was done.')), {
+      once: true,
+    });
+    lines.once('close', () => resolve(''));
+    lines.question(`${question} Type yes to go on: `, resolve);
+  });
+  lines.close();
   if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('DECLINED', 'Nothing was done.');
 }

@@ -53,7 +53,9 @@ export async function replay(
     if (options.dryRun === true) return ExitCode.ok;
     const result = await run({ replay, plan, topic, options, engineOptions }, context);
     await output.flush();
-    if (result.state === 'done' && options.id === undefined) await replay.forget();
+    // A name that nobody chose is of use only as long as somebody may go on with it.
+    const over = result.state === 'done' || context.interruption.reason === 'closed-output';
+    if (over && options.id === undefined) await replay.forget();
     return report(result, { plan, topic, options, engineOptions }, context);
   });
 }

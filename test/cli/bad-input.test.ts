@@ -156,3 +156,27 @@ describe('consume | head', () => {
     expect(stderr).toBe('');
   });
 });
+
+describe('Ctrl-C', () => {
+  it('while producing keeps what was read, says how much, and ends with 130', async () => {
+    await cli.text(['topic', 'create', 'half', '-p', '1']);
+    const produce = cli.start(['produce', 'half']);
+    produce.process.stdin.write('one\ntwo\nthr');
+    const watching = cli.start(['consume', 'half', '-n', '2']);
+    expect(await watching.stdoutMatching(/one\ntwo\n/)).toBe('one\ntwo\n');
+    expect(await produce.signal('SIGINT')).toEqual({
+      code: 130,
+      stdout: '',
+      stderr: 'Wrote 2 records to half.\n',
+    });
+    expect((await watching.ended).code).toBe(0);
+  });
+
+  it('twice ends a command at once', async () => {
+    const consume = cli.start(['consume', 'orders', '-g', 'twice']);
+    await consume.stdoutMatching(/\d/);
+    consume.process.kill('SIGINT');
+    const { code } = await consume.signal('SIGINT');
+    expect([0, 130]).toContain(code);
+  });
+});

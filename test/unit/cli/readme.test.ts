@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { startBroker } from '../../../broker/index.ts';
 import { ExitCode } from '../../../cli/exit-codes.ts';
@@ -40,5 +40,20 @@ describe('README', () => {
       (match) => `${match[1]} ${match[2]} ${match[3]!.replace(' (label `api`)', '')}`,
     );
     expect(documented.sort()).toEqual(told.sort());
+  });
+});
+
+describe('documents', () => {
+  it.each(['README.md', 'CHANGELOG.md', 'docs/README.md'])('%s names only files that exist', (name) => {
+    const document = new URL(`../../../${name}`, import.meta.url);
+    const text = readFileSync(document, 'utf8');
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(
+      (match) => new URL(match[1]!, document),
+    );
+    const paths = [
+      ...text.matchAll(/`((?:bin|broker|cli|client|demo|platform|protocol|test)\/[\w./-]*)`/g),
+    ].map((match) => new URL(`../../../${match[1]}`, import.meta.url));
+    expect([...links, ...paths].filter((file) => !existsSync(file)).map(String)).toEqual([]);
+    expect(name === 'CHANGELOG.md' || links.length + paths.length > 3).toBe(true);
   });
 });
