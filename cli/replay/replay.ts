@@ -159,7 +159,9 @@ function printPlan(plan: ReplayPlan, options: ReplayCommandOptions, { output }: 
     ),
   );
   const again = plan.resumed ? ` of ${formatCount(plan.records)}; an earlier run has done the rest` : '';
-  output.note(`${formatCount(plan.recordsRemaining)} records to read${again}.`);
+  output.note(
+    `${formatCount(plan.recordsRemaining)} record${plan.recordsRemaining === 1 ? '' : 's'} to read${again}.`,
+  );
   for (const warning of plan.warnings) output.warn(warning);
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startBroker, type Broker } from '../../broker/index.ts';
-import { CommandLine, jsonLines } from './support.ts';
+import { CommandLine, jsonLines, type RecordLine } from './support.ts';
 
 let broker: Broker;
 let cli: CommandLine;
@@ -31,17 +31,8 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-interface Line {
-  readonly key: string;
-  readonly value: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly timestamp: number;
-  readonly headers: readonly [string, string][];
-}
-
-async function read(topic: string): Promise<Line[]> {
-  return jsonLines(await cli.text(['consume', topic, '--until', 'end', '-o', 'json'])) as unknown as Line[];
+async function read(topic: string): Promise<RecordLine[]> {
+  return jsonLines(await cli.text(['consume', topic, '--until', 'end', '-o', 'json']));
 }
 
 /** Rows in order of number. */
@@ -129,7 +120,7 @@ describe('kappalog replay', () => {
       'message.json.row % 10 === 3 && message.key !== "k1"',
       '-q',
     ]);
-    expect(rows(jsonLines(text) as { value: unknown }[])).toEqual([3, 13, 23, 33, 53]);
+    expect(rows(jsonLines(text))).toEqual([3, 13, 23, 33, 53]);
     expect(await cli.text(['group', 'list'])).not.toContain('__replay-source');
   });
 
@@ -197,9 +188,7 @@ describe('kappalog replay', () => {
   it('keeps original timing, partitions merged in order of time', async () => {
     const began = performance.now();
     // 60 minutes in 1.2 seconds.
-    const lines = jsonLines(
-      await cli.text(['replay', 'source', '--speed', '3000', '-q']),
-    ) as unknown as Line[];
+    const lines = jsonLines(await cli.text(['replay', 'source', '--speed', '3000', '-q']));
     expect(performance.now() - began).toBeGreaterThan(1_150);
     expect(lines.map(({ value }) => Number(JSON.parse(value).row))).toEqual(range(0, count));
   });
@@ -292,7 +281,7 @@ describe('a predicate that throws', () => {
     expect(first.stderr).toMatch(
       /To go on from there: kappalog replay source .*--id throws\nerror: The record at offset \d+ of partition \d of source could not be handled: Cannot read/,
     );
-    const before = rows(jsonLines(first.stdout) as { value: unknown }[]);
+    const before = rows(jsonLines(first.stdout));
     expect(before).not.toContain(31);
     const second = await cli.run([
       'replay',
@@ -308,7 +297,7 @@ describe('a predicate that throws', () => {
     expect(second.stderr).toMatch(
       /^warning: The record at offset \d+ of partition \d of source could not be handled/,
     );
-    const all = [...before, ...rows(jsonLines(second.stdout) as { value: unknown }[])].sort((a, b) => a - b);
+    const all = [...before, ...rows(jsonLines(second.stdout))].sort((a, b) => a - b);
     expect(all).toEqual(range(0, 60).filter((row) => row !== 31));
   });
 });

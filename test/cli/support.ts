@@ -106,10 +106,21 @@ export class RunningCommand {
   }
 }
 
-/** The lines of JSON in a text. */
-export function jsonLines(text: string): Record<string, unknown>[] {
+/** A record as the command line prints it. */
+export interface RecordLine {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+  readonly key: string;
+  readonly value: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** The lines of JSON in a text; the caller asserts what is in them. */
+export function jsonLines<T = RecordLine>(text: string): T[] {
   return text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+    .map((line): T => JSON.parse(line));
 }
