@@ -1,8 +1,9 @@
 /**
  * Produce: each partition's batch is checked, appended, and answered when it is as safe as the client asked.
  *
- * acks=all (-1) waits for the commit (a majority has it on disk), acks=1 for this node's write, acks=0 has no answer at
- * all: an error closes the connection. Partitions succeed and fail one by one; one error never holds back another.
+ * acks=all (-1) waits for the commit (a majority has it on disk), acks=1 for this node's write. acks=0 has no answer at all,
+ * and an error closes the connection; yet such a request too lasts until it is written, so that a client which sends faster
+ * than the disk takes is held back by the bounds on requests. Partitions succeed and fail one by one; one error never holds back another.
  * Topics go by name up to version 12 and by id from 13. Transactional batches are refused (INVALID_TXN_STATE): no
  * partition belongs to a transaction without a transaction coordinator.
  */
@@ -64,7 +65,7 @@ export const produce = defineHandler({
           `Produce with acks=0 failed: ${failed.errorMessage ?? `error ${failed.errorCode}`}`,
         );
       }
-      return undefined;
+      return round.pending === 0 ? undefined : round.end().then(() => undefined);
     }
     const response = (): ResponseOf<'Produce'> => ({ responses: topics, throttleTimeMs: 0 });
     return round.pending === 0 ? response() : round.finish(context, request.timeoutMs).then(response);
@@ -157,7 +158,6 @@ class AckRound {
   }
 
   wait(replica: Replica, endIndex: number, answer: PartitionAnswer): void {
-    if (this.#acks === 0) return;
     this.#unsafe.add(answer);
     const outcome = (reached: boolean): void => {
       if (!this.#unsafe.delete(answer)) return;
@@ -166,6 +166,13 @@ class AckRound {
     };
     if (this.#acks === acksAll) replica.whenCommitted(endIndex, outcome);
     else replica.whenWritten(endIndex, outcome);
+  }
+
+  /** Resolves when each is safe or has failed, however long that takes. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#done = resolve;
+    });
   }
 
   /** Resolves when all are safe, or when the time is over: those that are not then answer REQUEST_TIMED_OUT. */

@@ -300,14 +300,19 @@ export class Connection {
 
   /** The peer's fault: one line that says why, and this connection alone ends. */
   #refuse(reason: string): void {
+    if (this.#ended) return;
     this.#services.logger.warn({ peer: peerName(this.stream) }, `connection closed: ${reason}`);
     this.stream.destroy();
+    // The stream says so later only; what has arrived behind this request must not be carried out until then.
+    this.#end(undefined);
   }
 
   /** Our fault: the request is lost, the broker is not. */
   #fail(error: unknown, what: string): void {
+    if (this.#ended) return;
     this.#services.logger.error({ err: error, peer: peerName(this.stream) }, `connection closed: ${what}`);
     this.stream.destroy();
+    this.#end(undefined);
   }
 
   #end(error: Error | undefined): void {

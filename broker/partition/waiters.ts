@@ -1,8 +1,8 @@
 /**
- * Those who wait for a log to reach an index, first come first served. Ends are taken in the order in which entries were
- * appended, so the line is sorted by itself. No object is made for a waiter but its entry here.
+ * Those who wait for a log to reach an index, in the order of their ends. Entries are appended in that order, so the line is
+ * nearly sorted by itself: only a batch that is sent again waits for an end before the last. No object is made for a waiter
+ * but its entry here.
  */
-import { assert } from '../../platform/assert.ts';
 
 /** `true`: reached. `false`: it never will be, the log has failed or is closing. */
 export type Outcome = (reached: boolean) => void;
@@ -16,11 +16,17 @@ export class Waiters {
     return this.#ends.length - this.#head;
   }
 
-  /** Waits until the position is at or beyond `endIndex`, which is at or beyond that of everyone before. */
+  /** Waits until the position is at or beyond `endIndex`; behind those who wait for the same. */
   add(endIndex: number, outcome: Outcome): void {
-    assert(this.count === 0 || endIndex >= this.#ends.at(-1)!, 'waiters come in the order of their entries');
-    this.#ends.push(endIndex);
-    this.#outcomes.push(outcome);
+    let place = this.#ends.length;
+    while (place > this.#head && this.#ends[place - 1]! > endIndex) place--;
+    if (place === this.#ends.length) {
+      this.#ends.push(endIndex);
+      this.#outcomes.push(outcome);
+    } else {
+      this.#ends.splice(place, 0, endIndex);
+      this.#outcomes.splice(place, 0, outcome);
+    }
   }
 
   /** Tells all whose end is at or below `endIndex`. */
