@@ -220,14 +220,16 @@ export class Accumulator {
     const error = invalidArgument(
       `The topic ${topic} has no partition ${partition}: it has 0 to ${partitionCount - 1}.`,
     );
-    this.#settle(settlement, 0, 1, { kind: 'failed', error });
+    this.#open.add(settlement);
+    // Later, so that whoever gets the delivery can ask for it first.
+    queueMicrotask(() => this.#settle(settlement, 0, 1, { kind: 'failed', error }));
     return new Delivery(settlement, 0, -1);
   }
 
   #settle(settlement: Settlement, bytes: number, recordCount: number, outcome: Outcome): void {
     this.#open.delete(settlement);
     this.#bufferedBytes -= bytes;
-    const unwatched = recordCount - settlement.watchers;
+    const unwatched = recordCount - settlement.watchedCount;
     if (outcome.kind === 'failed' && unwatched > 0) this.#events.onUnwatchedFailure(outcome.error, unwatched);
     settlement.settle(outcome);
     this.released.ring();

@@ -19,8 +19,8 @@ export class Settlement {
   #outcome: Outcome | undefined;
   #promise: Promise<Outcome> | undefined;
   #resolve: ((outcome: Outcome) => void) | undefined;
-  /** Deliveries that somebody has asked for: whoever asked hears of a failure. */
-  watchers = 0;
+  /** Records whose deliveries somebody has asked for: whoever asked hears of a failure. */
+  readonly #watched = new Set<number>();
 
   constructor(topic: string, partition: number) {
     this.topic = topic;
@@ -31,8 +31,17 @@ export class Settlement {
     return this.#outcome;
   }
 
+  get watchedCount(): number {
+    return this.#watched.size;
+  }
+
+  watch(index: number): void {
+    this.#watched.add(index);
+  }
+
   settle(outcome: Outcome): void {
     this.#outcome = outcome;
+    if (outcome.kind === 'moved') for (const index of this.#watched) outcome.to[index]!.watch();
     this.#resolve?.(outcome);
   }
 
@@ -82,7 +91,7 @@ export class Delivery implements Promise<RecordMetadata> {
 
   /** A plain promise of the outcome, each time a new one. */
   async promise(): Promise<RecordMetadata> {
-    this.#settlement.watchers++;
+    this.watch();
     const outcome = this.#settlement.outcome ?? (await this.#settlement.settled());
     if (outcome.kind === 'failed') throw outcome.error;
     if (outcome.kind === 'moved') return outcome.to[this.#index]!.promise();
@@ -94,7 +103,12 @@ export class Delivery implements Promise<RecordMetadata> {
     };
   }
 
-  /** The settlement that holds the record's fate now, after moves. */
+  /** Somebody has asked: a failure need not be reported elsewhere. */
+  watch(): void {
+    this.#settlement.watch(this.#index);
+  }
+
+  /** The settlement that holds the record's fate, until it moves on. */
   get settlement(): Settlement {
     return this.#settlement;
   }
