@@ -41,7 +41,7 @@ export function startRecordLoad(
     const producer = kappalog.producer({ ...options, deliveryTimeoutMs: patienceMs });
     const name = `${life}.${number}`;
     const context = { producer, name, journal, failures, signal: stopping.signal };
-    return sendForever(context, random.fork(`producer ${number}`)).finally(() => producer.close());
+    return sendForever(context, random.fork(`producer ${number}`));
   });
   return {
     failures,
@@ -87,4 +87,5 @@ async function sendForever(
     await new Promise((resolve) => setTimeout(resolve, 2 + random.below(15)));
   }
   await Promise.all(pending);
+  await producer.close();
 }
