@@ -1,5 +1,5 @@
 /** From a frame to its handler and back: headers, versions, codecs. One for each node. */
-import { apis, codec, decodeRequestHeader, encodeResponse } from '../../protocol/index.ts';
+import { Reader, apis, codec, decodeRequestHeader, encodeResponse } from '../../protocol/index.ts';
 import type { Codec, MessageName } from '../../protocol/index.ts';
 import type { AnyHandler, RequestContext } from '../handlers/handler.ts';
 import type { NodeServices } from '../handlers/node-services.ts';
@@ -86,7 +86,8 @@ export class Dispatcher {
       `${handler.api}Request` as MessageName,
       apiVersion,
     ) as Codec<unknown>);
-    const body = requestCodec.decode(frame.subarray(header.bodyPosition));
+    // Like Kafka, this passes over bytes behind a request: librdkafka sends three when it asks for all topics.
+    const body = requestCodec.read(new Reader(frame, header.bodyPosition));
     return { header, handler, body, sizeBytes: frame.length, overlaps, answerVersion: apiVersion };
   }
 
