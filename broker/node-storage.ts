@@ -225,6 +225,9 @@ function partitionEvents(logger: Logger): PartitionEvents {
         `the log of ${nameOf(replica)} has failed: ${advice}`,
       );
     },
+    readFailed: (replica, error) => {
+      logger.error({ err: error }, `the log of ${nameOf(replica)} could not be read`);
+    },
     snapshotFailed: (replica, error) => {
       logger.warn({ err: error }, `a producer snapshot of ${nameOf(replica)} could not be written`);
     },

@@ -7,6 +7,7 @@
  * whose last epoch has diverged from the log is told where (KIP-320, KIP-595). Followers of Kafka do not replicate from
  * here: a request with a replica id is answered NOT_LEADER_OR_FOLLOWER.
  */
+import { AssertionError } from '../../platform/assert.ts';
 import { ErrorCode } from '../../protocol/index.ts';
 import type { FetchRequest } from '../../protocol/index.ts';
 import type { LogRead } from '../log/log-types.ts';
@@ -36,7 +37,8 @@ interface PartitionAnswer {
 interface Pass {
   readonly answers: [FetchPartition, PartitionAnswer][];
   readonly reads: LogRead[];
-  readonly replicas: Replica[];
+  /** Those that could be read, with their high watermarks as the pass met them. */
+  readonly replicas: Map<Replica, number>;
   sizeBytes: number;
   failed: boolean;
 }
@@ -52,10 +54,12 @@ export const fetch = defineHandler({
       return { throttleTimeMs: 0, errorCode: ErrorCode[targets.error], sessionId: 0, responses: [] };
     }
     const deadlineMs = context.node.clock.monotonicMs() + Math.max(request.maxWaitMs, 0);
+    // More than the answer may hold is never there.
+    const minBytes = Math.min(request.minBytes, request.maxBytes, context.node.config.fetchMaxBytes);
     for (;;) {
       const pass = await readAll(context, request, targets);
       const waitMs = deadlineMs - context.node.clock.monotonicMs();
-      if (pass.failed || pass.sizeBytes >= request.minBytes || waitMs <= 0 || pass.replicas.length === 0) {
+      if (pass.failed || pass.sizeBytes >= minBytes || waitMs <= 0 || pass.replicas.size === 0) {
         for (const read of pass.reads) context.onSent(() => read.release());
         return answer(pass, targets);
       }
@@ -67,7 +71,7 @@ export const fetch = defineHandler({
 });
 
 async function readAll(context: RequestContext, request: FetchRequest, targets: Targets): Promise<Pass> {
-  const pass: Pass = { answers: [], reads: [], replicas: [], sizeBytes: 0, failed: false };
+  const pass: Pass = { answers: [], reads: [], replicas: new Map(), sizeBytes: 0, failed: false };
   let leftBytes = Math.min(request.maxBytes, context.node.config.fetchMaxBytes);
   for (const target of targets.partitions.values()) {
     const found = locate(context, request, target);
@@ -77,24 +81,37 @@ async function readAll(context: RequestContext, request: FetchRequest, targets: 
       continue;
     }
     const { replica } = found;
-    pass.replicas.push(replica);
+    pass.replicas.set(replica, replica.highWatermark);
     const answered = describe(replica, target, request.isolationLevel);
     pass.answers.push([target, answered]);
     if (target.fetchOffset >= replica.highWatermark) continue;
     const minOneBatch = pass.sizeBytes === 0;
     if (leftBytes <= 0 && !minOneBatch) continue;
-    const reading = replica.read(
-      target.fetchOffset,
-      Math.min(Math.max(leftBytes, 0), target.maxBytes),
-      minOneBatch,
-    );
-    const read = reading instanceof Promise ? await reading : reading;
+    const maxBytes = Math.min(Math.max(leftBytes, 0), target.maxBytes);
+    const reading = replica.read(target.fetchOffset, maxBytes, minOneBatch);
+    const read = reading instanceof Promise ? await orFailure(reading) : reading;
+    if (read instanceof Error) {
+      context.node.partitions.readFailed(replica, read);
+      pass.failed = true;
+      answered.errorCode = ErrorCode.KAFKA_STORAGE_ERROR;
+      continue;
+    }
     answered.records = read.parts;
     pass.reads.push(read);
     pass.sizeBytes += read.sizeBytes;
     leftBytes -= read.sizeBytes;
   }
   return pass;
+}
+
+/** A read that the disk refuses is that partition's error; the others of the request are answered. */
+async function orFailure(reading: Promise<LogRead>): Promise<LogRead | Error> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof AssertionError)) return error;
+    throw error;
+  }
 }
 
 type Located = { kind: 'found'; replica: Replica } | { kind: 'refused'; answer: PartitionAnswer };
@@ -168,20 +185,28 @@ function refuse(target: FetchPartition, error: keyof typeof ErrorCode): Located 
   };
 }
 
-/** Resolves when one of the high watermarks has moved, the time is over, or the client has gone. */
-function moved(context: RequestContext, replicas: readonly Replica[], waitMs: number): Promise<void> {
+/** Resolves when one of the high watermarks has moved since the pass, the time is over, or the client has gone. */
+function moved(
+  context: RequestContext,
+  replicas: ReadonlyMap<Replica, number>,
+  waitMs: number,
+): Promise<void> {
+  // Nobody watched while the pass waited for its reads.
+  for (const [replica, highWatermark] of replicas) {
+    if (replica.failed || replica.highWatermark !== highWatermark) return Promise.resolve();
+  }
   return new Promise((resolve) => {
     let over = false;
     const wake = (): void => {
       if (over) return;
       over = true;
       timer.cancel();
-      for (const replica of replicas) replica.unwatch(wake);
+      for (const replica of replicas.keys()) replica.unwatch(wake);
       resolve();
     };
     const timer = context.node.clock.after(waitMs, wake);
     context.onClosed(wake);
-    for (const replica of replicas) replica.watch(wake);
+    for (const replica of replicas.keys()) replica.watch(wake);
   });
 }
 

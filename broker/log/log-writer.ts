@@ -166,11 +166,14 @@ export class LogWriter implements SyncTarget {
 
   #restWaiters: (() => void)[] = [];
 
-  /** Closes the file; what is in line is dropped. */
+  /** Closes the file; what is in line is dropped, and those who wait for it are told so. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#runs = [];
     this.#queuedBytes = 0;
+    // A roll that waits for a sync is one of them: nothing asks for that sync any more.
+    const closed = new Error(`The log in ${this.#options.directory} was closed.`);
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(closed);
     await this.atRest();
     await this.#file.close();
   }

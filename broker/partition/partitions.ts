@@ -38,6 +38,8 @@ export interface PartitionsOptions {
 export interface PartitionEvents {
   /** The log takes no more appends until the node is started again. */
   failed(replica: Replica, failure: LogFailure): void;
+  /** Batches of the log could not be read from its disk; the reader was told so. */
+  readFailed(replica: Replica, error: unknown): void;
   /** A producer snapshot could not be written: the next start replays more. */
   snapshotFailed(replica: Replica, error: unknown): void;
   /** Recovery found bytes below the durable floor that are not as they were written. */
@@ -83,24 +85,52 @@ export class Partitions {
 
   /**
    * Opens or creates these replicas and leads them; resolves when each has taken the lead and its term's first entry is
-   * committed, or its log has failed. Those that are open already are left as they are.
+   * committed, or its log has failed. Those that are open already are left as they are. Rejects with a DiskError where one
+   * cannot be opened; then none of the others is.
    */
   async open(identities: readonly ReplicaIdentity[]): Promise<void> {
     const missing = identities.filter(({ topic, partition }) => this.replica(topic, partition) === undefined);
     if (missing.length === 0) return;
     const opened: Replica[] = [];
-    const queue = missing.values();
-    const workers = Array.from({ length: Math.min(openingMax, missing.length) }, async () => {
-      for (const identity of queue) opened.push(await this.#openOne(identity));
+    const healthy = await this.#openAll(missing, opened).catch(async (error: unknown) => {
+      // Its own errors would say the same again; the files that they hold open must not stay open.
+      await Promise.allSettled(opened.map((replica) => replica.close()));
+      throw error;
     });
-    await Promise.all(workers);
+    for (const replica of healthy) replica.lead();
+    for (const replica of opened) this.#register(replica);
+    await Promise.all(healthy.map(settled));
+  }
+
+  /** Adds to `opened` as it goes; resolves with those that may lead, whose votes are durable. */
+  async #openAll(identities: readonly ReplicaIdentity[], opened: Replica[]): Promise<Replica[]> {
+    const queue = identities.values();
+    let hasFailed = false;
+    const workers = Array.from({ length: Math.min(openingMax, identities.length) }, async () => {
+      for (const identity of queue) {
+        if (hasFailed) return;
+        try {
+          opened.push(await this.#openOne(identity));
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        }
+      }
+    });
+    // All have to come to an end, so that what they have opened is known.
+    for (const outcome of await Promise.allSettled(workers)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
     await this.#options.disk.syncDirectory(this.#options.dataDirectory);
     const healthy = opened.filter((replica) => !replica.damaged);
     const votes = healthy.map((replica) => ({ group: replica.identity, state: replica.campaign() }));
     if (votes.length > 0) await this.#options.votes.put(votes);
-    for (const replica of healthy) replica.lead();
-    for (const replica of opened) this.#register(replica);
-    await Promise.all(healthy.map(settled));
+    return healthy;
+  }
+
+  /** A reader was told KAFKA_STORAGE_ERROR; an operator has to hear why. */
+  readFailed(replica: Replica, error: unknown): void {
+    this.#options.events.readFailed(replica, error);
   }
 
   /** Removes all replicas of a topic and their files. */
