@@ -86,16 +86,14 @@ export class PartitionQueue {
     return this.inFlight.length < this.#inFlightMax;
   }
 
-  /** Whether the numbering is to start anew, and nothing stands in the way of it. */
-  get mayRenew(): boolean {
-    if (!this.#needsIdentity || this.inFlight.length > 0) return false;
+  /**
+   * Whether the head needs a new numbering: 'due' where nothing stands in the way of it, 'blocked' while batches are in
+   * flight. A head whose fate is unknown needs none: it is sent again as it is.
+   */
+  get renewal(): 'none' | 'blocked' | 'due' {
     const head = this.waiting[0];
-    return head !== undefined && (!head.hasSequence || head.isRejected);
-  }
-
-  /** Whether unnumbered batches have to wait for a renewal. */
-  get needsIdentity(): boolean {
-    return this.#needsIdentity;
+    if (!this.#needsIdentity || head === undefined || (head.hasSequence && !head.isRejected)) return 'none';
+    return this.inFlight.length > 0 ? 'blocked' : 'due';
   }
 
   /** The numbering has a gap, or the broker does not know it any more. */
@@ -105,7 +103,7 @@ export class PartitionQueue {
 
   /** Starts the numbering anew: all that waits is numbered when it is next sent. */
   renew(identity: Identity): void {
-    assert(this.mayRenew, 'a numbering starts anew only when no batch of the old one is undecided');
+    assert(this.renewal === 'due', 'a numbering starts anew only when no batch of the old one is undecided');
     this.#identity = identity;
     this.#nextSequence = 0;
     this.#needsIdentity = false;

@@ -192,10 +192,9 @@ export class Sender {
   }
 
   #maySend(queue: PartitionQueue): boolean {
-    const head = queue.waiting[0];
-    if (head === undefined) return false;
-    if (this.#options.isIdempotent && queue.needsIdentity && (!head.hasSequence || head.isRejected)) {
-      if (!queue.mayRenew) return false;
+    const renewal = this.#options.isIdempotent ? queue.renewal : 'none';
+    if (renewal === 'blocked') return false;
+    if (renewal === 'due') {
       const identity = this.#identities.current(queue.identity);
       if (identity === undefined) {
         this.#findIdentity();
