@@ -1,8 +1,8 @@
 /** Cuts the bytes of one connection into frames: INT32 size, then that many bytes. Memory grows only as bytes arrive. */
 import { KafkaError } from '../errors.ts';
 
-/** Larger answers are taken for something that is not Kafka's protocol. */
-const frameBytesMax = 512 * 1024 * 1024;
+/** Larger answers are taken for something that is not Kafka's protocol: TLS and text read as far larger sizes. */
+const frameBytesMax = 256 * 1024 * 1024;
 const sizeBytes = 4;
 
 export class FrameReader {

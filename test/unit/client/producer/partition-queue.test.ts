@@ -1,11 +1,11 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PartitionQueue } from '../../../../client/producer/partition-queue.ts';
 import { judge } from '../../../../client/producer/produce-verdict.ts';
 import type { PartitionAnswer } from '../../../../client/producer/produce-request.ts';
 import { ProducerBatch, type Identity } from '../../../../client/producer/producer-batch.ts';
 import { Settlement } from '../../../../client/producer/settlement.ts';
-import { batchField, ErrorCode } from '../../../../protocol/index.ts';
+import { batchField, codec, ErrorCode } from '../../../../protocol/index.ts';
 
 const inFlightMax = 5;
 const format = { compression: 'none', compressionLevel: undefined, batchBytes: 1_000 } as const;
@@ -34,6 +34,14 @@ class Leader {
     this.log.push(batchField.baseTimestamp(bytes));
     return ErrorCode.NONE;
   }
+}
+
+function partitionAnswer(errorCode: number): PartitionAnswer {
+  const response = codec('ProduceResponse', 12);
+  const bytes = response.encode({
+    responses: [{ name: 't', partitionResponses: [{ index: 0, errorCode }] }],
+  });
+  return response.decode(bytes).responses[0]!.partitionResponses[0]!;
 }
 
 type Step = 'add' | 'send' | 'answer' | 'refuse' | 'cut before' | 'cut after' | 'reject';
@@ -92,11 +100,7 @@ class Harness {
   #answer(serve: (batch: ProducerBatch) => number): void {
     const batch = this.#wire.shift();
     if (batch === undefined) return;
-    const answer = {
-      errorCode: serve(batch),
-      recordErrors: [],
-      errorMessage: null,
-    } as unknown as PartitionAnswer;
+    const answer = partitionAnswer(serve(batch));
     const isOldest = this.queue.isOldest(batch);
     const verdict = judge(answer, batch, { isOldest, isIdempotent: true });
     this.queue.land(batch);
