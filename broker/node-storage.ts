@@ -97,6 +97,7 @@ export class NodeStorage {
   readonly #tailCache: TailCache;
   readonly #readPool: ReadPool;
   readonly #syncer: Syncer;
+  readonly #logger: Logger;
   readonly #unlock: () => void;
 
   private constructor(parts: {
@@ -105,6 +106,7 @@ export class NodeStorage {
     shared: Omit<PartitionsOptions, 'logConfig'>;
     topicConfig: (topic: string) => LogConfig;
     floors: DurableFloors;
+    logger: Logger;
     unlock: () => void;
   }) {
     this.directory = parts.directory;
@@ -114,6 +116,7 @@ export class NodeStorage {
     this.#tailCache = parts.shared.tailCache;
     this.#readPool = parts.shared.readPool;
     this.#syncer = parts.shared.syncer;
+    this.#logger = parts.logger;
     this.#unlock = parts.unlock;
     this.#metadata = new Partitions({ ...parts.shared, logConfig: () => metadataLogConfig });
     this.partitions = new Partitions({ ...parts.shared, logConfig: parts.topicConfig });
@@ -148,7 +151,8 @@ export class NodeStorage {
       producerExpirationMs: options.producerExpirationMs,
       events: partitionEvents(logger),
     };
-    return new NodeStorage({ directory, identity, shared, topicConfig: options.topicConfig, floors, unlock });
+    const { topicConfig } = options;
+    return new NodeStorage({ directory, identity, shared, topicConfig, floors, logger, unlock });
   }
 
   async openMetadata(): Promise<Replica> {
@@ -179,16 +183,15 @@ export class NodeStorage {
     };
   }
 
+  /** Ends everything, whatever the disk still takes: what it refuses is logged, and recovered by the next start. */
   async close(): Promise<void> {
-    try {
-      await this.partitions.close();
-      await this.#metadata.close();
-      await this.#floors.close();
-      await this.#votes.close();
-      await this.#readPool.files.close();
-    } finally {
-      this.#unlock();
+    const parts = [this.partitions, this.#metadata, this.#floors, this.#votes, this.#readPool.files];
+    for (const part of parts) {
+      await part.close().catch((error: unknown) => {
+        this.#logger.error({ err: error }, 'a part of the data directory could not be closed cleanly');
+      });
     }
+    this.#unlock();
   }
 }
 
@@ -220,13 +223,17 @@ function partitionEvents(logger: Logger): PartitionEvents {
   return {
     failed: (replica, failure) => {
       const advice = 'it takes no more writes until this node is started again';
+      const reason = failure.cause instanceof Error ? failure.cause.message : String(failure.cause);
       logger.error(
         { err: failure.cause, kind: failure.kind },
-        `the log of ${nameOf(replica)} has failed: ${advice}`,
+        `the log of ${nameOf(replica)} has failed: ${advice} (${reason})`,
       );
     },
     readFailed: (replica, error) => {
       logger.error({ err: error }, `the log of ${nameOf(replica)} could not be read`);
+    },
+    closeFailed: (replica, error) => {
+      logger.error({ err: error }, `the log of ${nameOf(replica)} could not be closed cleanly`);
     },
     snapshotFailed: (replica, error) => {
       logger.warn({ err: error }, `a producer snapshot of ${nameOf(replica)} could not be written`);

@@ -17,7 +17,13 @@ import type { Logger } from './logger.ts';
 import { Dispatcher } from './network/dispatcher.ts';
 import { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
-import { brokerConfigFrom, nodePlatform, openListener, splitAdvertised } from './node-start.ts';
+import {
+  brokerConfigFrom,
+  directoryError,
+  nodePlatform,
+  openListener,
+  splitAdvertised,
+} from './node-start.ts';
 import { openNodeStorage } from './node-storage.ts';
 import type { NodeStorage } from './node-storage.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
@@ -78,6 +84,16 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     throw error;
   }
   return node;
+}
+
+/** Rejects with a StartError where the disk or the limit of open files does not allow it. */
+async function openReplicas(storage: NodeStorage, cluster: Cluster): Promise<void> {
+  try {
+    await storage.partitions.open(cluster.replicasHere());
+    await storage.setAsideStrays();
+  } catch (error) {
+    throw directoryError(storage.directory, error);
+  }
 }
 
 class Node implements Broker {
@@ -141,8 +157,7 @@ class Node implements Broker {
     }
     const cluster = this.#openCluster(storage, metadata);
     await cluster.start();
-    await storage.partitions.open(cluster.replicasHere());
-    await storage.setAsideStrays();
+    await openReplicas(storage, cluster);
     const services = this.#services(storage, cluster);
     this.#leadGroups(storage.partitions);
     this.#listener = await this.#listen(services);

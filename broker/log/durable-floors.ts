@@ -145,9 +145,12 @@ export class DurableFloors {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    if (this.#failure === undefined) await this.flush();
-    await this.#last;
-    await this.#file.close();
+    try {
+      if (this.#failure === undefined) await this.flush();
+    } finally {
+      await this.#last;
+      await this.#file.close();
+    }
   }
 
   #raise(slot: Slot, floor: Floor): void {

@@ -67,6 +67,7 @@ export class Connection {
   #draining = false;
   #ended = false;
   #pumping = false;
+  /** When bytes last came, an answer was found, or answers that had piled up were taken. */
   lastActiveMs: number;
 
   constructor(stream: ByteStream, services: ConnectionServices) {
@@ -89,6 +90,7 @@ export class Connection {
     });
     stream.onDrain(() => {
       this.#congested = false;
+      this.lastActiveMs = services.monotonicMs();
       this.#pump();
       this.#maybeResume();
     });
@@ -98,6 +100,11 @@ export class Connection {
   /** True while a request of this connection has not been answered. */
   get busy(): boolean {
     return this.#running.length > 0 || this.#waiting.length > 0;
+  }
+
+  /** True while a handler works on a request of this connection. */
+  get handling(): boolean {
+    return this.#unfinished > 0;
   }
 
   get ended(): boolean {
@@ -240,6 +247,7 @@ export class Connection {
     exchange.done = true;
     exchange.closeListeners = undefined;
     this.#unfinished--;
+    this.lastActiveMs = this.#services.monotonicMs();
     this.#giveBack(exchange.request.sizeBytes, exchange.lease);
     if (this.#ended) {
       release(exchange);

@@ -3,7 +3,7 @@
  */
 import type { Clock, Timer } from '../../platform/clock.ts';
 import type { BufferPool } from '../../platform/buffer-pool.ts';
-import type { Address, ByteStream, Listener, Network } from '../../platform/network.ts';
+import type { Address, ByteStream, Listener, Network, NetworkError } from '../../platform/network.ts';
 import type { Logger } from '../logger.ts';
 import { Connection } from './connection.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -25,12 +25,13 @@ export interface ConnectionLimits {
   readonly requestBytesMax: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
-  /** A connection without a request for so long is ended; -1: never. */
+  /** A connection without a request for so long, or that does not take its answers, is ended; -1: never. */
   readonly idleMsMax: number;
 }
 
 /** Small requests arrive here, several in one read; of a large one only the beginning does. */
 const scratchBytes = 64 * 1024;
+const failureIntervalMs = 10_000;
 
 export class KafkaListener {
   readonly #options: KafkaListenerOptions;
@@ -40,6 +41,8 @@ export class KafkaListener {
   #listener: Listener | undefined;
   #sweep: Timer | undefined;
   #onEmpty: (() => void) | undefined;
+  /** When a connection that could not be taken was last told of in the log. */
+  #failureToldMs = -Infinity;
   /** Connections that came before the node was ready to serve; undefined once it is. */
   #early: ByteStream[] | undefined = [];
 
@@ -51,6 +54,7 @@ export class KafkaListener {
   static async open(options: KafkaListenerOptions): Promise<KafkaListener> {
     const listener = new KafkaListener(options);
     listener.#listener = await options.network.listen(options.address, (stream) => listener.#accept(stream));
+    listener.#listener.onFailure((error) => listener.#tellFailure(error));
     listener.#scheduleSweep();
     return listener;
   }
@@ -127,6 +131,18 @@ export class KafkaListener {
     );
   }
 
+  /** One line for a flood of them: each would otherwise write its own. */
+  #tellFailure(error: NetworkError): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#failureToldMs < failureIntervalMs) return;
+    this.#failureToldMs = nowMs;
+    const advice =
+      error.code === 'too-many-open-files'
+        ? 'the limit of open files is reached; raise it with ulimit -n, or lower max.connections'
+        : error.message;
+    this.#options.logger.error({ err: error }, `connections cannot be taken: ${advice}`);
+  }
+
   #forget(connection: Connection, address: string): void {
     this.#connections.delete(connection);
     const left = this.#perAddress.get(address)! - 1;
@@ -141,7 +157,13 @@ export class KafkaListener {
     this.#sweep = this.#options.clock.after(Math.min(Math.max(idleMsMax / 4, 10), 60_000), () => {
       const oldestMs = this.#options.clock.monotonicMs() - idleMsMax;
       for (const connection of this.#connections) {
-        if (!connection.busy && connection.lastActiveMs < oldestMs) connection.destroy();
+        if (connection.handling || connection.lastActiveMs >= oldestMs) continue;
+        const { host, port } = connection.stream.remote;
+        this.#options.logger.debug(
+          { peer: `${host}:${port}` },
+          `connection closed: idle for longer than connections.max.idle.ms (${idleMsMax})`,
+        );
+        connection.destroy();
       }
       this.#scheduleSweep();
     });

@@ -40,6 +40,8 @@ export interface PartitionEvents {
   failed(replica: Replica, failure: LogFailure): void;
   /** Batches of the log could not be read from its disk; the reader was told so. */
   readFailed(replica: Replica, error: unknown): void;
+  /** The end of the log could not be made durable, or not be noted: the next start recovers it. */
+  closeFailed(replica: Replica, error: unknown): void;
   /** A producer snapshot could not be written: the next start replays more. */
   snapshotFailed(replica: Replica, error: unknown): void;
   /** Recovery found bytes below the durable floor that are not as they were written. */
@@ -158,10 +160,13 @@ export class Partitions {
     }
   }
 
-  /** Everything written and synced. */
+  /** Everything written and synced. What one log's disk refuses keeps no other from its end; an event tells. */
   async close(): Promise<void> {
     this.#sweep?.cancel();
-    await Promise.all([...this.all()].map((replica) => replica.close()));
+    const { events } = this.#options;
+    const close = (replica: Replica): Promise<void> =>
+      replica.close().catch((error: unknown) => events.closeFailed(replica, error));
+    await Promise.all([...this.all()].map(close));
   }
 
   /** One timer for all replicas: idle ones cost none. */
@@ -232,7 +237,7 @@ function directoryName(identity: ReplicaIdentity): string {
 function settled(replica: Replica): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
-      if (replica.ready || replica.failed || !replica.isLeader) resolve();
+      if (replica.ready || replica.failed || replica.closed || !replica.isLeader) resolve();
       else replica.watch(look);
     };
     look();

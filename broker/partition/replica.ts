@@ -146,6 +146,11 @@ export class Replica {
     return this.#failure !== undefined;
   }
 
+  /** It has ended here, by a stop of the node or its topic's deletion. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   get logStartOffset(): number {
     return this.#log.logStartOffset;
   }
@@ -276,9 +281,12 @@ export class Replica {
     if (this.#closed) return;
     this.#closed = true;
     await this.#snapshotting;
-    await this.#log.flushAndClose();
-    if (this.#failure === undefined) await this.#writeSnapshot(this.#log.logEndOffset);
-    this.#endWaiting();
+    try {
+      await this.#log.flushAndClose();
+      if (this.#failure === undefined) await this.#writeSnapshot(this.#log.logEndOffset);
+    } finally {
+      this.#endWaiting();
+    }
   }
 
   /** Removes the partition's files, crash-safely. */

@@ -8,6 +8,7 @@ import {
   type Listener,
   type Network,
 } from '../network.ts';
+import { connectionDescriptorLimit } from './open-files-limit.ts';
 import { networkError } from './network-error.ts';
 import { RealByteStream } from './real-byte-stream.ts';
 
@@ -18,8 +19,14 @@ const landingBytes = 64 * 1024;
 export class RealNetwork implements Network {
   listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener> {
     const landing = Buffer.allocUnsafeSlow(landingBytes);
+    const descriptorLimit = connectionDescriptorLimit();
     return new Promise((resolve, reject) => {
       const server = net.createServer({ keepAlive: true, pauseOnConnect: true }, (socket) => {
+        if (descriptorOf(socket) >= descriptorLimit) {
+          socket.destroy();
+          server.emit('error', Object.assign(new Error('too many open files'), { code: 'EMFILE' }));
+          return;
+        }
         onConnection(RealByteStream.accept(socket, landing));
       });
       const onError = (error: Error): void => reject(networkError(error, `listen on ${show(address)}`));
@@ -78,6 +85,13 @@ class RealListener implements Listener {
     this.#server.close();
     return Promise.resolve();
   }
+}
+
+/** Descriptors are given out from the lowest that is free: a high one says how many are in use. */
+function descriptorOf(socket: net.Socket): number {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Node's types leave out the handle below a socket.
+  const { _handle: handle } = socket as unknown as { _handle: { fd?: number } | null };
+  return handle?.fd ?? -1;
 }
 
 function openPlain(address: Address): net.Socket {

@@ -11,8 +11,11 @@ import { WireConnection } from './wire-connection.ts';
 export class KeptLog implements Logger {
   /** `level: sentence`, oldest first. */
   readonly lines: string[] = [];
+  readonly debugLines: string[] = [];
 
-  debug(): void {}
+  debug(_fields: object, message: string): void {
+    this.debugLines.push(message);
+  }
 
   info(_fields: object, message: string): void {
     this.lines.push(`info: ${message}`);
