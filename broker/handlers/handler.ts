@@ -40,9 +40,9 @@ export interface RequestContext {
   authorize(operation: AclOperation, resourceType: ResourceType, resourceName: string): boolean;
   /** Runs when the response has left or the connection has ended: the place to give back what the response borrowed. */
   onSent(release: () => void): void;
-  /** True once the connection has ended: a waiting request need not go on. */
+  /** True once the connection has ended, or the broker stops: a waiting request need not go on, or be answered. */
   readonly closed: boolean;
-  /** Runs when the connection ends while this request waits. */
+  /** Runs when the connection ends, or the broker stops, while this request waits. */
   onClosed(listener: () => void): void;
 }
 

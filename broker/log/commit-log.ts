@@ -342,7 +342,7 @@ export class CommitLog {
 
   /** Removes the log: its directory gets a name that ends in `-delete`, then goes. A crash leaves one or the other. */
   async delete(): Promise<void> {
-    const { disk, directory, floor, clock } = this.#options;
+    const { disk, directory, floor } = this.#options;
     if (this.#state !== 'closed') {
       this.#state = 'closed';
       await this.#checkpoints.atRest();
@@ -350,11 +350,22 @@ export class CommitLog {
     }
     await floor?.forget();
     const parent = directory.slice(0, Math.max(1, directory.lastIndexOf('/')));
-    const doomed = `${directory}.${clock.wallMs().toString(36)}-delete`;
+    const doomed = await this.#doomedName(parent);
     await disk.rename(directory, doomed);
     await disk.syncDirectory(parent);
     await disk.removeDirectory(doomed);
     await disk.syncDirectory(parent);
+  }
+
+  /** A free name. Of a long one the end is kept, where the partition stands: a file's name has 255 bytes at most. */
+  async #doomedName(parent: string): Promise<string> {
+    const { disk, directory, clock } = this.#options;
+    const name = directory.slice(directory.lastIndexOf('/') + 1);
+    for (let stamp = clock.wallMs(); ; stamp++) {
+      const ending = `.${stamp.toString(36)}-delete`;
+      const doomed = `${parent}/${name.slice(Math.max(0, name.length + ending.length - 255))}${ending}`;
+      if (!(await disk.exists(doomed))) return doomed;
+    }
   }
 
   #appended(segment: Segment, batch: Buffer, baseOffset: number, entries: number): Appended {

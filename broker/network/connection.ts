@@ -115,6 +115,8 @@ export class Connection {
   drain(): void {
     this.#draining = true;
     this.#dropWaiting();
+    // A fetch that waits for more need not: its client asks another broker, or this one when it is back.
+    for (const exchange of this.#running) this.#tellClosed(exchange);
     if (!this.busy) this.stream.end();
   }
 
@@ -217,7 +219,7 @@ export class Connection {
   }
 
   #context(exchange: Exchange): RequestContext {
-    const hasEnded = (): boolean => this.#ended;
+    const hasEnded = (): boolean => this.#ended || this.#draining;
     const { dispatcher, listener } = this.#services;
     const { header } = exchange.request;
     return {
@@ -301,6 +303,12 @@ export class Connection {
     this.#services.memory.give(sizeBytes);
   }
 
+  #tellClosed(exchange: Exchange): void {
+    const listeners = exchange.closeListeners ?? [];
+    exchange.closeListeners = undefined;
+    for (const listen of listeners) listen();
+  }
+
   #dropWaiting(): void {
     for (const { frame, lease } of this.#waiting) this.#giveBack(frame.length, lease);
     this.#waiting.length = 0;
@@ -333,7 +341,7 @@ export class Connection {
     this.#assembler.abandon();
     this.#dropWaiting();
     for (const exchange of this.#running) {
-      for (const listen of exchange.closeListeners ?? []) listen();
+      this.#tellClosed(exchange);
       if (exchange.done) release(exchange);
     }
     this.#running.length = 0;

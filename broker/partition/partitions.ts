@@ -135,15 +135,17 @@ export class Partitions {
     this.#options.events.readFailed(replica, error);
   }
 
-  /** Removes all replicas of a topic and their files. */
+  /** Removes all replicas of a topic and their files; rejects with the first error, when all have been tried. */
   async remove(topic: string): Promise<void> {
     const replicas = this.#byTopic.get(topic) ?? [];
     this.#byTopic.delete(topic);
+    const errors: unknown[] = [];
     for (const replica of replicas) {
       if (replica === undefined) continue;
       this.#count--;
-      await replica.delete();
+      await replica.delete().catch((error: unknown) => errors.push(error));
     }
+    if (errors.length > 0) throw errors[0];
   }
 
   /** Sets aside directories of no topic that the cluster knows; call once all that it knows are open. */

@@ -84,6 +84,20 @@ describe('a fetch that waits for more', () => {
     await node[Symbol.asyncDispose]();
     expect(node.log.lines.filter((line) => !line.startsWith('info'))).toEqual([]);
   });
+
+  it('does not hold up the stop of the broker', async () => {
+    const node = await embed();
+    const connection = await node.connect();
+    await createTopic(connection, 't');
+    const other = await node.connect();
+    const limits = { maxWaitMs: 60_000 };
+    connection.send(connection.frame('Fetch', fetchVersion, fetchOf('t', [{ fetchOffset: 0 }], limits)));
+    expect((await other.call('ApiVersions', 0, {})).errorCode).toBe(ErrorCode.NONE);
+    const startedMs = performance.now();
+    await node.broker.close();
+    expect(performance.now() - startedMs).toBeLessThan(3000);
+    await connection.ended;
+  });
 });
 
 describe('a disk that cannot be read', () => {

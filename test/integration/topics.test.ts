@@ -1,8 +1,13 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { startBroker } from '../../broker/index.ts';
 import { DiskError } from '../../platform/disk.ts';
 import { MemoryDisk } from '../../platform/memory-disk.ts';
 import { ErrorCode } from '../../protocol/index.ts';
-import { DiskGate, embed, produceOf, produceVersion } from './embedded.ts';
+import { createTopic, DiskGate, embed, produceOf, produceVersion } from './embedded.ts';
+import { WireConnection } from './wire-connection.ts';
 
 describe('a topic that is deleted while its log rolls', () => {
   it('goes, and its name can be used again', async () => {
@@ -66,5 +71,39 @@ describe('a topic whose replicas cannot all be opened', () => {
     expect(topics[0]!.errorMessage).toContain("'t' exists, but its replicas could not be opened");
     expect(openFiles).toBe(before);
     await expect(disk.open('/kappalog/t-29/partition.metadata', 'read')).rejects.toThrow(DiskError);
+  });
+});
+
+describe('a topic with a name of 249 characters', () => {
+  it('leaves nothing on the disk when it is deleted', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'kappalog-topics-'));
+    const name = 'n'.repeat(249);
+    try {
+      await using broker = await startBroker({ port: 0, dataDir });
+      await using connection = await WireConnection.open(broker.port);
+      await createTopic(connection, name, 2);
+      await connection.call('DeleteTopics', 5, { topicNames: [name], timeoutMs: 10_000 });
+      // A topic of that name waits for the end of the one before.
+      await createTopic(connection, name, 1);
+      expect((await readdir(dataDir)).filter((entry) => entry.startsWith('n'))).toEqual([`${name}-0`]);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('a topic of which one replica cannot be removed', () => {
+  it('has its other replicas removed, and is told of in the log', async () => {
+    const disk = new MemoryDisk({
+      faults: (operation, path) => (operation === 'rename' && path.endsWith('/t-0') ? 'io' : undefined),
+    });
+    await using node = await embed({ disk });
+    const connection = await node.connect();
+    await createTopic(connection, 't', 3);
+    await connection.call('DeleteTopics', 5, { topicNames: ['t'], timeoutMs: 10_000 });
+    await createTopic(connection, 'u');
+    const told = 'error: the replicas of a topic could not be opened or removed';
+    while (!node.log.lines.includes(told)) await connection.call('ApiVersions', 0, {});
+    expect((await disk.list('/kappalog')).filter((entry) => entry.startsWith('t-'))).toEqual(['t-0']);
   });
 });
