@@ -70,7 +70,14 @@ export class Commits {
       if (offset + 1 > (highest.get(key)?.offset ?? -1))
         highest.set(key, { topic, partition, offset: offset + 1, leaderEpoch });
     }
-    return this.#commit([...highest.values()], options);
+    const offsets = [...highest.values()];
+    for (const { topic, partition, offset, leaderEpoch } of offsets) {
+      // What is committed by hand is finished, or a later commit of what was finished before would take it back.
+      const state = this.#stateOf(topic, partition);
+      if (state === undefined || state.target !== undefined) continue;
+      if (offset > state.position && offset <= state.readOffset) state.finish(offset, leaderEpoch);
+    }
+    return this.#commit(offsets, options);
   }
 
   #commit(offsets: readonly CommittedOffset[], options: RetryLimits): Promise<void> {
@@ -88,11 +95,13 @@ export class Commits {
       commitOnce(this.#cluster, committer, offsets, { signal: options.signal });
     await this.#cluster.retry(doing, attempt, options);
     for (const { topic, partition, offset } of offsets) {
-      const state = this.#options
-        .states()
-        .find((item) => item.topic === topic && item.partition === partition);
+      const state = this.#stateOf(topic, partition);
       if (state !== undefined) state.committed = offset;
     }
+  }
+
+  #stateOf(topic: string, partition: number): PartitionState | undefined {
+    return this.#options.states().find((item) => item.topic === topic && item.partition === partition);
   }
 
   async #commitInBackground(): Promise<void> {

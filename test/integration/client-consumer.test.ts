@@ -235,6 +235,20 @@ describe('commits', () => {
     expect(await committed()).toBe(7);
   });
 
+  it('made by hand are not taken back by the one that closing makes', async () => {
+    await fill('by-hand', 1, 10);
+    await using admin = client.admin();
+    const consumer = client.consumer({ groupId: 'by-hand', topics: ['by-hand'] });
+    for await (const message of consumer) {
+      if (message.offset < 4) continue;
+      await consumer.commit(message);
+      break;
+    }
+    await consumer.close();
+    const offsets = (await admin.fetchGroupOffsets('by-hand')).map(({ offset }) => offset);
+    expect(offsets).toEqual([5]);
+  });
+
   it('can be made for a group by a consumer of given partitions', async () => {
     await fill('standalone', 2, 10);
     const assign = [0, 1].map((partition) => ({ topic: 'standalone', partition, endOffset: 5 }));
