@@ -11,12 +11,18 @@ import { assert } from './assert.ts';
 export interface Lease {
   retain(): void;
   release(): void;
+  /**
+   * What a keeper of `usedBytes` of this memory has to account for: all of it for the first who asks, nothing for those
+   * after, who keep it together with the first.
+   */
+  charge(usedBytes: number): number;
 }
 
 /** For memory that the garbage collector looks after. */
 export const unpooled: Lease = {
   retain() {},
   release() {},
+  charge: (usedBytes) => usedBytes,
 };
 
 export interface BufferPoolOptions {
@@ -64,6 +70,7 @@ export class PooledBuffer implements Lease {
   readonly buffer: Buffer;
   readonly #giveBack: (buffer: Buffer) => void;
   #references = 1;
+  #isCharged = false;
 
   constructor(buffer: Buffer, giveBack: (buffer: Buffer) => void) {
     this.buffer = buffer;
@@ -79,5 +86,11 @@ export class PooledBuffer implements Lease {
     assert(this.#references > 0, 'a reference is released once');
     this.#references--;
     if (this.#references === 0) this.#giveBack(this.buffer);
+  }
+
+  charge(): number {
+    if (this.#isCharged) return 0;
+    this.#isCharged = true;
+    return this.buffer.length;
   }
 }

@@ -6,6 +6,7 @@
  * that are written, the oldest of all logs are dropped first when `maxBytes` is exceeded.
  */
 import { assert } from '../../platform/assert.ts';
+import { unpooled } from '../../platform/buffer-pool.ts';
 import type { Lease } from '../../platform/buffer-pool.ts';
 import type { LogRead, ReadRequest } from './log-types.ts';
 
@@ -22,6 +23,8 @@ interface TailBatch {
   readonly lease: Lease;
   readonly baseOffset: number;
   readonly lastOffset: number;
+  /** What it counts for once it is written: a batch may keep more memory than it has bytes. */
+  chargedBytes?: number;
 }
 
 export class TailCache {
@@ -94,8 +97,9 @@ export class LogTail {
       const batch = this.#batches.at(this.#writtenCount);
       if (batch === undefined || batch.lastOffset >= endOffset) break;
       this.#writtenCount++;
-      batch.buffer = withoutSlab(batch.buffer);
-      this.#accounts.written(batch.buffer.length);
+      if (batch.lease === unpooled) batch.buffer = alone(batch.buffer);
+      batch.chargedBytes = batch.lease.charge(batch.buffer.length);
+      this.#accounts.written(batch.chargedBytes);
     }
     this.#accounts.trim();
   }
@@ -105,7 +109,7 @@ export class LogTail {
     const batch = this.#batches.shift();
     assert(batch !== undefined, 'a written batch is held');
     this.#writtenCount--;
-    this.#accounts.dropped(batch.buffer.length);
+    this.#accounts.dropped(batch.chargedBytes ?? 0);
     batch.lease.release();
   }
 
@@ -156,11 +160,11 @@ export class LogTail {
 }
 
 /**
- * Small buffers lie in slabs that Node shares among all that ask for some: a batch of 100 bytes kept here would keep 64 KiB,
- * and the cache's bound would mean little. Such a batch gets memory of its own.
+ * A batch kept here keeps all the memory that it is a part of: one of Node's slabs, or a request with much that was refused.
+ * Where that is more than twice its own, it gets memory of its own, or the cache's bound would mean little.
  */
-function withoutSlab(buffer: Buffer): Buffer {
-  if (buffer.buffer.byteLength !== Buffer.poolSize || buffer.length > Buffer.poolSize / 2) return buffer;
+function alone(buffer: Buffer): Buffer {
+  if (buffer.buffer.byteLength <= 2 * buffer.length) return buffer;
   const own = Buffer.allocUnsafeSlow(buffer.length);
   own.set(buffer);
   return own;

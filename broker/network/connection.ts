@@ -62,6 +62,8 @@ export class Connection {
   readonly #resume = (): void => this.#maybeResume();
   #unfinished = 0;
   #heldBytes = 0;
+  /** Memory of the request that is arriving, as the node's account has it. */
+  #arrivingBytes = 0;
   #paused = false;
   #congested = false;
   #draining = false;
@@ -134,8 +136,28 @@ export class Connection {
       this.#refuse(error.message);
       return;
     }
+    if (!this.#accountArriving()) return;
     this.#pump();
     this.#maybePause();
+  }
+
+  /** Brings the node's account of what is arriving here up to date; false where there is no memory for it at all. */
+  #accountArriving(): boolean {
+    const { memory } = this.#services;
+    const grownBytes = this.#assembler.partialBytes - this.#arrivingBytes;
+    // Asked before this one counts: a request that is alone may be larger than the bound.
+    const wasExhausted = memory.exhausted;
+    this.#arrivingBytes += grownBytes;
+    if (grownBytes > 0) memory.take(grownBytes);
+    else if (grownBytes < 0) memory.give(-grownBytes);
+    if (grownBytes <= 0 || !wasExhausted) return true;
+    this.#refuse('no memory is left for its request; see queued.max.request.bytes');
+    return false;
+  }
+
+  /** Whether the node's memory stops this connection: not one that is in the middle of a request, which would never end. */
+  get #isOutOfMemory(): boolean {
+    return this.#services.memory.full && this.#arrivingBytes === 0;
   }
 
   #overLimit(): boolean {
@@ -143,7 +165,7 @@ export class Connection {
       this.#congested ||
       this.#heldBytes > requestBytesInFlightMax ||
       this.#waiting.length + this.#running.length > requestsMax ||
-      this.#services.memory.full
+      this.#isOutOfMemory
     );
   }
 
@@ -151,13 +173,13 @@ export class Connection {
     if (this.#paused || this.#ended || !this.#overLimit()) return;
     this.#paused = true;
     this.stream.pause();
-    if (this.#services.memory.full) this.#services.memory.onRoom(this.#resume);
+    if (this.#isOutOfMemory) this.#services.memory.onRoom(this.#resume);
   }
 
   #maybeResume(): void {
     if (!this.#paused || this.#ended) return;
     if (this.#overLimit()) {
-      if (this.#services.memory.full) this.#services.memory.onRoom(this.#resume);
+      if (this.#isOutOfMemory) this.#services.memory.onRoom(this.#resume);
       return;
     }
     this.#paused = false;
@@ -339,6 +361,8 @@ export class Connection {
     }
     this.#services.memory.forget(this.#resume);
     this.#assembler.abandon();
+    this.#services.memory.give(this.#arrivingBytes);
+    this.#arrivingBytes = 0;
     this.#dropWaiting();
     for (const exchange of this.#running) {
       this.#tellClosed(exchange);

@@ -1,5 +1,5 @@
 /**
- * Bounds the bytes of requests that are in the node at one time, over all connections. A connection that meets the bound
+ * Bounds the bytes of requests that are in the node at one time, arriving ones included, over all connections. A connection that meets the bound
  * stops reading its socket and is told when there is room: the peers' TCP windows do the rest.
  */
 export class RequestMemory {
@@ -13,6 +13,11 @@ export class RequestMemory {
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  /** Twice the bound: what may come in while those that have begun a request finish sending it. */
+  get exhausted(): boolean {
+    return this.#usedBytes >= 2 * this.#limitBytes;
   }
 
   get full(): boolean {

@@ -61,7 +61,14 @@ export type AppendRefusal =
   | 'OUT_OF_ORDER_SEQUENCE_NUMBER'
   | 'INVALID_PRODUCER_EPOCH'
   | 'NOT_LEADER_OR_FOLLOWER'
-  | 'KAFKA_STORAGE_ERROR';
+  | 'KAFKA_STORAGE_ERROR'
+  | 'REQUEST_TIMED_OUT';
+
+/**
+ * Bytes of one log that may wait to be written. Requests are bounded by the node's memory for them; this bounds what is left
+ * of those that did not wait for their answer, when a disk hangs.
+ */
+const queuedBytesMax = 64 * 1024 * 1024;
 
 export class Replica {
   readonly identity: ReplicaIdentity;
@@ -221,6 +228,7 @@ export class Replica {
         };
       }
     }
+    if (this.#log.queuedBytes > queuedBytesMax) return { kind: 'refused', error: 'REQUEST_TIMED_OUT' };
     const { baseOffset, endIndex, logStartOffset } = this.#log.append(batch, this.#raft.term, lease);
     if (header.producerId >= 0) this.#producers.append(header, baseOffset);
     this.#log.requestSync();

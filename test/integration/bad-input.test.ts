@@ -273,3 +273,28 @@ describe('a low limit of open files', () => {
     }
   });
 });
+
+describe('requests that never end', () => {
+  /** The size of 1,000,000 bytes, an API key, and no more. */
+  const begun = Buffer.from([0x00, 0x0f, 0x42, 0x40, 0x00, 0x01]);
+
+  it('are counted while they arrive: connections beyond twice the bound are refused, with a reason', async () => {
+    await using node = await embed({ httpPort: 0, settings: { 'queued.max.request.bytes': '1000000' } });
+    const heldBytes = async (): Promise<number> => {
+      const answer = await fetch(`http://127.0.0.1:${node.broker.httpPort}/metrics`);
+      return Number(/^kappalog_request_held_bytes (\d+)$/m.exec(await answer.text())?.[1]);
+    };
+    const strangers = [await node.connect(), await node.connect(), await node.connect()];
+    // One after the other, so that it is known which of them is one too many.
+    for (const [place, stranger] of strangers.entries()) {
+      stranger.send(begun);
+      if (place < 2) await expect.poll(heldBytes).toBe((place + 1) * 1_000_000);
+    }
+    await strangers[2]!.ended;
+    expect(node.log.lines.filter((line) => line.includes('queued.max.request.bytes'))).toHaveLength(1);
+    for (const stranger of strangers) await stranger[Symbol.asyncDispose]();
+    await expect.poll(heldBytes).toBe(0);
+    const client = await node.connect();
+    expect((await client.call('ApiVersions', 0, {})).errorCode).toBe(ErrorCode.NONE);
+  });
+});

@@ -101,6 +101,10 @@ class CountedLease implements Lease {
   release(): void {
     this.references--;
   }
+
+  charge(usedBytes: number): number {
+    return usedBytes;
+  }
 }
 
 describe('TailCache', () => {

@@ -22,6 +22,11 @@ describe('BufferPool', () => {
     expect(pool.idleBytes).toBe(256 * kib);
   });
 
+  it('is charged whole to the first who asks, and to nobody after', () => {
+    const buffer = new BufferPool({ idleBytesMax: 0 }).take(100 * kib);
+    expect([buffer.charge(), buffer.charge()]).toEqual([128 * kib, 0]);
+  });
+
   it('refuses to release twice, and to retain what is released', () => {
     const buffer = new BufferPool({ idleBytesMax: 0 }).take(1);
     buffer.release();
