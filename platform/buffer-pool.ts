@@ -30,10 +30,10 @@ export interface BufferPoolOptions {
   readonly idleBytesMax: number;
 }
 
-/** Sizes are rounded up to a multiple of a step, so that buffers of nearly one size serve each other. */
-const smallStepBytes = 128 * 1024;
-const smallBytesMax = 2 * 1024 * 1024;
-const largeStepBytes = 1024 * 1024;
+/** Buffers have sizes of 128 KiB times a power of two. */
+const smallestBytes = 128 * 1024;
+/** Of a size that is not at hand, the next ones up do too. */
+const sizesTriedMax = 3;
 
 export class BufferPool {
   readonly #idleBytesMax: number;
@@ -50,11 +50,20 @@ export class BufferPool {
 
   /** A buffer of at least `sizeBytes`, with one reference and whatever content it had before. */
   take(sizeBytes: number): PooledBuffer {
-    const stepBytes = sizeBytes <= smallBytesMax ? smallStepBytes : largeStepBytes;
-    const classBytes = Math.ceil(sizeBytes / stepBytes) * stepBytes;
-    const idle = this.#idle.get(classBytes)?.pop();
-    if (idle !== undefined) this.#idleBytes -= classBytes;
-    return new PooledBuffer(idle ?? Buffer.allocUnsafeSlow(classBytes), (buffer) => this.#giveBack(buffer));
+    let classBytes = smallestBytes;
+    while (classBytes < sizeBytes) classBytes *= 2;
+    const buffer = this.#takeIdle(classBytes) ?? Buffer.allocUnsafeSlow(classBytes);
+    return new PooledBuffer(buffer, (released) => this.#giveBack(released));
+  }
+
+  #takeIdle(leastBytes: number): Buffer | undefined {
+    for (let tried = 0, bytes = leastBytes; tried < sizesTriedMax; tried++, bytes *= 2) {
+      const idle = this.#idle.get(bytes)?.pop();
+      if (idle === undefined) continue;
+      this.#idleBytes -= bytes;
+      return idle;
+    }
+    return undefined;
   }
 
   #giveBack(buffer: Buffer): void {
