@@ -3,6 +3,7 @@
  * which format it is written (storage-format.md, "meta.properties"). A directory that is another's is refused, not used.
  */
 import type { Disk } from '../platform/disk.ts';
+import { readWholeFile, replaceFile } from '../platform/whole-files.ts';
 import type { Ids } from '../platform/ids.ts';
 import { StartError } from './start-error.ts';
 
@@ -79,10 +80,7 @@ function check(
 }
 
 async function readProperties(disk: Disk, path: string): Promise<Map<string, string>> {
-  const file = await disk.open(path, 'read');
-  const bytes = Buffer.alloc(await file.size());
-  await file.read(bytes, 0);
-  await file.close();
+  const bytes = await readWholeFile(disk, path);
   const properties = new Map<string, string>();
   for (const line of bytes.toString('utf8').split('\n')) {
     const equals = line.indexOf('=');
@@ -96,11 +94,5 @@ async function writeProperties(disk: Disk, directory: string, identity: Director
   const text =
     `version=1\nkappalog.format=${formatVersion}\ncluster.id=${identity.clusterId}\n` +
     `node.id=${identity.nodeId}\ndirectory.id=${identity.directoryId}\n`;
-  const file = await disk.open(`${directory}/${fileName}.tmp`, 'create');
-  await file.truncate(0);
-  await file.write([Buffer.from(text)], 0);
-  await file.sync();
-  await file.close();
-  await disk.rename(`${directory}/${fileName}.tmp`, `${directory}/${fileName}`);
-  await disk.syncDirectory(directory);
+  await replaceFile(disk, directory, fileName, Buffer.from(text));
 }

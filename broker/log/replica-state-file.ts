@@ -4,6 +4,7 @@
  * Replaced atomically; it covers what is below the recovery point and nothing else.
  */
 import type { Disk } from '../../platform/disk.ts';
+import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import { crc32c } from '../../protocol/index.ts';
 import { PositionTable } from './position-table.ts';
 import { kindOfNumber, numberOfKind, readInt64, writeInt64 } from './raft-only.ts';
@@ -111,31 +112,6 @@ export async function readReplicaState(
 /** Durable when it resolves. Calls for one directory must not overlap. */
 export async function writeReplicaState(disk: Disk, directory: string, state: ReplicaState): Promise<void> {
   await replaceFile(disk, directory, 'replica-state', encodeReplicaState(state));
-}
-
-export async function readWholeFile(disk: Disk, path: string): Promise<Buffer> {
-  const file = await disk.open(path, 'read');
-  try {
-    const bytes = Buffer.alloc(await file.size());
-    return bytes.subarray(0, await file.read(bytes, 0));
-  } finally {
-    await file.close();
-  }
-}
-
-/** Replaces a small file so that after a crash either the old or the new one is there, whole. Durable when it resolves. */
-export async function replaceFile(disk: Disk, directory: string, name: string, bytes: Buffer): Promise<void> {
-  const temporary = `${directory}/${name}.tmp`;
-  const file = await disk.open(temporary, 'create');
-  try {
-    await file.truncate(0);
-    await file.write([bytes], 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await disk.rename(temporary, `${directory}/${name}`);
-  await disk.syncDirectory(directory);
 }
 
 function encodeEntry(entry: PlacedRaftOnlyEntry): Buffer {

@@ -8,7 +8,7 @@ import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
 import { isRaftOnly } from './raft-only.ts';
 import type { ReadPool } from './read-pool.ts';
-import { readWholeFile } from './replica-state-file.ts';
+import { readWholeFile } from '../../platform/whole-files.ts';
 import { OffsetIndex, TimeIndex, timeEntryBytes } from './segment-indexes.ts';
 import type { TimeEntry } from './segment-indexes.ts';
 import { Segment } from './segment.ts';

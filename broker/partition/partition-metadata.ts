@@ -1,5 +1,6 @@
 /** The file `partition.metadata` in a partition's directory, in Kafka's format: which topic, by id, the files belong to. */
 import type { Disk } from '../../platform/disk.ts';
+import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 
 const name = 'partition.metadata';
 
@@ -7,10 +8,7 @@ const name = 'partition.metadata';
 export async function readPartitionMetadata(disk: Disk, directory: string): Promise<string | undefined> {
   const path = `${directory}/${name}`;
   if (!(await disk.exists(path))) return undefined;
-  const file = await disk.open(path, 'read');
-  const bytes = Buffer.alloc(await file.size());
-  await file.read(bytes, 0);
-  await file.close();
+  const bytes = await readWholeFile(disk, path);
   const topicId = /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n?$/.exec(bytes.toString('utf8'))?.[1];
   if (topicId === undefined) throw new Error(`${path} cannot be read: it does not name a topic's id`);
   return topicId;
@@ -19,12 +17,5 @@ export async function readPartitionMetadata(disk: Disk, directory: string): Prom
 /** Makes the directory and the file, durable when it resolves; the directory's own name is for the caller to sync. */
 export async function writePartitionMetadata(disk: Disk, directory: string, topicId: string): Promise<void> {
   await disk.makeDirectory(directory);
-  const temporary = `${directory}/${name}.tmp`;
-  const file = await disk.open(temporary, 'create');
-  await file.truncate(0);
-  await file.write([Buffer.from(`version: 0\ntopic_id: ${topicId}\n`)], 0);
-  await file.sync();
-  await file.close();
-  await disk.rename(temporary, `${directory}/${name}`);
-  await disk.syncDirectory(directory);
+  await replaceFile(disk, directory, name, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`));
 }

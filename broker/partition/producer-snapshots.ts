@@ -3,6 +3,7 @@
  * begins and on a clean stop, so that opening replays only the batches after the newest one.
  */
 import type { Disk } from '../../platform/disk.ts';
+import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 
 const ending = '.snapshot';
 /** The newest, and one behind it in case that one is damaged. */
@@ -25,10 +26,7 @@ export async function listSnapshots(disk: Disk, directory: string, offsetMax: nu
 }
 
 export async function readSnapshot(disk: Disk, directory: string, offset: number): Promise<ProducerSnapshot> {
-  const file = await disk.open(pathOf(directory, offset), 'read');
-  const bytes = Buffer.alloc(await file.size());
-  await file.read(bytes, 0);
-  await file.close();
+  const bytes = await readWholeFile(disk, pathOf(directory, offset));
   return { offset, bytes };
 }
 
@@ -38,14 +36,7 @@ export async function writeSnapshot(
   directory: string,
   snapshot: ProducerSnapshot,
 ): Promise<void> {
-  const temporary = `${pathOf(directory, snapshot.offset)}.tmp`;
-  const file = await disk.open(temporary, 'create');
-  await file.truncate(0);
-  await file.write([snapshot.bytes], 0);
-  await file.sync();
-  await file.close();
-  await disk.rename(temporary, pathOf(directory, snapshot.offset));
-  await disk.syncDirectory(directory);
+  await replaceFile(disk, directory, nameOf(snapshot.offset), snapshot.bytes);
   const offsets = await listSnapshots(disk, directory, snapshot.offset);
   for (const offset of offsets.slice(keptCount)) await disk.remove(pathOf(directory, offset));
 }
@@ -63,5 +54,9 @@ export async function removeSnapshotsAbove(
 }
 
 function pathOf(directory: string, offset: number): string {
-  return `${directory}/${String(offset).padStart(20, '0')}${ending}`;
+  return `${directory}/${nameOf(offset)}`;
+}
+
+function nameOf(offset: number): string {
+  return `${String(offset).padStart(20, '0')}${ending}`;
 }

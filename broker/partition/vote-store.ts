@@ -8,6 +8,7 @@
  */
 import { crc32c } from '../../protocol/index.ts';
 import type { Disk, DiskFile } from '../../platform/disk.ts';
+import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import type { HardState } from '../raft/raft-group.ts';
 
 /** Which group: a partition of a topic, by the topic's id. */
@@ -40,7 +41,7 @@ export class VoteStore {
   /** Rejects with a DamagedVotes where a record inside the file is bad, and with a DiskError. */
   static async open(disk: Disk, directory: string): Promise<VoteStore> {
     const path = `${directory}/votes`;
-    const bytes = (await disk.exists(path)) ? await readAll(disk, path) : Buffer.alloc(0);
+    const bytes = (await disk.exists(path)) ? await readWholeFile(disk, path) : Buffer.alloc(0);
     const votes = parse(bytes, path);
     const live = votes.size * recordBytes;
     if (bytes.length < header.length || bytes.length > header.length + 4 * live + 4096) {
@@ -94,14 +95,6 @@ function keyOf(group: GroupId): string {
   return `${group.topicId}:${group.partition}`;
 }
 
-async function readAll(disk: Disk, path: string): Promise<Buffer> {
-  const file = await disk.open(path, 'read');
-  const bytes = Buffer.alloc(await file.size());
-  const read = await file.read(bytes, 0);
-  await file.close();
-  return bytes.subarray(0, read);
-}
-
 function parse(bytes: Buffer, path: string): Map<string, Vote> {
   const votes = new Map<string, Vote>();
   if (bytes.length < header.length) return votes;
@@ -132,14 +125,8 @@ async function endOfGoodRecords(file: DiskFile, end: number): Promise<number> {
 }
 
 async function rewrite(disk: Disk, directory: string, votes: ReadonlyMap<string, Vote>): Promise<void> {
-  const temporary = `${directory}/votes.tmp`;
-  const file = await disk.open(temporary, 'create');
-  await file.truncate(0);
-  await file.write([header, ...[...votes.values()].map(encodeRecord)], 0);
-  await file.sync();
-  await file.close();
-  await disk.rename(temporary, `${directory}/votes`);
-  await disk.syncDirectory(directory);
+  const records = [...votes.values()].map(encodeRecord);
+  await replaceFile(disk, directory, 'votes', Buffer.concat([header, ...records]));
 }
 
 function encodeRecord(vote: Vote): Buffer {
