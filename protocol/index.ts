@@ -37,7 +37,7 @@ export type {
   ProducerFields,
 } from './batch-builder.ts';
 export type { RecordContent, RecordHeader } from './record-buffer.ts';
-export { decodeBatch, iterateBatches, readHeaders } from './batch-decoder.ts';
+export { decodeBatch, iterateBatches, openRecords, readHeaders } from './batch-decoder.ts';
 export type { BatchSlice, DecodeLimits, LogRecord } from './batch-decoder.ts';
 export { RecordCursor } from './record-cursor.ts';
 export { validateBatchRecords } from './batch-validator.ts';
