@@ -3,7 +3,7 @@
  * headers from an offset on. Slower than LogReader and with buffers of its own, so that it does not push out what readers use.
  */
 import { assert } from '../../platform/assert.ts';
-import { batchField, decodeBatch, readBatchHeader } from '../../protocol/index.ts';
+import { batchField, readBatchHeader } from '../../protocol/index.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
@@ -14,6 +14,7 @@ import type { ReadPool } from './read-pool.ts';
 import type { SegmentIndexes } from './segment-files.ts';
 import type { SegmentList } from './segment-list.ts';
 import type { Segment } from './segment.ts';
+import { TimeSearch } from './time-search.ts';
 
 const nearBytes = 128 * 1024;
 const farBytes = 2 * 1024 * 1024;
@@ -30,11 +31,15 @@ export class LogSearch {
   readonly #segments: SegmentList;
   readonly #indexes: SegmentIndexes;
   readonly #pool: ReadPool;
+  readonly #time: TimeSearch;
 
   constructor(segments: SegmentList, indexes: SegmentIndexes, pool: ReadPool) {
     this.#segments = segments;
     this.#indexes = indexes;
     this.#pool = pool;
+    this.#time = new TimeSearch(indexes, (segment, from, visit) =>
+      this.#walk(segment, from, nearBytes, visit),
+    );
   }
 
   /** The first record in [startOffset, endOffset) whose timestamp is at or after this one. */
@@ -43,21 +48,11 @@ export class LogSearch {
     startOffset: number,
     endOffset: number,
   ): Promise<FoundRecord | undefined> {
+    const range = { start: startOffset, end: endOffset };
     for (const segment of this.#segments.snapshot()) {
       if (segment.baseOffset >= endOffset) return undefined;
-      if (segment.totals.maxTimestamp < timestamp || segment.endOffset <= startOffset) continue;
-      const entry = (await this.#indexes.of(segment)).timeIndex.lookUp(timestamp);
-      const from = await this.#positionOf(segment, segment.baseOffset + (entry?.relativeOffset ?? 0));
-      let found: FoundRecord | undefined;
-      await this.#walk(segment, from, nearBytes, (batch) => {
-        if (baseOffsetOf(batch) >= endOffset) return 'stop';
-        if (maxTimestampOf(batch) < timestamp) return undefined;
-        found = firstRecord(
-          batch,
-          (offset, time) => time >= timestamp && offset >= startOffset && offset < endOffset,
-        );
-        return found === undefined ? undefined : 'stop';
-      });
+      if (segment.endOffset <= startOffset) continue;
+      const found = await this.#time.firstFrom(segment, timestamp, range);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -65,28 +60,16 @@ export class LogSearch {
 
   /** The first of the records in [startOffset, endOffset) that have the largest timestamp. */
   async maxTimestamp(startOffset: number, endOffset: number): Promise<FoundRecord | undefined> {
-    let best: { segment: Segment; timestamp: number; fromOffset: number } | undefined;
+    const range = { start: startOffset, end: endOffset };
+    let best: { segment: Segment; timestamp: number; lastOffset: number } | undefined;
     for (const segment of this.#segments.snapshot()) {
       if (segment.baseOffset >= endOffset) break;
-      if (segment.endOffset <= startOffset) continue;
-      const isWhole = segment.baseOffset >= startOffset && segment.endOffset <= endOffset;
-      const largest = isWhole
-        ? { timestamp: segment.totals.maxTimestamp, fromOffset: segment.totals.maxTimestampOffset }
-        : await this.#maxWithin(segment, startOffset, endOffset);
+      if (segment.endOffset <= startOffset || segment.totals.maxTimestamp <= (best?.timestamp ?? -1))
+        continue;
+      const largest = await this.#time.largest(segment, range);
       if (largest.timestamp > (best?.timestamp ?? -1)) best = { segment, ...largest };
     }
-    if (best === undefined) return undefined;
-    const { segment, timestamp, fromOffset } = best;
-    let found: FoundRecord | undefined;
-    await this.#walk(segment, await this.#positionOf(segment, fromOffset), nearBytes, (batch) => {
-      if (lastOffsetOf(batch) < fromOffset) return undefined;
-      found = firstRecord(
-        batch,
-        (offset, time) => time === timestamp && offset >= startOffset && offset < endOffset,
-      );
-      return 'stop';
-    });
-    return found;
+    return best === undefined ? undefined : this.#time.firstWith(best.segment, best, range);
   }
 
   /** Calls `visit` for each batch that holds an offset at or above this one, Raft-only batches left out. */
@@ -141,34 +124,6 @@ export class LogSearch {
     return position === undefined ? undefined : { segment, position };
   }
 
-  /** The largest timestamp of batches in the range, and the last offset of the first batch that has it. */
-  async #maxWithin(
-    segment: Segment,
-    startOffset: number,
-    endOffset: number,
-  ): Promise<{ timestamp: number; fromOffset: number }> {
-    const { timeIndex } = await this.#indexes.of(segment);
-    const entry = timeIndex.lastBelowOffset(endOffset - segment.baseOffset);
-    const mayStartAtEntry =
-      entry !== undefined &&
-      segment.baseOffset + entry.relativeOffset < endOffset &&
-      startOffset <= segment.baseOffset;
-    const fromOffset = mayStartAtEntry
-      ? segment.baseOffset + entry.relativeOffset
-      : Math.max(startOffset, segment.baseOffset);
-    let timestamp = -1;
-    let atOffset = fromOffset;
-    await this.#walk(segment, await this.#positionOf(segment, fromOffset), nearBytes, (batch) => {
-      if (lastOffsetOf(batch) >= endOffset) return 'stop';
-      if (lastOffsetOf(batch) >= startOffset && maxTimestampOf(batch) > timestamp) {
-        timestamp = maxTimestampOf(batch);
-        atOffset = lastOffsetOf(batch);
-      }
-      return undefined;
-    });
-    return { timestamp, fromOffset: atOffset };
-  }
-
   async #positionOf(segment: Segment, offset: number): Promise<number> {
     const { offsetIndex } = await this.#indexes.of(segment);
     return offsetIndex.lookUp(offset - segment.baseOffset);
@@ -197,20 +152,4 @@ function baseOffsetOf(batch: ScannedBatch): number {
 
 function lastOffsetOf(batch: ScannedBatch): number {
   return batchField.lastOffset(batch.buffer, batch.at);
-}
-
-function maxTimestampOf(batch: ScannedBatch): number {
-  return batchField.maxTimestamp(batch.buffer, batch.at);
-}
-
-function firstRecord(
-  batch: ScannedBatch,
-  matches: (offset: number, timestamp: number) => boolean,
-): FoundRecord | undefined {
-  const { buffer, at, sizeBytes } = batch;
-  const bytes = buffer.subarray(at, at + sizeBytes);
-  for (const { offset, timestamp } of decodeBatch(bytes)) {
-    if (matches(offset, timestamp)) return { offset, timestamp, leaderEpoch: batchField.leaderEpoch(bytes) };
-  }
-  return undefined;
 }

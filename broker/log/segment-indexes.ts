@@ -122,10 +122,10 @@ export class TimeIndex {
     this.#sizeBytes += timeEntryBytes;
   }
 
-  /** The last entry whose timestamp is at or below this one: no record before its batch is as late as it. */
-  lookUp(timestamp: number): TimeEntry | undefined {
-    const entry = lastEntry(this.count, (entry) => this.#timestampAt(entry) <= timestamp);
-    return entry < 0 ? undefined : this.entryAt(entry);
+  /** The first entry whose timestamp is at or after this one: its batch is the first of the segment that reaches its timestamp. */
+  firstFrom(timestamp: number): TimeEntry | undefined {
+    const before = lastEntry(this.count, (entry) => this.#timestampAt(entry) < timestamp);
+    return before + 1 < this.count ? this.entryAt(before + 1) : undefined;
   }
 
   /** The last entry that speaks only of offsets below this one. */
