@@ -16,6 +16,14 @@ export interface Disk {
   /** Removes a directory with all that is in it; fine where it does not exist. */
   removeDirectory(directory: string): Promise<void>;
   syncDirectory(directory: string): Promise<void>;
+  /** Of the file system that the directory lies on. */
+  space(directory: string): Promise<DiskSpace>;
+}
+
+export interface DiskSpace {
+  readonly totalBytes: number;
+  /** What this user may still write. */
+  readonly usableBytes: number;
 }
 
 /** 'read': must exist. 'write': must exist, read and write. 'create': read and write, made where missing. */

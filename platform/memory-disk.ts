@@ -4,7 +4,14 @@
  * each unsynced sector of a file is kept or lost by chance (so that writes are torn and appear out of order), and of each
  * directory's unsynced names only the first few are kept. What was synced is never harmed.
  */
-import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from './disk.ts';
+import {
+  DiskError,
+  type Disk,
+  type DiskErrorCode,
+  type DiskFile,
+  type DiskSpace,
+  type OpenMode,
+} from './disk.ts';
 import { PagedBytes } from './paged-bytes.ts';
 import type { Random } from './random.ts';
 
@@ -30,6 +37,8 @@ export interface MemoryDiskOptions {
 }
 
 const sectorBytes = 512;
+/** What `space` answers for a disk without a capacity. */
+const defaultCapacityBytes = 64 * 1024 * 1024 * 1024;
 
 interface FileNode {
   readonly kind: 'file';
@@ -163,6 +172,14 @@ export class MemoryDisk implements Disk {
     if (this.#hasCrashed) throw crashed(directory);
     for (const change of node.unsynced) if (synced.has(change)) applyNames(node.durable, change);
     node.unsynced = node.unsynced.filter((change) => !synced.has(change));
+  }
+
+  /** Without a capacity it has what a small machine has, less what is used. */
+  async space(directory: string): Promise<DiskSpace> {
+    await this.#begin('open', directory);
+    this.#directoryAt(directory);
+    const totalBytes = this.#options.capacityBytes ?? defaultCapacityBytes;
+    return { totalBytes, usableBytes: Math.max(0, totalBytes - this.#usedBytes) };
   }
 
   /**

@@ -1,6 +1,13 @@
 import fs from 'node:fs';
 import { dirname } from 'node:path';
-import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from '../disk.ts';
+import {
+  DiskError,
+  type Disk,
+  type DiskErrorCode,
+  type DiskFile,
+  type DiskSpace,
+  type OpenMode,
+} from '../disk.ts';
 
 const openFlags: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY,
@@ -81,6 +88,13 @@ export class RealDisk implements Disk {
     } finally {
       await run(directory, 'close', (done) => fs.close(descriptor, done));
     }
+  }
+
+  async space(directory: string): Promise<DiskSpace> {
+    const { blocks, bavail, bsize } = await call<fs.StatsFs>(directory, 'measure', (done) =>
+      fs.statfs(directory, done),
+    );
+    return { totalBytes: blocks * bsize, usableBytes: bavail * bsize };
   }
 }
 

@@ -168,4 +168,12 @@ describe.each([
     expect(bytes.toString()).toBe('still here');
     await file.close();
   });
+
+  it('says how much space there is, and for which directory there is none to say', async () => {
+    const { totalBytes, usableBytes } = await disk.space(root);
+    expect(usableBytes).toBeGreaterThan(0);
+    expect(totalBytes).toBeGreaterThanOrEqual(usableBytes);
+    expect(Number.isSafeInteger(totalBytes)).toBe(true);
+    await expect(disk.space(`${root}/none`)).rejects.toMatchObject({ code: 'not-found' });
+  });
 });
