@@ -60,6 +60,21 @@ const metadataLogConfig: LogConfig = {
   segmentMs: Number.MAX_SAFE_INTEGER,
   segmentIndexBytes: 10 * 1024 * 1024,
   indexIntervalBytes: 4096,
+  segmentJitterMs: 0,
+  deletes: false,
+  compacts: false,
+  retentionMs: -1,
+  retentionBytes: -1,
+  fileDeleteDelayMs: 60_000,
+  deleteRetentionMs: 24 * 3600 * 1000,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
+  minCleanableDirtyRatio: 0.5,
+  preallocate: false,
+  flushMessages: Number.MAX_SAFE_INTEGER,
+  flushMs: Number.MAX_SAFE_INTEGER,
+  writeCaching: false,
+  maxMessageBytes: 8 * 1024 * 1024,
 };
 
 /** Rejects with a StartError where the directory cannot be this node's. */

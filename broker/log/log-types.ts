@@ -16,6 +16,30 @@ export interface LogConfig {
   readonly segmentIndexBytes: number;
   /** `index.interval.bytes`: log bytes between index entries. */
   readonly indexIntervalBytes: number;
+  /** `segment.jitter.ms`: up to this much is taken off `segment.ms`, another amount for each segment. */
+  readonly segmentJitterMs: number;
+  /** `cleanup.policy` names delete; compact. Both may hold, or neither. */
+  readonly deletes: boolean;
+  readonly compacts: boolean;
+  /** `retention.ms`, `retention.bytes`; -1: unlimited. */
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  /** `file.delete.delay.ms`: how long the files of a segment that was taken out stay, renamed. */
+  readonly fileDeleteDelayMs: number;
+  /** `delete.retention.ms`: how long cleaning keeps a tombstone. */
+  readonly deleteRetentionMs: number;
+  readonly minCompactionLagMs: number;
+  readonly maxCompactionLagMs: number;
+  /** `min.cleanable.dirty.ratio`, in [0, 1]. */
+  readonly minCleanableDirtyRatio: number;
+  /** `preallocate`: a new segment's file gets its full size at once. */
+  readonly preallocate: boolean;
+  /** `flush.messages`, `flush.ms`: a sync is asked for after so many records, or so long after the first of them. */
+  readonly flushMessages: number;
+  readonly flushMs: number;
+  /** `write.caching`: what is written counts as if it were durable. */
+  readonly writeCaching: boolean;
+  readonly maxMessageBytes: number;
 }
 
 export interface LogOptions {
@@ -81,17 +105,39 @@ export interface LogFailure {
   readonly cause: unknown;
 }
 
-/** Bytes below the durable floor that are not as they were written: left as they are, for repair. */
+/** Bytes below the durable floor that are not as they were written: set aside or left as they are, for repair. */
 export interface LogDamage {
   readonly kind: 'corrupt';
+  /** 'recovery': the log ends there, and takes no appends. 'scrub': reads of other places, and appends, go on. */
+  readonly foundBy: 'recovery' | 'scrub';
   readonly file: string;
   readonly position: number;
   readonly reason: string;
-  /** What is valid ends here... */
+  /** What is valid before it ends here... */
   readonly validEndIndex: number;
   readonly validEndOffset: number;
   /** ...and this much was once durable. */
   readonly floorEndIndex: number;
+}
+
+/** Segments that retention, or a new log start, took out. */
+export interface DeletedSegments {
+  /** 'log-start': they were wholly below the log start. 'size': `retention.bytes`. 'time': `retention.ms`. */
+  readonly reason: 'log-start' | 'size' | 'time';
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+/** What a cleaned segment says of itself in its header: the places that it stands for, whatever batches are left of them. */
+export interface CleanedSpan {
+  readonly baseOffset: number;
+  /** Raft index of the first entry at or after the segment's beginning. */
+  readonly startIndex: number;
+  /** Term of the entry before that; 0 for none. */
+  readonly startTerm: number;
+  /** Exclusive: base offset and start index of the segment that follows. */
+  readonly endOffset: number;
+  readonly endIndex: number;
 }
 
 export interface RecoveryReport {

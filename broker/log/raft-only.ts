@@ -29,6 +29,7 @@ const numberedKinds: readonly (RaftOnlyKind | undefined)[] = [
   'term-start',
   'configuration',
   'delete-records',
+  // 4 is the header of a cleaned segment: see cleaned-header.ts.
 ];
 
 /** The number that stands for a kind in files. */
@@ -50,6 +51,11 @@ export function isRaftOnly(buffer: Buffer, position: number): boolean {
 }
 
 export function encodeRaftOnly(entry: PlacedRaftOnlyEntry): Buffer {
+  return encodeControl(numberOfKind(entry.kind), entry);
+}
+
+/** A control batch without records, of any kind. */
+export function encodeControl(kindNumber: number, entry: Omit<PlacedRaftOnlyEntry, 'kind'>): Buffer {
   const batch = Buffer.alloc(batchHeaderBytes + fixedPayloadBytes + entry.payload.length);
   writeInt64(batch, entry.offset, 0);
   batch.writeInt32BE(batch.length - 12, 8);
@@ -60,7 +66,7 @@ export function encodeRaftOnly(entry: PlacedRaftOnlyEntry): Buffer {
   // No timestamps and no producer: base timestamp, max timestamp, producer id, epoch and base sequence are all -1.
   batch.fill(0xff, 27, 57);
   batch[batchHeaderBytes] = formatVersion;
-  batch[batchHeaderBytes + 1] = numberOfKind(entry.kind);
+  batch[batchHeaderBytes + 1] = kindNumber;
   batch.writeInt32BE(entry.term, batchHeaderBytes + 2);
   writeInt64(batch, entry.index, batchHeaderBytes + 6);
   writeInt64(batch, entry.offset, batchHeaderBytes + 14);
@@ -74,13 +80,19 @@ export function encodeRaftOnly(entry: PlacedRaftOnlyEntry): Buffer {
  * header or is of an unknown kind or version.
  */
 export function readRaftOnly(buffer: Buffer, position: number): PlacedRaftOnlyEntry | undefined {
-  const sizeBytes = batchField.sizeBytes(buffer, position);
-  if (sizeBytes < batchHeaderBytes + fixedPayloadBytes) return undefined;
+  if (batchField.sizeBytes(buffer, position) < batchHeaderBytes + fixedPayloadBytes) return undefined;
   const inside = position + batchHeaderBytes;
   const kind = kindOfNumber(buffer[inside + 1]!);
-  if (buffer[inside] !== formatVersion || kind === undefined) return undefined;
-  const entry: PlacedRaftOnlyEntry = {
-    kind,
+  const content = readControl(buffer, position);
+  return content === undefined || kind === undefined ? undefined : { kind, ...content };
+}
+
+/** The inside of a whole control batch without records, of any kind; undefined where it contradicts the header. */
+export function readControl(buffer: Buffer, position: number): Omit<PlacedRaftOnlyEntry, 'kind'> | undefined {
+  const sizeBytes = batchField.sizeBytes(buffer, position);
+  const inside = position + batchHeaderBytes;
+  if (sizeBytes < batchHeaderBytes + fixedPayloadBytes || buffer[inside] !== formatVersion) return undefined;
+  const entry = {
     term: buffer.readInt32BE(inside + 2),
     index: readInt64(buffer, inside + 6),
     offset: readInt64(buffer, inside + 14),
@@ -90,6 +102,20 @@ export function readRaftOnly(buffer: Buffer, position: number): PlacedRaftOnlyEn
     entry.term === batchField.leaderEpoch(buffer, position) &&
     entry.offset === batchField.baseOffset(buffer, position);
   return agrees ? entry : undefined;
+}
+
+/** The content of a 'delete-records' entry: the offset that the log begins with from then on. */
+export function encodeDeleteRecords(logStartOffset: number): Buffer {
+  const payload = Buffer.alloc(8);
+  writeInt64(payload, logStartOffset, 0);
+  return payload;
+}
+
+/** Undefined where the content is not one offset. */
+export function decodeDeleteRecords(payload: Buffer): number | undefined {
+  if (payload.length !== 8) return undefined;
+  const offset = readInt64(payload, 0);
+  return Number.isSafeInteger(offset) && offset >= 0 ? offset : undefined;
 }
 
 /** The Raft index that the Raft-only batch at `position` says it has. */

@@ -355,6 +355,7 @@ class Recovery {
             ? undefined
             : {
                 kind: 'corrupt',
+                foundBy: 'recovery',
                 file: fault.segment.path,
                 position: fault.position,
                 reason: fault.reason,

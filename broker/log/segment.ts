@@ -34,6 +34,18 @@ export class Segment implements BlockOwner {
   flushedBytes = 0;
   /** No more is appended; its index files are complete, and its indexes may be out of memory. */
   isFull = false;
+  /**
+   * Raft index of its first entry; -1 where it is not known yet. Several Raft-only entries may stand at the base offset, some of
+   * them at the end of the segment before, so the offset alone does not tell.
+   */
+  startIndex = -1;
+  /** Its first batch is the header of a cleaned segment: batches may lack. */
+  isCleaned = false;
+  /**
+   * Taken out of its log, by retention, a swap or a truncation. Its path may be another file by now: whoever finds this after an
+   * await must not use what was read by path, and starts over from the log's list.
+   */
+  isRemoved = false;
   #offsetIndex: OffsetIndex | undefined = new OffsetIndex();
   #timeIndex: TimeIndex | undefined = new TimeIndex();
   /** How much of the indexes their files hold. */
@@ -63,6 +75,11 @@ export class Segment implements BlockOwner {
 
   get timeIndexPath(): string {
     return segmentPath(this.directory, this.baseOffset, 'timeindex');
+  }
+
+  /** Exists only where the segment has markers of aborted transactions. */
+  get transactionIndexPath(): string {
+    return segmentPath(this.directory, this.baseOffset, 'txnindex');
   }
 
   /** Whether the indexes are in memory; those of a full segment that has not been read lately are not. */
@@ -132,7 +149,9 @@ export interface BatchSpan {
   readonly maxTimestamp: number;
 }
 
-export type SegmentFile = 'log' | 'index' | 'timeindex';
+/** The `.log` stands last: a segment's other files go before it and come after it. */
+export const segmentFiles = ['txnindex', 'timeindex', 'index', 'log'] as const;
+export type SegmentFile = (typeof segmentFiles)[number];
 
 /** Kafka's name: the base offset in 20 digits. */
 export function segmentPath(directory: string, baseOffset: number, kind: SegmentFile): string {

@@ -8,6 +8,7 @@ import { TailCache } from '../../../broker/log/tail-cache.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { decodeBatch, encodeBatch, iterateBatches } from '../../../protocol/index.ts';
+import { logConfigDefaults } from '../../support/log-config.ts';
 
 export const directory = '/data/t-0';
 
@@ -30,13 +31,6 @@ export interface Opened {
   readonly syncer: Syncer;
 }
 
-const defaults: LogConfig = {
-  segmentBytes: 1024 * 1024 * 1024,
-  segmentMs: 7 * 24 * 3600 * 1000,
-  segmentIndexBytes: 10 * 1024 * 1024,
-  indexIntervalBytes: 4096,
-};
-
 export async function openLog(options: HarnessOptions): Promise<Opened> {
   const { disk, config, tailBytes = 0, blockBytes = 4096, poolBytes = 64 * blockBytes } = options;
   const tailCache = new TailCache({ maxBytes: tailBytes });
@@ -49,7 +43,7 @@ export async function openLog(options: HarnessOptions): Promise<Opened> {
     syncer,
     tailCache,
     readPool,
-    config: () => ({ ...defaults, ...config }),
+    config: () => ({ ...logConfigDefaults, ...config }),
     ...(options.floor === undefined ? {} : { floor: options.floor }),
   });
   return { log, recovery, readPool, tailCache, syncer };

@@ -114,6 +114,7 @@ describe('a flipped bit', () => {
     expect(recovery.kind).toBe('damaged');
     expect(recovery.damage).toEqual({
       kind: 'corrupt',
+      foundBy: 'recovery',
       file: logPath,
       position: begins[2],
       reason: 'the CRC does not fit the batch',
