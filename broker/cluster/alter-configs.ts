@@ -187,7 +187,7 @@ function checkSettings(
   after: Settings,
 ): Refusal | undefined {
   if (resourceType === ConfigResourceType.TOPIC) {
-    const fault = checkTopicOverrides(after, state.config);
+    const fault = checkTopicOverrides(after, state.config, before);
     return fault === undefined ? undefined : { error: 'INVALID_CONFIG', message: fault };
   }
   for (const [name, value] of after) {

@@ -10,6 +10,7 @@ import type { BrokerConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ParsedConfig } from './config-value.ts';
 import { honouredSettings } from './honoured-settings.ts';
+import { refusedBrokerSettings } from './refused-settings.ts';
 import { brokerSettingFault, topicDefaults } from './topic-defaults.ts';
 
 export type BrokerConfigErrorCode = 'unknown-setting' | 'not-honoured' | 'bad-value' | 'bad-form';
@@ -122,6 +123,36 @@ export class BrokerConfig {
   get groupMinSessionTimeoutMs(): number {
     return this.#number('group.min.session.timeout.ms');
   }
+  /** Bytes per second; 0: none are read. */
+  get kappalogScrubBytesPerSecond(): number {
+    return this.#number('kappalog.scrub.bytes.per.second');
+  }
+  get logCleanerBackoffMs(): number {
+    return this.#number('log.cleaner.backoff.ms');
+  }
+  get logCleanerDedupeBufferSize(): number {
+    return this.#number('log.cleaner.dedupe.buffer.size');
+  }
+  get logCleanerEnable(): boolean {
+    return this.#boolean('log.cleaner.enable');
+  }
+  get logCleanerIoMaxBytesPerSecond(): number {
+    return this.#number('log.cleaner.io.max.bytes.per.second');
+  }
+  /** Kafka's default, which is not used, where neither it nor log.dirs was given. */
+  get logDir(): readonly string[] {
+    return this.#list('log.dir');
+  }
+  /** Empty where it was not given. */
+  get logDirs(): readonly string[] {
+    return this.#list('log.dirs');
+  }
+  get logInitialTaskDelayMs(): number {
+    return this.#number('log.initial.task.delay.ms');
+  }
+  get logRetentionCheckIntervalMs(): number {
+    return this.#number('log.retention.check.interval.ms');
+  }
   get maxConnections(): number {
     return this.#number('max.connections');
   }
@@ -170,6 +201,11 @@ export class BrokerConfig {
     return numberOf(name, this.#effective.get(name));
   }
 
+  #list(name: string): readonly string[] {
+    const value = this.#effective.get(name)?.value;
+    return Array.isArray(value) ? value : [];
+  }
+
   #boolean(name: string): boolean {
     return booleanOf(name, this.#effective.get(name));
   }
@@ -190,11 +226,7 @@ export function parseBrokerSetting(name: string, text: string): ParsedConfig {
     );
   }
   if (!honouredSettings.has(name)) {
-    throw new BrokerConfigError(
-      'not-honoured',
-      name,
-      `"${name}" is a Kafka setting that Kappalog does not honour; leave it out.`,
-    );
+    throw new BrokerConfigError('not-honoured', name, notHonoured(name));
   }
   const parsed = parseConfigValue(definition, text);
   const reason = parsed.kind === 'fault' ? parsed.reason : brokerSettingFault(name, parsed);
@@ -206,6 +238,12 @@ export function parseBrokerSetting(name: string, text: string): ParsedConfig {
     );
   }
   return parsed;
+}
+
+function notHonoured(name: string): string {
+  const reason = refusedBrokerSettings.get(name);
+  const because = reason === undefined ? '' : ` (${reason})`;
+  return `"${name}" is a Kafka setting that Kappalog does not honour${because}; leave it out.`;
 }
 
 /** Splits `name=value` as given to `--set`; throws a BrokerConfigError where there is no name or no "=". */

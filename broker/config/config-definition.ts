@@ -1,8 +1,10 @@
 /**
- * Kafka's settings as data: name, type, default and allowed values of every topic and broker setting, from
- * `protocol/configs`. Which of a broker's settings Kappalog honours is said in `broker-config.ts`, not here.
+ * Settings as data: name, type, default and allowed values of every topic and broker setting of Kafka's, and of the few
+ * that Kappalog has besides (`kappalog-configs.json`), from `protocol/configs`. Which of a broker's settings Kappalog
+ * honours is said in `honoured-settings.ts`, not here.
  */
 import brokerFile from '../../protocol/configs/broker-configs.json' with { type: 'json' };
+import ownFile from '../../protocol/configs/kappalog-configs.json' with { type: 'json' };
 import topicFile from '../../protocol/configs/topic-configs.json' with { type: 'json' };
 
 export type ConfigType =
@@ -52,18 +54,25 @@ export interface TopicConfigDefinition extends ConfigDefinition {
 }
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- TypeScript reads the file's present contents as literal types; a test checks every entry
-const topicConfigs = topicFile.configs as unknown as readonly TopicConfigDefinition[];
+const topicConfigs = [
+  ...topicFile.configs,
+  ...ownFile.topicConfigs,
+] as unknown as readonly TopicConfigDefinition[];
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
-const brokerConfigs = brokerFile.configs as unknown as readonly BrokerConfigDefinition[];
+const brokerConfigs = [
+  ...brokerFile.configs,
+  ...ownFile.brokerConfigs,
+] as unknown as readonly BrokerConfigDefinition[];
 
-/** Every topic setting of Kafka's, by name, in alphabetical order. */
+/** Every topic setting, by name, in alphabetical order. */
 export const topicConfigDefinitions: ReadonlyMap<string, TopicConfigDefinition> = byName(topicConfigs);
 
-/** Every broker setting of Kafka's, by name, honoured or not, in alphabetical order. */
+/** Every broker setting, by name, honoured or not, in alphabetical order. */
 export const brokerConfigDefinitions: ReadonlyMap<string, BrokerConfigDefinition> = byName(brokerConfigs);
 
 function byName<Definition extends ConfigDefinition>(
   definitions: readonly Definition[],
 ): ReadonlyMap<string, Definition> {
-  return new Map(definitions.map((definition) => [definition.name, definition]));
+  const ordered = definitions.toSorted((left, right) => (left.name < right.name ? -1 : 1));
+  return new Map(ordered.map((definition) => [definition.name, definition]));
 }

@@ -1,13 +1,21 @@
 /**
- * Which of Kafka's broker settings Kappalog honours, and what each is used for. A setting stands here only if something
+ * Which broker settings Kappalog honours, Kafka's and its own, and what each is used for. A setting stands here only if something
  * reads it: those that give a topic setting its default are read through `TopicConfig`, all others through a getter of
  * `BrokerConfig` (a test holds the two together). The sentences are what DescribeConfigs gives as documentation.
  */
 export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['auto.create.topics.enable', 'Whether asking for the metadata of a missing topic creates it.'],
   [
+    'compression.gzip.level',
+    'The gzip level for batches that the broker compresses; the default of the topic setting of that name.',
+  ],
+  [
     'compression.type',
     'The codec of stored batches; "producer" keeps each as it came; the default of the topic setting of that name.',
+  ],
+  [
+    'compression.zstd.level',
+    'The zstd level for batches that the broker compresses; the default of the topic setting of that name.',
   ],
   ['connections.max.idle.ms', 'A connection without a request for so long is closed.'],
   ['default.replication.factor', 'Replicas of each partition of a topic that is created without a count.'],
@@ -24,6 +32,44 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['group.max.size', 'The most members of one group.'],
   ['group.min.session.timeout.ms', 'The shortest session timeout that a group member may ask for.'],
   [
+    'kappalog.scrub.bytes.per.second',
+    'Bytes per second at which the segments on disk are read again and checked; 0 turns that off.',
+  ],
+  ['log.cleaner.backoff.ms', 'How long compaction rests when no log needs it.'],
+  ['log.cleaner.dedupe.buffer.size', 'Bytes of memory for the keys of the log that is being compacted.'],
+  [
+    'log.cleaner.delete.retention.ms',
+    'How long compaction keeps a deletion mark; the default of delete.retention.ms.',
+  ],
+  ['log.cleaner.enable', 'Whether logs are compacted.'],
+  ['log.cleaner.io.max.bytes.per.second', 'The most bytes per second that compaction reads and writes.'],
+  [
+    'log.cleaner.max.compaction.lag.ms',
+    'The longest that a record may wait for compaction; the default of max.compaction.lag.ms.',
+  ],
+  [
+    'log.cleaner.min.cleanable.ratio',
+    'The uncompacted share of a log at which it is compacted; the default of min.cleanable.dirty.ratio.',
+  ],
+  [
+    'log.cleaner.min.compaction.lag.ms',
+    'How long a record is safe from compaction; the default of min.compaction.lag.ms.',
+  ],
+  [
+    'log.cleanup.policy',
+    'What becomes of old records: delete, compact, both, or neither; the default of cleanup.policy.',
+  ],
+  ['log.dir', 'Where everything is kept, where log.dirs is not set; --data-dir says the same.'],
+  [
+    'log.dirs',
+    'The directories in which everything is kept, the metadata log in the first; --data-dir says the same.',
+  ],
+  [
+    'log.flush.interval.messages',
+    'Records of a partition after which they are synced at the latest; the default of flush.messages.',
+  ],
+  ['log.flush.interval.ms', 'The longest that a record may wait for its sync; the default of flush.ms.'],
+  [
     'log.index.interval.bytes',
     'Bytes of log between two entries of its index; the default of index.interval.bytes.',
   ],
@@ -31,6 +77,7 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'log.index.size.max.bytes',
     'The size at which a full index rolls its segment; the default of segment.index.bytes.',
   ],
+  ['log.initial.task.delay.ms', 'How long after the start retention, compaction and scrubbing begin.'],
   [
     'log.message.timestamp.after.max.ms',
     'How far ahead of the clock a record may be; the default of message.timestamp.after.max.ms.',
@@ -44,11 +91,41 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Whose time a record bears, CreateTime or LogAppendTime; the default of message.timestamp.type.',
   ],
   [
+    'log.preallocate',
+    'Whether the file of a new segment gets its full size at once; the default of preallocate.',
+  ],
+  [
+    'log.retention.bytes',
+    'The size beyond which old segments of a partition are deleted; the default of retention.bytes.',
+  ],
+  [
+    'log.retention.check.interval.ms',
+    'How often logs are looked through for segments whose retention is over.',
+  ],
+  [
+    'log.retention.hours',
+    'The age at which segments are deleted, where neither log.retention.minutes nor log.retention.ms is set.',
+  ],
+  ['log.retention.minutes', 'The age at which segments are deleted, where log.retention.ms is not set.'],
+  ['log.retention.ms', 'The age at which segments are deleted; the default of retention.ms.'],
+  [
     'log.roll.hours',
     'The age at which a segment is rolled, where log.roll.ms is not set; gives segment.ms its default.',
   ],
+  [
+    'log.roll.jitter.hours',
+    'Random time taken off the age at which a segment is rolled, where log.roll.jitter.ms is not set.',
+  ],
+  [
+    'log.roll.jitter.ms',
+    'Random time taken off the age at which a segment is rolled; the default of segment.jitter.ms.',
+  ],
   ['log.roll.ms', 'The age at which a segment is rolled; the default of segment.ms.'],
   ['log.segment.bytes', 'The size at which a segment is rolled; the default of segment.bytes.'],
+  [
+    'log.segment.delete.delay.ms',
+    'How long the files of a deleted segment stay on disk; the default of file.delete.delay.ms.',
+  ],
   ['max.connections', 'The most connections at one time; more are closed as they come.'],
   [
     'max.connections.per.ip',
@@ -80,4 +157,8 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Bytes of requests held at one time before reading from sockets stops; -1 leaves it to the broker.',
   ],
   ['socket.request.max.bytes', 'The largest request; a larger one ends its connection.'],
+  [
+    'write.caching',
+    'Whether records are acknowledged before they are synced; the default of the topic setting of that name.',
+  ],
 ]);

@@ -10,14 +10,21 @@ import { topicConfigDefinitions } from './config-definition.ts';
 import type { TopicConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ConfigFault, ParsedConfig } from './config-value.ts';
+import { refusedTopicSettings } from './refused-settings.ts';
 
 export interface TopicConfig {
   /** Whether old segments are deleted, and whether records are compacted by key. Both may hold, or neither. */
   readonly deletes: boolean;
   readonly compacts: boolean;
   readonly compressionType: string;
+  /** -1: the codec's own default. */
+  readonly compressionGzipLevel: number;
+  readonly compressionZstdLevel: number;
   readonly deleteRetentionMs: number;
   readonly fileDeleteDelayMs: number;
+  /** 2^63 stands for no bound, here and in flushMs. */
+  readonly flushMessages: number;
+  readonly flushMs: number;
   readonly indexIntervalBytes: number;
   readonly maxCompactionLagMs: number;
   /** The most bytes that one compressed batch may hold when decompressed. */
@@ -40,6 +47,8 @@ export interface TopicConfig {
   readonly segmentIndexBytes: number;
   readonly segmentJitterMs: number;
   readonly segmentMs: number;
+  /** Acknowledged before it is synced. */
+  readonly writeCaching: boolean;
 }
 
 /** What is set on the topic itself, by name. */
@@ -54,9 +63,13 @@ export function resolveTopicConfig(overrides: TopicOverrides, broker: BrokerConf
   return {
     deletes: cleanupPolicy.includes('delete'),
     compacts: cleanupPolicy.includes('compact'),
+    compressionGzipLevel: number('compression.gzip.level'),
+    compressionZstdLevel: number('compression.zstd.level'),
     compressionType: parsed('compression.type')?.text ?? 'producer',
     deleteRetentionMs: number('delete.retention.ms'),
     fileDeleteDelayMs: number('file.delete.delay.ms'),
+    flushMessages: number('flush.messages'),
+    flushMs: number('flush.ms'),
     indexIntervalBytes: number('index.interval.bytes'),
     maxCompactionLagMs: number('max.compaction.lag.ms'),
     maxDecompressedMessageBytes: number('max.decompressed.message.bytes'),
@@ -76,6 +89,7 @@ export function resolveTopicConfig(overrides: TopicOverrides, broker: BrokerConf
     segmentIndexBytes: number('segment.index.bytes'),
     segmentJitterMs: number('segment.jitter.ms'),
     segmentMs: number('segment.ms'),
+    writeCaching: booleanOf('write.caching', parsed('write.caching')),
   };
 }
 
@@ -98,9 +112,14 @@ export function effectiveTopicValue(
 
 /**
  * What is wrong with the settings of a topic, as a sentence; undefined where nothing is. Checks every value by itself
- * and those that must agree with each other.
+ * and those that must agree with each other. A value that the topic has already (`before`) and that nothing acts on is
+ * let be, so that other settings of the topic can be altered.
  */
-export function checkTopicOverrides(overrides: TopicOverrides, broker: BrokerConfig): string | undefined {
+export function checkTopicOverrides(
+  overrides: TopicOverrides,
+  broker: BrokerConfig,
+  before: TopicOverrides = new Map(),
+): string | undefined {
   for (const [name, text] of overrides) {
     const definition = topicConfigDefinitions.get(name);
     if (definition === undefined) {
@@ -108,9 +127,10 @@ export function checkTopicOverrides(overrides: TopicOverrides, broker: BrokerCon
     }
     const parsed = parseConfigValue(definition, text);
     if (parsed.kind === 'fault') return invalidValue(definition, text, parsed);
-  }
-  if (effectiveTopicValue(topicDefinition('remote.storage.enable'), overrides, broker)?.value === true) {
-    return 'Invalid value true for configuration remote.storage.enable: Kappalog has no tiered storage.';
+    const reason = refusedTopicSettings.get(name);
+    if (reason !== undefined && parsed.text !== definition.default && before.get(name) !== text) {
+      return `Invalid value ${text} for configuration ${name}: ${reason}. Leave it out.`;
+    }
   }
   const { minCompactionLagMs, maxCompactionLagMs } = resolveTopicConfig(overrides, broker);
   if (minCompactionLagMs > maxCompactionLagMs) {

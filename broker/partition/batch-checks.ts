@@ -69,7 +69,10 @@ function settle(
   const wanted = config.compressionType === 'producer' ? header.compression : codecOf(config.compressionType);
   let batch = records;
   if (wanted !== header.compression || !summary.isSequential) {
-    batch = recompressBatch(records, wanted, { decompressedBytesMax: decompressedBytesMax(config) });
+    batch = recompressBatch(records, wanted, {
+      decompressedBytesMax: decompressedBytesMax(config),
+      compressionLevel: levelOf(wanted, config),
+    });
     if (batch.length > config.maxMessageBytes)
       return refuse('MESSAGE_TOO_LARGE', tooLarge(batch.length, config));
   }
@@ -183,6 +186,12 @@ function codecOf(compressionType: string): BatchHeader['compression'] {
     default:
       return 'none';
   }
+}
+
+/** Undefined: the codec's own. */
+function levelOf(codec: BatchHeader['compression'], config: TopicConfig): number | undefined {
+  if (codec === 'zstd') return config.compressionZstdLevel;
+  return codec === 'gzip' && config.compressionGzipLevel >= 0 ? config.compressionGzipLevel : undefined;
 }
 
 function refusal(error: BatchRefusal['error'], message: string): BatchRefusal {

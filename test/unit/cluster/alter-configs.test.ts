@@ -138,9 +138,9 @@ describe('altering single settings', () => {
       'Cannot update these configs dynamically: num.partitions. Set it when the broker starts (--set num.partitions=...).',
     ],
     [
-      [brokerType, '1', 'log.retention.ms', SET, '3'],
+      [brokerType, '1', 'num.io.threads', SET, '3'],
       'INVALID_REQUEST',
-      '"log.retention.ms" is a Kafka setting that Kappalog does not honour; leave it out.',
+      '"num.io.threads" is a Kafka setting that Kappalog does not honour; leave it out.',
     ],
     [
       [brokerType, '1', 'message.max.bytes', SET, '-3'],
@@ -189,7 +189,7 @@ describe('altering single settings', () => {
 
   it('lets a broker keep what it was given by a version that honoured more', () => {
     const state = stateOf({});
-    const old = { resourceType: brokerType, resourceName: '', name: 'log.retention.ms', value: '5' };
+    const old = { resourceType: brokerType, resourceName: '', name: 'num.io.threads', value: '5' };
     carryOut(state, { records: [{ type: 'ConfigRecord', value: old }], result: undefined });
     const decision = decideAlterConfigs(state, [alteration(brokerType, '', ['max.connections', SET, '9'])]);
     expect(decision.result).toEqual([{ resourceType: brokerType, resourceName: '' }]);

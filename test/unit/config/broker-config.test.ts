@@ -82,10 +82,10 @@ describe('the settings of a broker', () => {
       '"num.partition" is an unknown setting: neither Kafka nor Kappalog has one of that name.',
     ],
     [
-      { 'log.retention.hours': '3' },
+      { 'num.network.threads': '3' },
       'not-honoured',
-      'log.retention.hours',
-      '"log.retention.hours" is a Kafka setting that Kappalog does not honour; leave it out.',
+      'num.network.threads',
+      '"num.network.threads" is a Kafka setting that Kappalog does not honour; leave it out.',
     ],
     [
       { 'num.partitions': '0' },
@@ -150,7 +150,7 @@ describe('the table of honoured settings', () => {
       .filter((name) => topicSettingsFrom(name).length === 0)
       .map((name) => [
         camelCase(name),
-        brokerConfigDefinitions.get(name)?.type === 'BOOLEAN' ? 'boolean' : 'number',
+        { BOOLEAN: 'boolean', LIST: 'object' }[brokerConfigDefinitions.get(name)?.type ?? ''] ?? 'number',
       ]);
     expect(Object.fromEntries(values)).toEqual(Object.fromEntries(expected));
   });
@@ -174,6 +174,14 @@ describe('the table of honoured settings', () => {
     const dynamic = [...brokerConfigDefinitions.values()].filter(isDynamic).map(({ name }) => name);
     expect(
       dynamic.filter((name) => honouredSettings.has(name) && topicSettingsFrom(name).length === 0),
-    ).toEqual(['max.connections', 'max.connections.per.ip', 'producer.id.expiration.ms']);
+    ).toEqual([
+      'kappalog.scrub.bytes.per.second',
+      'log.cleaner.backoff.ms',
+      'log.cleaner.dedupe.buffer.size',
+      'log.cleaner.io.max.bytes.per.second',
+      'max.connections',
+      'max.connections.per.ip',
+      'producer.id.expiration.ms',
+    ]);
   });
 });

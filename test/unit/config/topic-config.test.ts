@@ -7,6 +7,7 @@ import {
 } from '../../../broker/config/config-entries.ts';
 import { brokerConfigDefinitions, topicConfigDefinitions } from '../../../broker/config/config-definition.ts';
 import { honouredSettings } from '../../../broker/config/honoured-settings.ts';
+import { refusedBrokerSettings, refusedTopicSettings } from '../../../broker/config/refused-settings.ts';
 import { topicConfigNotes } from '../../../broker/config/topic-config-notes.ts';
 import {
   checkTopicOverrides,
@@ -29,9 +30,13 @@ describe('the settings of a topic', () => {
     expect(resolveTopicConfig(new Map(), plain)).toEqual({
       deletes: true,
       compacts: false,
+      compressionGzipLevel: -1,
       compressionType: 'producer',
+      compressionZstdLevel: 3,
       deleteRetentionMs: 86_400_000,
       fileDeleteDelayMs: 60_000,
+      flushMessages: 2 ** 63,
+      flushMs: 2 ** 63,
       indexIntervalBytes: 4096,
       maxCompactionLagMs: 2 ** 63,
       maxDecompressedMessageBytes: 2_147_483_639,
@@ -49,6 +54,7 @@ describe('the settings of a topic', () => {
       segmentIndexBytes: 10_485_760,
       segmentJitterMs: 0,
       segmentMs: 604_800_000,
+      writeCaching: false,
     });
   });
 
@@ -94,14 +100,63 @@ describe('the settings of a topic', () => {
     expect(live).toEqual(resolveTopicConfig(new Map(), plain));
   });
 
-  it('are all taken at their defaults, except what needs tiered storage', () => {
+  it('come from the settings of a broker with their meaning', () => {
+    const broker = brokerOf({
+      'compression.gzip.level': '3',
+      'log.cleanup.policy': 'compact,delete',
+      'log.flush.interval.messages': '7',
+      'log.retention.minutes': '2',
+      'log.roll.jitter.hours': '1',
+      'log.segment.delete.delay.ms': '5',
+      'write.caching': 'true',
+    });
+    expect(resolveTopicConfig(new Map(), broker)).toMatchObject({
+      compacts: true,
+      compressionGzipLevel: 3,
+      deletes: true,
+      fileDeleteDelayMs: 5,
+      flushMessages: 7,
+      retentionMs: 120_000,
+      segmentJitterMs: 3_600_000,
+      writeCaching: true,
+    });
+    expect(resolveTopicConfig(new Map(), brokerOf({ 'log.retention.hours': '-1' })).retentionMs).toBe(-1);
+    const own = resolveTopicConfig(overridesOf({ 'write.caching': 'false' }), broker);
+    expect(own.writeCaching).toBe(false);
+  });
+
+  it('that nothing acts on can have no value but their default, each for a reason', () => {
+    const others: Record<string, string> = {
+      'compression.lz4.level': '3',
+      'errors.deadletterqueue.group.enable': 'true',
+      'follower.replication.throttled.replicas': '0:1',
+      'leader.replication.throttled.replicas': '*',
+      'local.retention.bytes': '100',
+      'local.retention.ms': '100',
+      'remote.copy.lag.bytes': '100',
+      'remote.copy.lag.ms': '100',
+      'remote.log.copy.disable': 'true',
+      'remote.log.delete.on.disable': 'true',
+      'remote.storage.enable': 'true',
+      'unclean.leader.election.enable': 'true',
+    };
+    expect(Object.keys(others)).toEqual([...refusedTopicSettings.keys()]);
+    for (const [name, value] of Object.entries(others)) {
+      const reason = refusedTopicSettings.get(name);
+      const sentence = `Invalid value ${value} for configuration ${name}: ${reason}. Leave it out.`;
+      expect(checkTopicOverrides(overridesOf({ [name]: value }), plain)).toBe(sentence);
+      const before = overridesOf({ [name]: value });
+      const after = overridesOf({ [name]: value, 'retention.ms': '1' });
+      expect(checkTopicOverrides(after, plain, before)).toBeUndefined();
+    }
+    expect([...refusedBrokerSettings.keys()].filter((name) => honouredSettings.has(name))).toEqual([]);
+  });
+
+  it('are all taken at their defaults', () => {
     for (const { name, default: text } of topicConfigDefinitions.values()) {
       if (text === null || text === undefined) continue;
       expect([name, checkTopicOverrides(overridesOf({ [name]: text }), plain)]).toEqual([name, undefined]);
     }
-    expect(checkTopicOverrides(overridesOf({ 'remote.storage.enable': 'true' }), plain)).toBe(
-      'Invalid value true for configuration remote.storage.enable: Kappalog has no tiered storage.',
-    );
   });
 });
 

@@ -28,7 +28,7 @@ describe('DescribeConfigs', () => {
     const { results } = await node.call('DescribeConfigs', version, asked);
     expect(
       results.map(({ errorCode, resourceName, configs }) => [errorCode, resourceName, configs.length]),
-    ).toEqual([[0, 't', 37]]);
+    ).toEqual([[0, 't', 38]]);
     const find = (name: string) => results[0]?.configs.find((config) => config.name === name);
     expect(find('retention.ms')).toEqual({
       name: 'retention.ms',

@@ -37,7 +37,7 @@ describe('CreateTopics', () => {
         version >= 5 ? 1 : -1,
       ]);
       expect(bad?.errorMessage).toContain("'..' is not allowed");
-      expect(good?.configs?.length).toBe(version >= 5 ? 37 : 0);
+      expect(good?.configs?.length).toBe(version >= 5 ? 38 : 0);
       if (version >= 5) {
         expect(good?.configs?.find(({ name }) => name === 'retention.ms')).toEqual({
           name: 'retention.ms',
