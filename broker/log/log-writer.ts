@@ -51,6 +51,12 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+interface Roll {
+  readonly to: Segment;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class LogWriter implements SyncTarget {
   readonly #options: WriterOptions;
   #runs: Run[] = [];
@@ -63,6 +69,8 @@ export class LogWriter implements SyncTarget {
   #isClosed = false;
   #failure: LogFailure | undefined;
   #waiters: Waiter[] = [];
+  /** Who waits for a segment that was begun without a batch. */
+  #rolls: Roll[] = [];
   #queuedBytes = 0;
   #queuedEndIndex: number;
   #writtenEndIndex: number;
@@ -112,6 +120,27 @@ export class LogWriter implements SyncTarget {
     run.endOffsets.push(endOffset);
     this.#queuedBytes += batch.length;
     this.#queuedEndIndex = endIndex;
+    this.#startPump();
+  }
+
+  /** Goes over to a new segment though nothing is in line for it: resolves when it has its file. Rejects with the cause of a failure. */
+  roll(to: Segment): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(toError(this.#failure.cause));
+    this.#runs.push({
+      segment: to,
+      startIndex: this.#queuedEndIndex,
+      parts: [],
+      endIndexes: [],
+      endOffsets: [],
+    });
+    const rolled = new Promise<void>((resolve, reject) => {
+      this.#rolls.push({ to, resolve, reject });
+    });
+    this.#startPump();
+    return rolled;
+  }
+
+  #startPump(): void {
     if (this.#isPumping || this.#failure !== undefined) return;
     this.#isPumping = true;
     // What is appended in the same turn goes into the same write.
@@ -173,7 +202,7 @@ export class LogWriter implements SyncTarget {
     this.#queuedBytes = 0;
     // A roll that waits for a sync is one of them: nothing asks for that sync any more.
     const closed = new Error(`The log in ${this.#options.directory} was closed.`);
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(closed);
+    for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)]) waiter.reject(closed);
     await this.atRest();
     await this.#file.close();
   }
@@ -213,7 +242,7 @@ export class LogWriter implements SyncTarget {
     try {
       for (let run = this.#takeRound(); run !== undefined; run = this.#takeRound()) {
         if (run.segment !== this.#segment) await this.#switchTo(run);
-        if (this.#failure === undefined) await this.#write(run);
+        if (this.#failure === undefined && run.parts.length > 0) await this.#write(run);
       }
     } finally {
       this.#isPumping = false;
@@ -279,6 +308,9 @@ export class LogWriter implements SyncTarget {
       this.#retire(this.#file);
       this.#file = file;
       this.#segment = run.segment;
+      const rolled = this.#rolls.filter(({ to }) => to === run.segment);
+      this.#rolls = this.#rolls.filter(({ to }) => to !== run.segment);
+      for (const { resolve } of rolled) resolve();
     } catch (error) {
       this.#fail('roll', error);
     }
@@ -324,7 +356,8 @@ export class LogWriter implements SyncTarget {
     this.#failure = { kind, directory: this.#options.directory, cause };
     this.#runs = [];
     this.#queuedBytes = 0;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(toError(cause));
+    for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)])
+      waiter.reject(toError(cause));
     this.#options.onFailure(this.#failure);
   }
 
