@@ -77,6 +77,8 @@ export class SimulatedDisk {
   #openFiles = 0;
   /** Faults that have struck, by name. */
   readonly faultCounts = new Map<string, number>();
+  /** Operations that have failed by injection. */
+  errorCount = 0;
   operationCount = 0;
 
   constructor(options: {
@@ -201,6 +203,10 @@ export class SimulatedDisk {
       grant: (bytes) => {
         const granted = Math.min(bytes, this.#freeBytes);
         this.#freeBytes -= granted;
+        if (granted < bytes) {
+          this.errorCount++;
+          this.#count('full disk');
+        }
         return granted;
       },
       freeBytes: () => this.#freeBytes,
@@ -248,6 +254,7 @@ export class SimulatedDisk {
 
   #faultOf(operation: SimulatedOperation): DiskErrorCode | undefined {
     if (this.#isReadOnly && modifying.has(operation)) {
+      this.errorCount++;
       this.#count('read-only disk');
       return 'read-only';
     }
@@ -255,6 +262,7 @@ export class SimulatedDisk {
       if (fault.operation !== operation) continue;
       if (fault.skip-- > 0) continue;
       this.#armed.splice(place, 1);
+      this.errorCount++;
       this.#count(`${operation}: ${fault.code}`);
       return fault.code;
     }

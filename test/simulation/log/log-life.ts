@@ -1,0 +1,84 @@
+/** A log directory in the hands of one process: its syncer, floors and logs, opened as a node opens them. */
+import { CommitLog } from '../../../broker/log/commit-log.ts';
+import type { RecoveryReport } from '../../../broker/log/commit-log.ts';
+import { DurableFloors } from '../../../broker/log/durable-floors.ts';
+import { ReadPool } from '../../../broker/log/read-pool.ts';
+import { Syncer } from '../../../broker/log/syncer.ts';
+import { TailCache } from '../../../broker/log/tail-cache.ts';
+import type { Disk } from '../../../platform/disk.ts';
+import { logConfigDefaults } from '../../support/log-config.ts';
+import type { LifeClock } from '../simulated-clock.ts';
+import type { LogSimulationOptions } from './log-options.ts';
+
+export const dataDirectory = '/data';
+
+export function logDirectory(name: string): string {
+  return `${dataDirectory}/${name}`;
+}
+
+export interface OpenedLog {
+  readonly log: CommitLog;
+  readonly recovery: RecoveryReport;
+}
+
+export class LogLife {
+  readonly clock: LifeClock;
+  readonly floors: DurableFloors;
+  readonly opened: ReadonlyMap<string, OpenedLog>;
+  readonly #readPool: ReadPool;
+
+  private constructor(
+    clock: LifeClock,
+    floors: DurableFloors,
+    readPool: ReadPool,
+    opened: ReadonlyMap<string, OpenedLog>,
+  ) {
+    this.clock = clock;
+    this.floors = floors;
+    this.#readPool = readPool;
+    this.opened = opened;
+  }
+
+  /** Rejects with a DiskError. */
+  static async open(start: {
+    readonly disk: Disk;
+    readonly clock: LifeClock;
+    readonly options: LogSimulationOptions;
+    readonly names: readonly string[];
+    readonly onFloorsFailure: () => void;
+  }): Promise<LogLife> {
+    const { disk, clock, options, names } = start;
+    await disk.makeDirectory(dataDirectory);
+    await disk.syncDirectory('/');
+    const syncer = new Syncer({ concurrencyMax: options.syncConcurrencyMax });
+    const floors = await DurableFloors.open({
+      disk,
+      clock,
+      directory: dataDirectory,
+      syncer,
+      onFailure: start.onFloorsFailure,
+    });
+    const { blockBytes, poolBlocks, tailBytes } = options;
+    const readPool = new ReadPool({ disk, blockBytes, maxBytes: poolBlocks * blockBytes, openFilesMax: 2 });
+    const tailCache = new TailCache({ maxBytes: tailBytes });
+    const config = { ...logConfigDefaults, ...options };
+    const opened = new Map<string, OpenedLog>();
+    for (const [partition, name] of names.entries()) {
+      const floor = floors.floor({ topicId: 'AAAAAAAAAAAAAAAAAAAAAA', partition });
+      const shared = { disk, clock, syncer, tailCache, readPool, floor };
+      opened.set(
+        name,
+        await CommitLog.open({ ...shared, directory: logDirectory(name), config: () => config }),
+      );
+    }
+    return new LogLife(clock, floors, readPool, opened);
+  }
+
+  /** A clean stop of the process; says whether every part of it went well. */
+  async close(): Promise<boolean> {
+    const parts = [...this.opened.values()].map(({ log }) => log.flushAndClose());
+    const closed = await Promise.allSettled(parts);
+    const last = await Promise.allSettled([this.floors.close(), this.#readPool.files.close()]);
+    return [...closed, ...last].every(({ status }) => status === 'fulfilled');
+  }
+}

@@ -1,0 +1,109 @@
+/** Each seed is a world of its own: first it draws how large things are, how slow the disk is, and what happens how often. */
+import type { Random } from '../../../platform/random.ts';
+import type { DiskBehaviour } from '../simulated-disk.ts';
+
+/** What can happen in a history. */
+export const stepKinds = [
+  'append',
+  'raft-only',
+  'new-term',
+  'sync',
+  'wait',
+  'commit',
+  'read',
+  'look-up',
+  'verify',
+  'truncate',
+  'clock-jump',
+  'clean-stop',
+  'kill',
+  'power-loss',
+  'io-error',
+  'rot',
+  'lose-indexes',
+] as const;
+
+export type StepKind = (typeof stepKinds)[number];
+
+export interface LogSimulationOptions {
+  readonly logs: number;
+  readonly steps: number;
+  readonly segmentBytes: number;
+  readonly segmentMs: number;
+  readonly segmentIndexBytes: number;
+  readonly indexIntervalBytes: number;
+  readonly tailBytes: number;
+  readonly blockBytes: number;
+  readonly poolBlocks: number;
+  readonly syncConcurrencyMax: number;
+  readonly valueBytesMax: number;
+  readonly recordsMax: number;
+  readonly keys: number;
+  /** How far timestamps scatter round the clock; 0: they ascend. */
+  readonly timestampSpreadMs: number;
+  readonly disk: DiskBehaviour;
+  readonly weights: Readonly<Record<StepKind, number>>;
+}
+
+/** Out of how often each thing happens in an average world. */
+const usualWeights: Readonly<Record<StepKind, number>> = {
+  append: 30,
+  'raft-only': 3,
+  'new-term': 3,
+  sync: 8,
+  wait: 14,
+  commit: 6,
+  read: 6,
+  'look-up': 2,
+  verify: 1,
+  truncate: 3,
+  'clock-jump': 1,
+  'clean-stop': 2,
+  kill: 2,
+  'power-loss': 3,
+  'io-error': 2,
+  rot: 1,
+  'lose-indexes': 1,
+};
+
+/** What some worlds do not have at all. */
+const optional: ReadonlySet<StepKind> = new Set([
+  'truncate',
+  'clock-jump',
+  'clean-stop',
+  'kill',
+  'io-error',
+  'rot',
+  'lose-indexes',
+]);
+
+export function drawOptions(random: Random): LogSimulationOptions {
+  const oneOf = <T>(...values: readonly T[]): T => values[random.below(values.length)]!;
+  const weights = { ...usualWeights };
+  for (const kind of stepKinds) {
+    weights[kind] *= optional.has(kind) ? oneOf(0, 1, 1, 3) : oneOf(1, 1, 2);
+  }
+  return {
+    logs: oneOf(1, 1, 2, 3),
+    steps: 30 + random.below(oneOf(20, 50, 120)),
+    segmentBytes: oneOf(400, 700, 1500, 4000),
+    segmentMs: oneOf(50, 2000, 3_600_000),
+    segmentIndexBytes: oneOf(48, 120, 10_000),
+    indexIntervalBytes: oneOf(1, 100, 300, 1000),
+    tailBytes: oneOf(0, 0, 2000, 100_000),
+    blockBytes: oneOf(128, 512, 4096),
+    poolBlocks: oneOf(1, 4, 64),
+    syncConcurrencyMax: 1 + random.below(3),
+    valueBytesMax: oneOf(20, 60, 300, 1200),
+    recordsMax: 1 + random.below(5),
+    keys: oneOf(2, 5, 30),
+    timestampSpreadMs: oneOf(0, 10, 1000),
+    disk: {
+      latencyMs: oneOf(0.05, 0.3, 3),
+      spikeOneIn: oneOf(0, 0, 40, 200),
+      shortReadOneIn: oneOf(0, 0, 4),
+      evicts: oneOf(true, false),
+    },
+    weights,
+  };
+}
