@@ -6,6 +6,8 @@
 export interface Disk {
   open(path: string, mode: OpenMode): Promise<DiskFile>;
   exists(path: string): Promise<boolean>;
+  /** Bytes of a file, without opening it; undefined where there is none. */
+  sizeOf(path: string): Promise<number | undefined>;
   /** Names in a directory, sorted; rejects with code 'not-found' where there is none. */
   list(directory: string): Promise<string[]>;
   /** Makes it and its missing parents; fine where it exists. */

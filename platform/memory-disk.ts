@@ -105,6 +105,12 @@ export class MemoryDisk implements Disk {
     return this.#find(path) !== undefined;
   }
 
+  async sizeOf(path: string): Promise<number | undefined> {
+    await this.#begin('open', path);
+    const node = this.#find(path);
+    return node?.kind === 'file' ? node.content.sizeBytes : undefined;
+  }
+
   async list(directory: string): Promise<string[]> {
     await this.#begin('open', directory);
     return [...this.#directoryAt(directory).entries.keys()].sort();

@@ -37,6 +37,16 @@ export class RealDisk implements Disk {
     });
   }
 
+  sizeOf(path: string): Promise<number | undefined> {
+    return call<number | undefined>(path, 'measure', (done) => {
+      fs.stat(path, (error, stats) => {
+        if (error === null) done(null, stats.isFile() ? stats.size : undefined);
+        else if (error.code === 'ENOENT' || error.code === 'ENOTDIR') done(null, undefined);
+        else done(error, undefined);
+      });
+    });
+  }
+
   async list(directory: string): Promise<string[]> {
     const names = await call<string[]>(directory, 'list', (done) => fs.readdir(directory, done));
     return names.sort();

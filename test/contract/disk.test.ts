@@ -135,6 +135,8 @@ describe.each([
     await disk.rename(`${directory}/c.tmp`, `${directory}/b`);
     await disk.syncDirectory(directory);
     expect(await disk.list(directory)).toEqual(['a', 'b']);
+    const sizes = ['a', 'b', 'none', 'a/b', ''].map((name) => disk.sizeOf(`${directory}/${name}`));
+    expect(await Promise.all(sizes)).toEqual([1, 3, undefined, undefined, undefined]);
     expect((await contentOf(`${directory}/b`)).toString()).toBe('new');
     await disk.remove(`${directory}/a`);
     expect([await disk.exists(`${directory}/a`), await disk.exists(`${directory}/b`)]).toEqual([false, true]);
