@@ -6,7 +6,7 @@
 import { assert } from '../../platform/assert.ts';
 import { readInt64, writeInt64 } from './raft-only.ts';
 
-const offsetEntryBytes = 8;
+export const offsetEntryBytes = 8;
 export const timeEntryBytes = 12;
 
 export interface TimeEntry {

@@ -1,0 +1,159 @@
+/**
+ * Reads one full segment from end to end and compares it with itself, with its log and with its indexes. It has a file
+ * handle and a buffer of its own, so that it takes nothing from those who read for clients; that its reads pass through the
+ * operating system's page cache cannot be helped, which is why they are small and slow.
+ */
+import { DiskError } from '../../platform/disk.ts';
+import type { Disk } from '../../platform/disk.ts';
+import { IndexCheck, readIndexFiles } from './index-check.ts';
+import type { IndexFault } from './index-check.ts';
+import type { LogDamage } from './log-types.ts';
+import { OrderCheck } from './order-check.ts';
+import type { KnownPositions } from './order-check.ts';
+import { checkBatches } from './segment-check.ts';
+import { offsetEntryBytes, timeEntryBytes } from './segment-indexes.ts';
+import type { Segment } from './segment.ts';
+
+/** What scrubbing needs of a log; CommitLog is one. */
+export interface ScrubbedLog extends KnownPositions {
+  readonly directory: string;
+  /** Closed segments, oldest first. */
+  fullSegments(): readonly Segment[];
+  readonly damage: readonly LogDamage[];
+  reportDamage(damage: LogDamage): void;
+}
+
+export type ScrubOutcome =
+  | { readonly kind: 'sound' }
+  /** Everything that is wrong has been reported to the log. */
+  | { readonly kind: 'damaged'; readonly damage: readonly LogDamage[] }
+  /** The segment was taken out of its log, or the scrubber was stopped, before it had been read. */
+  | { readonly kind: 'removed' | 'stopped' };
+
+export interface ScrubOptions {
+  readonly disk: Disk;
+  /** Resolves when so many bytes more may be read; false to stop. */
+  readonly pace: (readBytes: number) => Promise<boolean>;
+}
+
+/** Rejects with a DiskError where the disk says neither what the bytes are nor that they are lost (too many open files, say). */
+export async function scrubSegment(
+  log: ScrubbedLog,
+  segment: Segment,
+  options: ScrubOptions,
+): Promise<ScrubOutcome> {
+  const pass = new ScrubPass(log, segment);
+  try {
+    const isDone = await pass.run(options);
+    if (segment.isRemoved) return { kind: 'removed' };
+    if (!isDone) return { kind: 'stopped' };
+  } catch (error) {
+    if (segment.isRemoved) return { kind: 'removed' };
+    if (!(error instanceof DiskError) || (error.code !== 'io' && error.code !== 'not-found')) throw error;
+    pass.add(error.path, pass.position, `it cannot be read: ${error.message}`);
+  }
+  const { found } = pass;
+  for (const damage of found) if (!isReported(log, damage)) log.reportDamage(damage);
+  return found.length === 0 ? { kind: 'sound' } : { kind: 'damaged', damage: found };
+}
+
+class ScrubPass {
+  readonly found: LogDamage[] = [];
+  /** Up to here the segment is as it should be. */
+  position = 0;
+  readonly #log: ScrubbedLog;
+  readonly #segment: Segment;
+  readonly #order: OrderCheck;
+
+  constructor(log: ScrubbedLog, segment: Segment) {
+    this.#log = log;
+    this.#segment = segment;
+    this.#order = new OrderCheck({ writer: 'kappalog', table: log }, { offset: segment.baseOffset });
+  }
+
+  /** False where it was stopped. */
+  async run({ disk, pace }: ScrubOptions): Promise<boolean> {
+    const segment = this.#segment;
+    const order = this.#order;
+    const files = await readIndexFiles(disk, segment);
+    const indexes = new IndexCheck({ baseOffset: segment.baseOffset, isExact: true }, files);
+    let isStopped = false;
+    order.beginSegment(segment.baseOffset);
+    const file = await disk.open(segment.path, 'read');
+    try {
+      const sizeBytes = await file.size();
+      const to = segment.writtenBytes;
+      if (sizeBytes !== to)
+        this.add(segment.path, Math.min(sizeBytes, to), `it has ${sizeBytes} bytes, not ${to}`);
+      const { position, fault } = await checkBatches(
+        file,
+        { from: 0, to: Math.min(sizeBytes, to) },
+        {
+          visit: (batch) => {
+            if (isStopped) return 'stop';
+            this.position = batch.position;
+            const reason = order.take(batch);
+            if (reason === undefined) indexes.take(batch);
+            return reason;
+          },
+          pause: async (readBytes) => {
+            isStopped ||= segment.isRemoved || !(await pace(readBytes));
+          },
+        },
+      );
+      if (isStopped) return false;
+      this.position = position;
+      if (fault === undefined) this.#finish(indexes);
+      else this.add(segment.path, position, fault);
+    } finally {
+      await file.close();
+    }
+    return true;
+  }
+
+  /** What only shows at the end, in a segment whose batches are all sound. */
+  #finish(indexes: IndexCheck): void {
+    const { path, baseOffset, endOffset } = this.#segment;
+    const reason = this.#order.endSegment();
+    if (reason !== undefined) {
+      this.add(path, 0, reason);
+      return;
+    }
+    if (this.#order.nextOffset !== endOffset)
+      this.add(path, this.position, `it ends at offset ${this.#order.nextOffset}, not at ${endOffset}`);
+    for (const fault of indexes.finish(true)) this.#addIndexFault(fault, baseOffset);
+  }
+
+  #addIndexFault({ index, entry, reason }: IndexFault, validEndOffset: number): void {
+    const { offsetIndexPath, timeIndexPath } = this.#segment;
+    const isOffsets = index === 'index';
+    const position = entry * (isOffsets ? offsetEntryBytes : timeEntryBytes);
+    this.add(
+      isOffsets ? offsetIndexPath : timeIndexPath,
+      position,
+      `entry ${entry}: ${reason}`,
+      validEndOffset,
+    );
+  }
+
+  add(file: string, position: number, reason: string, validEndOffset = this.#order.nextOffset): void {
+    const log = this.#log;
+    this.found.push({
+      kind: 'corrupt',
+      foundBy: 'scrub',
+      file,
+      position,
+      reason,
+      validEndIndex: this.#order.nextIndex ?? log.indexOfOffset(validEndOffset),
+      validEndOffset,
+      floorEndIndex: log.indexOfOffset(this.#segment.endOffset),
+    });
+  }
+}
+
+/** What is found again in a later pass is no news. */
+function isReported(log: ScrubbedLog, { file, position, reason }: LogDamage): boolean {
+  return log.damage.some(
+    (known) => known.file === file && known.position === position && known.reason === reason,
+  );
+}
