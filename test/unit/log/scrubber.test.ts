@@ -116,13 +116,17 @@ describe('scrubbing a segment', () => {
     [
       'a flipped bit in the offset index',
       'index',
-      (disk: MemoryDisk, path: string) => disk.flipBit(path, 3, 1),
+      async (disk: MemoryDisk, path: string) => disk.flipBit(path, 3, 1),
     ],
-    ['a flipped bit in a position', 'index', (disk: MemoryDisk, path: string) => disk.flipBit(path, 7, 0)],
+    [
+      'a flipped bit in a position',
+      'index',
+      async (disk: MemoryDisk, path: string) => disk.flipBit(path, 7, 0),
+    ],
     [
       'a flipped bit in the time index',
       'timeindex',
-      (disk: MemoryDisk, path: string) => disk.flipBit(path, 7, 2),
+      async (disk: MemoryDisk, path: string) => disk.flipBit(path, 7, 2),
     ],
     ['a missing index', 'index', (disk: MemoryDisk, path: string) => disk.remove(path)],
     ['a cut time index', 'timeindex', (disk: MemoryDisk, path: string) => cut(disk, path, 5)],
@@ -196,15 +200,15 @@ describe('the scrubber', () => {
       bytesPerSecondMax: () => 10_000,
     });
     let turns = 0;
-    let isDone = false;
+    const state = { isDone: false };
     const bytes = log.fullSegments().reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
     const all = (async () => {
       for (let i = 0; i < log.fullSegments().length; i++) await scrubber.scrubNext([log]);
-      isDone = true;
+      state.isDone = true;
     })();
-    while (!isDone) {
+    while (!state.isDone) {
       await settle();
-      if (isDone) break;
+      if (state.isDone) break;
       clock.advance(100);
       turns++;
     }
