@@ -301,7 +301,10 @@ class Recovery {
       return this.#result(file, 'damaged', fault ?? missing);
     }
     if (isClean) {
-      // A process that was killed may have left names that only the operating system's memory knows.
+      // A process that was killed may have left names, and an end that it had cut, that only the operating system's memory
+      // knows. One that died while it cut the log may have left index entries for what is gone.
+      await file.sync();
+      await this.#indexes.cutFiles(active);
       await disk.syncDirectory(this.#options.directory);
       return this.#result(file, 'clean', undefined);
     }

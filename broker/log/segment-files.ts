@@ -88,6 +88,7 @@ export class SegmentIndexes {
       { path: segment.timeIndexPath, sizeBytes: segment.timeIndexFileBytes },
     ];
     for (const { path, sizeBytes } of sizes) {
+      if ((await this.#disk.sizeOf(path)) === sizeBytes) continue;
       const file = await this.#disk.open(path, 'create');
       try {
         if ((await file.size()) !== sizeBytes) {
@@ -103,8 +104,8 @@ export class SegmentIndexes {
   async #append(path: string, bytes: Buffer, position: number): Promise<void> {
     const file = await this.#disk.open(path, 'create');
     try {
-      if (bytes.length === 0) return;
-      await file.write([bytes], position);
+      if (bytes.length > 0) await file.write([bytes], position);
+      // Without new entries too: a process that died may have cut the file without a sync.
       await file.sync();
     } finally {
       await file.close();
