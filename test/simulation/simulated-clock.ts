@@ -76,9 +76,12 @@ export class LifeClock implements Clock {
   }
 }
 
-/** Returns on a fresh macrotask: every promise that could go on has done so. */
+/**
+ * Returns when every promise that could go on has done so: Node runs the next-tick queue only when there is no microtask left.
+ * A macrotask would do the same and asks the operating system for events each time.
+ */
 export function drainMicrotasks(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    process.nextTick(resolve);
   });
 }

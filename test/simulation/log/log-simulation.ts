@@ -12,6 +12,7 @@ import { SimulatedClock, drainMicrotasks } from '../simulated-clock.ts';
 import type { LifeClock } from '../simulated-clock.ts';
 import { SimulatedDisk } from '../simulated-disk.ts';
 import { SimulationFailure, check, checkEqual } from '../simulation-failure.ts';
+import type { SimulationResult, SimulationRun } from '../simulator.ts';
 import { Trace } from '../trace.ts';
 import { checkFiles } from './file-checks.ts';
 import { checkLog } from './log-checks.ts';
@@ -23,33 +24,6 @@ import { drawStep, takeStep } from './log-steps.ts';
 
 /** Events that may pass before something that must end has ended. */
 const patienceEvents = 100_000;
-
-export interface SimulationCounts {
-  readonly steps: Readonly<Record<string, number>>;
-  readonly faults: Readonly<Record<string, number>>;
-  readonly diskOperations: number;
-  readonly kills: number;
-  readonly powerLosses: number;
-  readonly cleanStops: number;
-  readonly reopens: number;
-  /** How often opening found what. */
-  readonly recoveries: Readonly<Record<string, number>>;
-}
-
-export interface SimulationResult {
-  readonly traceHash: string;
-  readonly counts: SimulationCounts;
-  /** What happened, in words. */
-  readonly history: readonly string[];
-  /** Every event, where they were asked for. */
-  readonly traceLines: readonly string[];
-  readonly failure: SimulationFailure | undefined;
-}
-
-export interface SimulationRun {
-  readonly seed: number;
-  readonly keepsTrace?: boolean;
-}
 
 export async function simulateLog(run: SimulationRun): Promise<SimulationResult> {
   const simulation = new LogSimulation(run);
@@ -75,7 +49,7 @@ export class LogSimulation {
   /** Whether an injected fault may be behind an error in this life. */
   #faultsBefore = 0;
   #wasCleanStop = false;
-  readonly #ends = { kill: 0, power: 0, clean: 0, reopens: 0 };
+  readonly #ends = { 'kill -9': 0, 'power loss': 0, 'clean stop': 0 };
 
   constructor(run: SimulationRun) {
     const random = new SeededRandom(`log ${run.seed}`);
@@ -104,12 +78,9 @@ export class LogSimulation {
       counts: {
         steps: Object.fromEntries(this.#steps),
         faults: Object.fromEntries(this.disk.faultCounts),
-        diskOperations: this.disk.operationCount,
-        kills: this.#ends.kill,
-        powerLosses: this.#ends.power,
-        cleanStops: this.#ends.clean,
-        reopens: this.#ends.reopens,
-        recoveries: Object.fromEntries(this.#recoveries),
+        'ends of a process': this.#ends,
+        openings: Object.fromEntries(this.#recoveries),
+        operations: { disk: this.disk.operationCount },
       },
       history: this.#history,
       traceLines: this.#trace.lines,
@@ -211,7 +182,7 @@ export class LogSimulation {
     await this.rest();
     this.disk.repair();
     this.say('clean stop');
-    this.#ends.clean++;
+    this.#ends['clean stop']++;
     const life = this.#life!;
     const hadFailure = this.models.some((model) => this.logOf(model).failure !== undefined);
     const isClean = (await this.settle(life.close())) && !hadFailure;
@@ -230,7 +201,7 @@ export class LogSimulation {
   #die(how: 'kill' | 'power', when = ''): void {
     if (when === '') this.#wasCleanStop = false;
     this.#noteFlushed();
-    this.#ends[how]++;
+    if (!this.#wasCleanStop) this.#ends[how === 'kill' ? 'kill -9' : 'power loss']++;
     const flushed = this.models.map(({ flushedEndIndex, endIndex }) => `${flushedEndIndex}/${endIndex}`);
     this.say(`${how === 'kill' ? 'kill -9' : 'power loss'} ${when} flushed ${flushed.join(' ')}`);
     this.#lifeClock?.end();
@@ -246,7 +217,6 @@ export class LogSimulation {
   async reopen(): Promise<void> {
     const wasCleanStop = this.#wasCleanStop;
     while (this.#life === undefined) await this.#tryToOpen();
-    this.#ends.reopens++;
     for (const model of this.models) await this.#checkReopened(model, wasCleanStop);
   }
 
