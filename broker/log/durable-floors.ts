@@ -209,6 +209,22 @@ export class DurableFloors {
   }
 }
 
+/** What a file of floors holds: for who only looks. `damagedSlots`: where slots begin of which neither copy is whole. */
+export function readFloors(bytes: Buffer): {
+  readonly floors: readonly { readonly group: FloorGroup; readonly floor: Floor }[];
+  readonly damagedSlots: readonly number[];
+} {
+  const floors: { group: FloorGroup; floor: Floor }[] = [];
+  const damagedSlots: number[] = [];
+  for (let number = 0; (number + 2) * slotBytes <= bytes.length; number++) {
+    const slot = readSlot(bytes, number);
+    if (slot === 'damaged') damagedSlots.push((number + 1) * slotBytes);
+    else if (slot !== 'free' && slot.floor !== undefined)
+      floors.push({ group: slot.group, floor: slot.floor });
+  }
+  return { floors, damagedSlots };
+}
+
 function keyOf(group: FloorGroup): string {
   return `${group.topicId}:${group.partition}`;
 }

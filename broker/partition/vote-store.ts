@@ -91,6 +91,30 @@ export class DamagedVotes extends Error {
   }
 }
 
+/** What a file of votes holds, and what is wrong with it: for who only looks. A bad record at the very end is a torn append, no fault. */
+export function readVotes(bytes: Buffer): {
+  readonly votes: readonly Vote[];
+  readonly faults: readonly { readonly position: number; readonly reason: string }[];
+} {
+  if (bytes.length === 0) return { votes: [], faults: [] };
+  if (!bytes.subarray(0, header.length).equals(header))
+    return { votes: [], faults: [{ position: 0, reason: 'this is no file of votes' }] };
+  const votes = new Map<string, Vote>();
+  const faults: { position: number; reason: string }[] = [];
+  let bad: number | undefined;
+  for (let position = header.length; position + recordBytes <= bytes.length; position += recordBytes) {
+    const vote = decodeRecord(bytes.subarray(position, position + recordBytes));
+    if (vote === undefined) {
+      bad ??= position;
+      continue;
+    }
+    if (bad !== undefined) faults.push({ position: bad, reason: 'a record below a good one is damaged' });
+    bad = undefined;
+    votes.set(keyOf(vote.group), vote);
+  }
+  return { votes: [...votes.values()], faults };
+}
+
 function keyOf(group: GroupId): string {
   return `${group.topicId}:${group.partition}`;
 }
