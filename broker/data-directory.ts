@@ -19,14 +19,25 @@ const fileName = 'meta.properties';
 /** What may lie in a directory that is otherwise empty. */
 const ignorable = /^(\.lock.*|lost\+found)$/;
 
-/** Reads who the directory belongs to, or makes an empty directory this node's. Rejects with a StartError. */
+/**
+ * Reads who the directory belongs to, or makes an empty directory this node's: of the cluster given, or of a new one.
+ * Rejects with a StartError.
+ */
 export async function openDataDirectory(
   disk: Disk,
   directory: string,
-  { nodeId, ids }: { nodeId: number; ids: Ids },
+  owner: { nodeId: number; ids: Ids; clusterId?: string | undefined },
 ): Promise<DirectoryIdentity> {
+  const { nodeId, ids, clusterId } = owner;
   const path = `${directory}/${fileName}`;
-  if (await disk.exists(path)) return check(await readProperties(disk, path), directory, nodeId);
+  if (await disk.exists(path)) {
+    const identity = check(await readProperties(disk, path), directory, nodeId);
+    if (clusterId === undefined || identity.clusterId === clusterId) return identity;
+    throw new StartError(
+      'foreign-directory',
+      `${directory} belongs to the cluster ${identity.clusterId}, and this node to the cluster ${clusterId}`,
+    );
+  }
   const strangers = (await disk.list(directory)).filter(
     (name) => !ignorable.test(name) && name !== `${fileName}.tmp`,
   );
@@ -37,7 +48,7 @@ export async function openDataDirectory(
         `${strangers.length > 3 ? ', ...' : ''} and no ${fileName}; choose an empty directory`,
     );
   }
-  const identity = { clusterId: ids.uuid(), nodeId, directoryId: ids.uuid() };
+  const identity = { clusterId: clusterId ?? ids.uuid(), nodeId, directoryId: ids.uuid() };
   await writeProperties(disk, directory, identity);
   return identity;
 }

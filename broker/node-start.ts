@@ -1,4 +1,5 @@
 /** What can be wrong with a node's options, said in one sentence each. */
+import { resolve } from 'node:path';
 import { DiskError } from '../platform/disk.ts';
 import { MemoryDisk } from '../platform/memory-disk.ts';
 import { NetworkError } from '../platform/network.ts';
@@ -24,6 +25,41 @@ export function brokerConfigFrom(settings: Readonly<Record<string, string>>): Br
     if (!(error instanceof BrokerConfigError)) throw error;
     throw new StartError('bad-setting', error.message, { cause: error });
   }
+}
+
+/**
+ * Where the node keeps what it keeps, and its settings with that in them. Throws a StartError where nothing, or more than
+ * one thing, says where.
+ */
+export function directoriesFrom(
+  options: {
+    dataDir?: string | readonly string[];
+    storage?: 'disk' | 'memory';
+    settings?: Readonly<Record<string, string>>;
+  },
+  given: BrokerConfig,
+): { config: BrokerConfig; directories: readonly string[] } {
+  const { dataDir = [], settings = {} } = options;
+  const own = typeof dataDir === 'string' ? [dataDir] : dataDir;
+  const isGiven = (name: string): boolean => given.layer('static').has(name);
+  const bySetting = isGiven('log.dirs') ? given.logDirs : isGiven('log.dir') ? given.logDir : [];
+  if (own.length > 0 && bySetting.length > 0) {
+    throw new StartError(
+      'bad-setting',
+      'the data directories are given both as such and by the setting log.dirs or log.dir; leave one of them out',
+    );
+  }
+  const named = own.length > 0 ? own : bySetting;
+  const paths = named.length === 0 && options.storage === 'memory' ? ['/kappalog'] : named;
+  if (paths.length === 0) {
+    throw new StartError(
+      'directory-not-usable',
+      'no data directory is given; set one, or choose storage "memory"',
+    );
+  }
+  const directories = paths.map((path) => resolve(path));
+  const config = brokerConfigFrom({ ...settings, 'log.dirs': directories.join(',') });
+  return { config, directories };
 }
 
 /** HOST, HOST:PORT or [IPV6]:PORT; a port that is not given is the one that the client connected to. */

@@ -1,32 +1,27 @@
 /**
- * A node's data directory with all that is shared by its logs: the lock, the identity, votes, floors, syncs, the caches,
- * and the replicas themselves.
+ * What a node keeps: its data directories, the caches that all logs share, and the replicas themselves.
  */
-import { dirname } from 'node:path';
 import type { Platform } from '../platform/platform.ts';
-import { errnoOf } from '../platform/real/errno.ts';
-import { DirectoryLocked, lockDirectory } from '../platform/real/directory-lock.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
-import { openDataDirectory } from './data-directory.ts';
+import { openDataDirectories } from './data-directories.ts';
+import type { DataDirectories } from './data-directories.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
-import { DurableFloors } from './log/durable-floors.ts';
 import type { LogConfig } from './log/log-types.ts';
 import { ReadPool } from './log/read-pool.ts';
-import { Syncer } from './log/syncer.ts';
 import { TailCache } from './log/tail-cache.ts';
+import type { StorageState } from './http/http-server.ts';
 import type { Logger } from './logger.ts';
-import { directoryError } from './node-start.ts';
 import { Partitions } from './partition/partitions.ts';
 import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
+import type { LogDirectory } from './partition/log-directory.ts';
 import type { Replica } from './partition/replica.ts';
-import { DamagedVotes, VoteStore } from './partition/vote-store.ts';
-import { StartError } from './start-error.ts';
 
 export interface NodeStorageOptions {
   readonly nodeId: number;
   readonly platform: Platform;
   readonly logger: Logger;
-  readonly directory: string | undefined;
+  /** Data directories, the one with the metadata log first. */
+  readonly directories: readonly string[];
   readonly inMemory: boolean;
   readonly topicConfig: (topic: string) => LogConfig;
   readonly producerExpirationMs: () => number;
@@ -36,6 +31,10 @@ export interface NodeStorageOptions {
 export interface StorageFigures {
   readonly partitions: number;
   readonly partitionsFailed: number;
+  readonly partitionsDamaged: number;
+  readonly partitionsOffline: number;
+  readonly directories: number;
+  readonly directoriesOffline: number;
   readonly logBytes: number;
   readonly logSegments: number;
   readonly logQueuedBytes: number;
@@ -45,14 +44,13 @@ export interface StorageFigures {
   readonly syncs: number;
 }
 
+/** Names of partitions in an answer about health. */
+const namesShownMax = 100;
 const tailCacheBytes = 128 * 1024 * 1024;
 const readPoolBytes = 64 * 1024 * 1024;
 const openFilesMax = 256;
 /** Kafka's own: the UUID 0-0-0-0-1. */
 const metadataTopicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
-/** Concurrent syncs: they leave threads of libuv's pool, whose size is four unless the environment says otherwise, to reads. */
-const syncsMax = 8;
-const threadsLeftToReads = 1;
 
 /** Kafka's own log directory for metadata has these settings too: small and rarely rolled. */
 const metadataLogConfig: LogConfig = {
@@ -77,97 +75,65 @@ const metadataLogConfig: LogConfig = {
   maxMessageBytes: 8 * 1024 * 1024,
 };
 
-/** Rejects with a StartError where the directory cannot be this node's. */
+/** Rejects with a StartError where the directories cannot be this node's, or the first cannot be used. */
 export async function openNodeStorage(options: NodeStorageOptions): Promise<NodeStorage> {
-  const { platform, nodeId, inMemory } = options;
-  const directory = options.directory ?? (inMemory ? '/kappalog' : undefined);
-  if (directory === undefined) {
-    throw new StartError(
-      'directory-not-usable',
-      'no data directory is given; set one, or choose storage "memory"',
-    );
+  const { platform, nodeId, inMemory, logger } = options;
+  const directories = await openDataDirectories({
+    platform,
+    nodeId,
+    paths: options.directories,
+    lock: !inMemory,
+  });
+  for (const directory of directories.all) {
+    if (!directory.isOnline) logOffline(logger, directory);
+    directory.onOffline(() => logOffline(logger, directory));
   }
-  let unlock: () => void = () => {};
-  try {
-    await platform.disk.makeDirectory(directory);
-    await platform.disk.syncDirectory(dirname(directory));
-    if (!inMemory) unlock = takeLock(directory);
-    const identity = await openDataDirectory(platform.disk, directory, { nodeId, ids: platform.ids });
-    return await NodeStorage.open({ ...options, directory }, identity, unlock);
-  } catch (error) {
-    unlock();
-    if (error instanceof DamagedVotes) throw new StartError('damaged', error.message, { cause: error });
-    throw directoryError(directory, error);
-  }
+  return new NodeStorage(options, directories);
 }
 
 export class NodeStorage {
-  readonly directory: string;
   readonly identity: DirectoryIdentity;
   readonly partitions: Partitions;
   /** The metadata log is a replica like any other, but of no topic that clients can name. */
   readonly #metadata: Partitions;
-  readonly #votes: VoteStore;
-  readonly #floors: DurableFloors;
-  readonly #tailCache: TailCache;
+  readonly #directories: DataDirectories;
+  readonly #tailCache = new TailCache({ maxBytes: tailCacheBytes });
   readonly #readPool: ReadPool;
-  readonly #syncer: Syncer;
   readonly #logger: Logger;
-  readonly #unlock: () => void;
 
-  private constructor(parts: {
-    directory: string;
-    identity: DirectoryIdentity;
-    shared: Omit<PartitionsOptions, 'logConfig'>;
-    topicConfig: (topic: string) => LogConfig;
-    floors: DurableFloors;
-    logger: Logger;
-    unlock: () => void;
-  }) {
-    this.directory = parts.directory;
-    this.identity = parts.identity;
-    this.#votes = parts.shared.votes;
-    this.#floors = parts.floors;
-    this.#tailCache = parts.shared.tailCache;
-    this.#readPool = parts.shared.readPool;
-    this.#syncer = parts.shared.syncer;
-    this.#logger = parts.logger;
-    this.#unlock = parts.unlock;
-    this.#metadata = new Partitions({ ...parts.shared, logConfig: () => metadataLogConfig });
-    this.partitions = new Partitions({ ...parts.shared, logConfig: parts.topicConfig });
-  }
-
-  static async open(
-    options: NodeStorageOptions & { readonly directory: string },
-    identity: DirectoryIdentity,
-    unlock: () => void,
-  ): Promise<NodeStorage> {
-    const { platform, directory, nodeId, logger } = options;
-    const { disk, clock, ids } = platform;
-    const syncer = new Syncer({ concurrencyMax: concurrentSyncs() });
-    const floors = await DurableFloors.open({
-      disk,
-      clock,
-      directory,
-      syncer,
-      onFailure: (error) => logger.error({ err: error }, 'durable floors can no longer be written'),
-    });
-    const shared = {
+  constructor(options: NodeStorageOptions, directories: DataDirectories) {
+    const { nodeId, platform, logger, topicConfig, producerExpirationMs } = options;
+    const { clock, disk, ids } = platform;
+    this.identity = directories.identity;
+    this.#directories = directories;
+    this.#readPool = new ReadPool({ disk, maxBytes: readPoolBytes, openFilesMax });
+    this.#logger = logger;
+    const shared: Omit<PartitionsOptions, 'directories' | 'logConfig'> = {
       nodeId,
-      dataDirectory: directory,
       clock,
       disk,
       ids,
-      syncer,
-      floors,
-      tailCache: new TailCache({ maxBytes: tailCacheBytes }),
-      readPool: new ReadPool({ disk, maxBytes: readPoolBytes, openFilesMax }),
-      votes: await VoteStore.open(disk, directory),
-      producerExpirationMs: options.producerExpirationMs,
+      tailCache: this.#tailCache,
+      readPool: this.#readPool,
+      producerExpirationMs,
       events: partitionEvents(logger),
     };
-    const { topicConfig } = options;
-    return new NodeStorage({ directory, identity, shared, topicConfig, floors, logger, unlock });
+    this.#metadata = new Partitions({
+      ...shared,
+      directories: [this.firstDirectory],
+      logConfig: () => metadataLogConfig,
+    });
+    this.partitions = new Partitions({ ...shared, directories: directories.all, logConfig: topicConfig });
+  }
+
+  /** Holds the metadata log: a node cannot go on without it. */
+  get firstDirectory(): LogDirectory {
+    return this.#directories.all[0]!;
+  }
+
+  /** The ids of those that can be used. */
+  onlineDirectoryIds(): string[] {
+    return this.#directories.all.flatMap(({ isOnline, id }) => (isOnline && id !== undefined ? [id] : []));
   }
 
   async openMetadata(): Promise<Replica> {
@@ -177,66 +143,86 @@ export class NodeStorage {
 
   /** Call once all replicas that the cluster knows are open. */
   setAsideStrays(): Promise<void> {
-    return this.partitions.setAsideStrays(new Set([`${clusterMetadataTopic}-0`]));
+    return this.partitions.setAsideStrays([`${clusterMetadataTopic}-0`]);
   }
 
   figures(): StorageFigures {
-    const figures = { partitionsFailed: 0, logBytes: 0, logSegments: 0, logQueuedBytes: 0, producers: 0 };
+    const figures = {
+      partitionsFailed: 0,
+      partitionsDamaged: 0,
+      logBytes: 0,
+      logSegments: 0,
+      logQueuedBytes: 0,
+      producers: 0,
+    };
     for (const replica of this.partitions.all()) {
-      if (replica.failed || replica.damaged) figures.partitionsFailed++;
+      if (replica.failed) figures.partitionsFailed++;
+      else if (replica.damaged) figures.partitionsDamaged++;
       figures.logBytes += replica.sizeBytes;
       figures.logSegments += replica.segmentCount;
       figures.logQueuedBytes += replica.queuedBytes;
       figures.producers += replica.producerCount;
     }
+    const { all } = this.#directories;
     return {
       ...figures,
       partitions: this.partitions.count,
+      partitionsOffline: this.partitions.offlineCount,
+      directories: all.length,
+      directoriesOffline: all.filter(({ isOnline }) => !isOnline).length,
       tailCacheBytes: this.#tailCache.sizeBytes,
       readPoolBytes: this.#readPool.sizeBytes,
-      syncs: this.#syncer.syncCount,
+      syncs: all.reduce((sum, { syncCount }) => sum + syncCount, 0),
+    };
+  }
+
+  /** What cannot be used, by name. */
+  state(): StorageState {
+    const failed: string[] = [];
+    const damaged: string[] = [];
+    for (const replica of this.partitions.all()) {
+      if (replica.failed) failed.push(nameOf(replica.identity));
+      else if (replica.damaged) damaged.push(nameOf(replica.identity));
+    }
+    for (const { identity } of this.partitions.offline()) failed.push(nameOf(identity));
+    return {
+      offlineDirectories: this.#directories.all.flatMap(({ path, offlineReason }) =>
+        offlineReason === undefined ? [] : [{ path, reason: offlineReason }],
+      ),
+      offlinePartitions: failed.slice(0, namesShownMax),
+      damagedPartitions: damaged.slice(0, namesShownMax),
     };
   }
 
   /** Ends everything, whatever the disk still takes: what it refuses is logged, and recovered by the next start. */
   async close(): Promise<void> {
-    const parts = [this.partitions, this.#metadata, this.#floors, this.#votes, this.#readPool.files];
+    const parts = [this.partitions, this.#metadata, ...this.#directories.all, this.#readPool.files];
     for (const part of parts) {
       await part.close().catch((error: unknown) => {
         this.#logger.error({ err: error }, 'a part of the data directory could not be closed cleanly');
       });
     }
-    this.#unlock();
+    this.#directories.unlock();
   }
 }
 
-function concurrentSyncs(): number {
-  const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4);
-  return Math.max(1, Math.min(syncsMax, (Number.isInteger(threads) ? threads : 4) - threadsLeftToReads));
+function logOffline(logger: Logger, directory: LogDirectory): void {
+  const { path, offlineReason } = directory;
+  logger.error(
+    { directory: path },
+    `the data directory ${path} is offline, with all replicas in it, until this node is started again (${offlineReason})`,
+  );
 }
 
-function takeLock(directory: string): () => void {
-  try {
-    return lockDirectory(directory);
-  } catch (error) {
-    if (error instanceof DirectoryLocked)
-      throw new StartError('directory-locked', error.message, { cause: error });
-    const code = errnoOf(error);
-    const reason = code === 'EACCES' || code === 'EPERM' ? 'this user may not write there' : String(error);
-    throw new StartError(
-      'directory-not-usable',
-      `the data directory ${directory} cannot be used: ${reason}`,
-      {
-        cause: error,
-      },
-    );
-  }
+function nameOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}-${partition}`;
 }
 
 function partitionEvents(logger: Logger): PartitionEvents {
-  const nameOf = (replica: Replica): string => `${replica.topic}-${replica.partition}`;
   return {
     failed: (replica, failure) => {
+      // Damage has a line of its own, and a directory one for all of its replicas.
+      if (failure.kind === 'damage' || failure.kind === 'directory') return;
       const advice = 'it takes no more writes until this node is started again';
       const reason = failure.cause instanceof Error ? failure.cause.message : String(failure.cause);
       logger.error(
@@ -253,10 +239,13 @@ function partitionEvents(logger: Logger): PartitionEvents {
     snapshotFailed: (replica, error) => {
       logger.warn({ err: error }, `a producer snapshot of ${nameOf(replica)} could not be written`);
     },
+    offline: ({ identity, reason }) => {
+      logger.error({}, `${nameOf(identity)} cannot be used until this node is started again: ${reason}`);
+    },
     damaged: (replica) => {
       logger.error(
         { damage: replica.recovery.damage },
-        `the log of ${nameOf(replica)} is damaged and takes no writes`,
+        `the log of ${nameOf(replica)} is damaged: it takes no writes, and is read up to the damage`,
       );
     },
     setAside: (directory, renamedTo, reason) => {

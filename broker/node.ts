@@ -19,6 +19,7 @@ import { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
 import {
   brokerConfigFrom,
+  directoriesFrom,
   directoryError,
   nodePlatform,
   openListener,
@@ -41,8 +42,8 @@ export interface BrokerOptions {
   readonly port?: number;
   /** HTTP for health and metrics; none unless a port is given. */
   readonly httpPort?: number | false;
-  /** Required with storage 'disk'. */
-  readonly dataDir?: string;
+  /** Required with storage 'disk', unless `settings` name them: where everything is kept, the metadata log in the first. */
+  readonly dataDir?: string | readonly string[];
   /** 'memory' keeps everything in this process and loses it with it; for tests. */
   readonly storage?: 'disk' | 'memory';
   /** HOST[:PORT] that clients are told; without one, the address that each client connected to. */
@@ -62,6 +63,8 @@ export interface Broker extends AsyncDisposable {
   readonly httpPort: number | undefined;
   readonly clusterId: string;
   readonly nodeId: number;
+  /** Resolves, once all is closed, where the node had to stop by itself; the error says why. Never rejects. */
+  readonly whenFailed: Promise<StartError>;
   /** Answers what has begun, writes and syncs everything, and leaves nothing behind. Further calls wait for the first. */
   close(): Promise<void>;
 }
@@ -89,11 +92,16 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 /** Rejects with a StartError where the disk or the limit of open files does not allow it. */
 async function openReplicas(storage: NodeStorage, cluster: Cluster): Promise<void> {
   try {
-    await storage.partitions.open(cluster.replicasHere());
+    const wanted = cluster.replicasHere();
+    await storage.partitions.openExisting(wanted);
     await storage.setAsideStrays();
+    await cluster.assignDirectories(storage.partitions.misplaced(wanted));
   } catch (error) {
-    throw directoryError(storage.directory, error);
+    throw directoryError(storage.firstDirectory.path, error);
   }
+  const { isOnline, path, offlineReason } = storage.firstDirectory;
+  if (isOnline) return;
+  throw new StartError('directory-not-usable', `the data directory ${path} cannot be used: ${offlineReason}`);
 }
 
 class Node implements Broker {
@@ -102,6 +110,7 @@ class Node implements Broker {
   readonly #logger: Logger;
   readonly #config: BrokerConfig;
   readonly #memory: RequestMemory;
+  readonly #directories: readonly string[];
   #storage: NodeStorage | undefined;
   #cluster: Cluster | undefined;
   #groups: GroupService | undefined;
@@ -112,12 +121,19 @@ class Node implements Broker {
   #observe: (api: string, tookMs: number) => void = () => {};
   #ready = false;
   #closing: Promise<void> | undefined;
+  readonly whenFailed: Promise<StartError>;
+  #tellFailed: (error: StartError) => void = () => {};
 
   constructor(options: BrokerOptions) {
     this.#options = options;
     this.#platform = nodePlatform(options);
     this.#logger = options.logger ?? silentLogger;
-    this.#config = brokerConfigFrom(options.settings ?? {});
+    const { config, directories } = directoriesFrom(options, brokerConfigFrom(options.settings ?? {}));
+    this.#config = config;
+    this.#directories = directories;
+    this.whenFailed = new Promise((resolve) => {
+      this.#tellFailed = resolve;
+    });
     const { queuedMaxRequestBytes } = this.#config;
     this.#memory = new RequestMemory(queuedMaxRequestBytes > 0 ? queuedMaxRequestBytes : requestMemoryBytes);
   }
@@ -152,7 +168,7 @@ class Node implements Broker {
     if (metadata.damaged || metadata.failed) {
       throw new StartError(
         'damaged',
-        `the metadata log in ${storage.directory} is damaged; restore it from a backup`,
+        `the metadata log in ${storage.firstDirectory.path} is damaged; restore it from a backup`,
       );
     }
     const cluster = this.#openCluster(storage, metadata);
@@ -169,7 +185,7 @@ class Node implements Broker {
       ],
       rack: this.#options.rack ?? null,
       host: null,
-      logDirectories: [this.#identity.directoryId],
+      logDirectories: storage.onlineDirectoryIds(),
     });
     this.#listener.serve();
     this.#ready = true;
@@ -197,16 +213,28 @@ class Node implements Broker {
     await this.#http?.close();
   }
 
+  /** The first data directory has failed, and with it the metadata log: nothing more can be decided or kept. */
+  async #giveUp(): Promise<void> {
+    // A start that is under way meets the failure itself.
+    if (!this.#ready) return;
+    const { path, offlineReason } = this.#storage!.firstDirectory;
+    const message = `the data directory ${path}, which holds the metadata log, has failed: ${offlineReason}`;
+    this.#logger.error({ directory: path }, `this node stops: ${message}`);
+    await this.close();
+    this.#tellFailed(new StartError('directory-not-usable', message));
+  }
+
   async #openStorage(): Promise<NodeStorage> {
     this.#storage = await openNodeStorage({
       nodeId: this.nodeId,
       platform: this.#platform,
       logger: this.#logger,
-      directory: this.#options.dataDir,
+      directories: this.#directories,
       inMemory: this.#options.storage === 'memory',
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,
     });
+    this.#storage.firstDirectory.onOffline(() => void this.#giveUp());
     return this.#storage;
   }
 
@@ -221,6 +249,7 @@ class Node implements Broker {
       replicas: {
         open: async (replicas) => {
           await partitions.open(replicas);
+          await this.#cluster!.assignDirectories(partitions.misplaced(replicas));
           if (replicas[0]?.topic === groupsTopic) this.#leadGroups(partitions);
         },
         remove: (topic) => {
@@ -336,7 +365,14 @@ class Node implements Broker {
     });
     this.#observe = (api, tookMs) => metrics.observeRequest(api, tookMs);
     this.#http = await openListener({ host, port: httpPort }, 'HTTP', () =>
-      openHttpServer({ host, port: httpPort }, { ready: () => this.#ready, metrics: () => metrics.text() }),
+      openHttpServer(
+        { host, port: httpPort },
+        {
+          ready: () => this.#ready,
+          offline: () => this.#storage!.state(),
+          metrics: () => metrics.text(),
+        },
+      ),
     );
   }
 }

@@ -13,7 +13,8 @@ import type { Ids } from '../../platform/ids.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import { resolveTopicConfig, updateTopicConfig } from '../config/topic-config.ts';
 import type { TopicConfig } from '../config/topic-config.ts';
-import type { ReplicaIdentity } from '../partition/replica.ts';
+import type { DirectoryAssignment } from '../partition/partitions.ts';
+import type { WantedReplica } from '../partition/replica-places.ts';
 import { decideAlterConfigs, decideReplaceConfigs } from './alter-configs.ts';
 import type { AlterationResult, ResourceAlteration, ResourceReplacement } from './alter-configs.ts';
 import { decideBootstrap, decideProducerIds, decideRegistration, defaultLimits } from './controller.ts';
@@ -22,6 +23,7 @@ import { decideCreatePartitions } from './create-partitions.ts';
 import type { PartitionsCreation, PartitionsToCreate } from './create-partitions.ts';
 import { decideCreateTopics } from './create-topics.ts';
 import type { TopicCreation, TopicToCreate } from './create-topics.ts';
+import { decideDirectories, unassignedDirectory } from './directories.ts';
 import { decideDeleteTopics } from './delete-topics.ts';
 import type { TopicDeletion } from './delete-topics.ts';
 import { internalTopicToCreate } from './internal-topics.ts';
@@ -63,7 +65,7 @@ export function refusalOf(error: MetadataLogError): Refusal {
 /** What carries out the metadata on this node. Calls for one topic name never overlap. */
 export interface ReplicaHost {
   /** Resolves when each of the replicas can take requests; those that are open already are left alone. */
-  open(replicas: readonly ReplicaIdentity[]): Promise<void>;
+  open(replicas: readonly WantedReplica[]): Promise<void>;
   /** Resolves when the topic's replicas and files are gone, as far as a new topic of that name is concerned. */
   remove(topic: string): Promise<void>;
 }
@@ -140,13 +142,19 @@ export class Cluster {
     return this.#operate(() => decideRegistration(this.image, node));
   }
 
+  /** Notes in which data directory of this node replicas lie. */
+  async assignDirectories(assignments: readonly DirectoryAssignment[]): Promise<void> {
+    if (assignments.length === 0) return;
+    await this.#operate(() => decideDirectories(this.image, this.#options.nodeId, assignments));
+  }
+
   /** Runs for every change from now on, in order of the log, after the image holds it. It must not throw. */
   onChange(listener: ClusterListener): void {
     this.#listeners.push(listener);
   }
 
   /** The replicas that belong on this node. */
-  replicasHere(): ReplicaIdentity[] {
+  replicasHere(): WantedReplica[] {
     return [...this.image.topics()].flatMap((topic) => this.#replicasOf(topic));
   }
 
@@ -334,10 +342,15 @@ export class Cluster {
     return done;
   }
 
-  #replicasOf(topic: TopicImage): ReplicaIdentity[] {
-    return topic.partitions
-      .filter(({ replicas }) => replicas.includes(this.#options.nodeId))
-      .map(({ index }) => ({ topic: topic.name, topicId: topic.id, partition: index }));
+  #replicasOf(topic: TopicImage): WantedReplica[] {
+    return topic.partitions.flatMap(({ index, replicas, directories }) => {
+      const place = replicas.indexOf(this.#options.nodeId);
+      if (place < 0) return [];
+      const directoryId = directories[place];
+      const isKnown = directoryId !== undefined && directoryId !== unassignedDirectory;
+      const identity = { topic: topic.name, topicId: topic.id, partition: index };
+      return [{ ...identity, directoryId: isKnown ? directoryId : undefined }];
+    });
   }
 }
 

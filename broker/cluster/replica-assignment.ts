@@ -1,6 +1,7 @@
 /** Which nodes get the replicas of new partitions: chosen here, or by the user and checked here. Pure. */
 import type { ControllerState, Refusal } from './controller.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
+import { directoryOnCreation } from './directories.ts';
 import { place } from './placement.ts';
 
 export type Assigned =
@@ -92,7 +93,6 @@ export function partitionRecords(
   firstPartition: number,
   replicas: readonly (readonly number[])[],
 ): NewMetadataRecord[] {
-  const noDirectory = 'AAAAAAAAAAAAAAAAAAAAAA';
   return replicas.map((nodeIds, position) => ({
     type: 'PartitionRecord',
     value: {
@@ -103,7 +103,7 @@ export function partitionRecords(
       leader: nodeIds[0] ?? -1,
       leaderEpoch: 0,
       partitionEpoch: 0,
-      directories: nodeIds.map((id) => state.image.brokers.get(id)?.logDirectories[0] ?? noDirectory),
+      directories: nodeIds.map((id) => directoryOnCreation(state.image, id)),
     },
   }));
 }

@@ -61,14 +61,15 @@ export function partitionView(
     };
   }
   const replica = partitions.replica(topic.name, partition.index);
-  if (replica?.identity.topicId === topic.id && replica.isLeader && !replica.failed) {
+  if (replica?.identity.topicId === topic.id && replica.servesReads) {
     return {
       ...base,
       errorCode: ErrorCode.NONE,
       leaderId: nodeId,
       leaderEpoch: replica.term,
-      isrNodes: partition.isr,
-      offlineReplicas: [],
+      // A damaged replica is named as the leader, so that what it still has can be read; it is not in sync with anything.
+      isrNodes: replica.damaged ? partition.isr.filter((id) => id !== nodeId) : partition.isr,
+      offlineReplicas: replica.damaged ? [nodeId] : [],
     };
   }
   return {

@@ -18,6 +18,7 @@ import type { FetchTargets } from './fetch-targets.ts';
 import { defineHandler } from './handler.ts';
 import type { RequestContext, ResponseOf } from './handler.ts';
 import { checkLeaderEpoch } from './leader-epoch.ts';
+import { whyMissing } from './missing-replica.ts';
 
 type Targets = Extract<FetchTargets, { kind: 'targets' }>;
 
@@ -124,6 +125,9 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
   const replica = context.node.partitions.replica(target.topic, target.partition);
   const replaced =
     context.apiVersion >= 13 && replica !== undefined && replica.identity.topicId !== target.topicId;
+  if (replica === undefined && whyMissing(context, target.topic, target.partition) !== undefined) {
+    return refuse(target, 'KAFKA_STORAGE_ERROR');
+  }
   if (replica === undefined || replaced) {
     return refuse(target, context.apiVersion >= 13 ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION');
   }

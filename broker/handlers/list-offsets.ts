@@ -13,6 +13,7 @@ import type { Replica } from '../partition/replica.ts';
 import { defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 import { checkLeaderEpoch } from './leader-epoch.ts';
+import { whyMissing } from './missing-replica.ts';
 
 type AskedPartition = ListOffsetsRequest['topics'][number]['partitions'][number];
 
@@ -78,7 +79,10 @@ async function lookUp(
   isolationLevel: number,
 ): Promise<PartitionAnswer> {
   const replica = context.node.partitions.replica(topic, asked.partitionIndex);
-  if (replica === undefined) return failed(asked, 'UNKNOWN_TOPIC_OR_PARTITION');
+  if (replica === undefined) {
+    const error = whyMissing(context, topic, asked.partitionIndex) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
+    return failed(asked, error);
+  }
   if (replica.failed) return failed(asked, 'KAFKA_STORAGE_ERROR');
   const fenced = checkLeaderEpoch(replica, asked.currentLeaderEpoch);
   if (fenced !== undefined) return failed(asked, fenced);

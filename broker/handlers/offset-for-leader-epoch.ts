@@ -7,6 +7,7 @@ import { ErrorCode } from '../../protocol/index.ts';
 import { defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 import { checkLeaderEpoch } from './leader-epoch.ts';
+import { whyMissing } from './missing-replica.ts';
 
 interface Answer {
   errorCode: ErrorCode;
@@ -44,7 +45,12 @@ interface AskedPartition {
 
 function lookUp(context: RequestContext, topic: string, asked: AskedPartition): Answer {
   const replica = context.node.partitions.replica(topic, asked.partition);
-  if (replica === undefined) return failed(asked.partition, 'UNKNOWN_TOPIC_OR_PARTITION');
+  if (replica === undefined) {
+    return failed(
+      asked.partition,
+      whyMissing(context, topic, asked.partition) ?? 'UNKNOWN_TOPIC_OR_PARTITION',
+    );
+  }
   if (replica.failed) return failed(asked.partition, 'KAFKA_STORAGE_ERROR');
   const fenced = checkLeaderEpoch(replica, asked.currentLeaderEpoch);
   if (fenced !== undefined) return failed(asked.partition, fenced);

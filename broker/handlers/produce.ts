@@ -14,6 +14,7 @@ import { isInternalTopic } from '../cluster/topic-names.ts';
 import type { Replica } from '../partition/replica.ts';
 import { checkBatch } from '../partition/batch-checks.ts';
 import type { BatchRefusal } from '../partition/batch-checks.ts';
+import { whyMissing } from './missing-replica.ts';
 import { CloseConnection, defineHandler } from './handler.ts';
 import type { RequestContext, ResponseOf } from './handler.ts';
 
@@ -105,8 +106,10 @@ function append(
   round: AckRound,
 ): PartitionAnswer {
   const replica = context.node.partitions.replica(topic.name, data.index);
-  if (replica === undefined)
-    return refused(data.index, { error: 'UNKNOWN_TOPIC_OR_PARTITION', message: null });
+  if (replica === undefined) {
+    const error = whyMissing(context, topic.name, data.index) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
+    return refused(data.index, { error, message: null });
+  }
   const config = context.node.cluster.topicConfig(topic.name);
   const nowMs = context.node.clock.wallMs();
   const checked = checkBatch(data.records, { config, nowMs, requestVersion: context.apiVersion });

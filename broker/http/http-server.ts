@@ -7,8 +7,18 @@ import type { Address } from '../../platform/network.ts';
 export interface HttpNode {
   /** Whether requests on the Kafka port are answered; false while starting and stopping. */
   ready(): boolean;
+  /** What of its storage cannot be used, for operators; a node that is ready may have lost a part of it. */
+  offline(): StorageState;
   /** The metrics in Prometheus' text format, and its content type. */
   metrics(): Promise<{ contentType: string; text: string }>;
+}
+
+/** Empty lists where all is well. */
+export interface StorageState {
+  readonly offlineDirectories: readonly { readonly path: string; readonly reason: string }[];
+  /** As `topic-partition`; a few of them, where there are many. */
+  readonly offlinePartitions: readonly string[];
+  readonly damagedPartitions: readonly string[];
 }
 
 export interface HttpServer {
@@ -32,7 +42,7 @@ export async function openHttpServer(address: Address, node: HttpNode): Promise<
 function addRoutes(server: FastifyInstance, node: HttpNode): void {
   server.get('/health/live', () => ({ status: 'live' }));
   server.get('/health/ready', (_request, reply) => {
-    if (node.ready()) return { status: 'ready' };
+    if (node.ready()) return { status: 'ready', ...node.offline() };
     return reply.code(503).send({ status: 'not ready' });
   });
   server.get('/metrics', async (_request, reply) => {

@@ -67,7 +67,15 @@ export class Metrics {
   #addStorage(read: () => StorageFigures): void {
     const gauges: readonly [keyof StorageFigures, string, string][] = [
       ['partitions', 'kappalog_partitions', 'Partitions with a replica on this node.'],
-      ['partitionsFailed', 'kappalog_partitions_failed', 'Replicas whose log has failed or is damaged.'],
+      ['partitionsFailed', 'kappalog_partitions_failed', 'Replicas whose log or data directory has failed.'],
+      ['partitionsDamaged', 'kappalog_partitions_damaged', 'Replicas whose log is damaged.'],
+      ['partitionsOffline', 'kappalog_partitions_offline', 'Replicas that could not be opened at the start.'],
+      ['directories', 'kappalog_data_directories', 'Data directories.'],
+      [
+        'directoriesOffline',
+        'kappalog_data_directories_offline',
+        'Data directories that cannot be used until the node is started again.',
+      ],
       ['logBytes', 'kappalog_log_bytes', 'Bytes of all logs.'],
       ['logSegments', 'kappalog_log_segments', 'Segments of all logs.'],
       ['logQueuedBytes', 'kappalog_log_queued_bytes', 'Bytes appended and not yet written.'],

@@ -16,6 +16,7 @@ import { CommitLog } from '../log/commit-log.ts';
 import type { LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
 import { RaftGroup } from '../raft/raft-group.ts';
 import type { HardState } from '../raft/raft-group.ts';
+import type { LogDirectory } from './log-directory.ts';
 import { ProducerStates } from './producer-state.ts';
 import { listSnapshots, readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
 import { Waiters } from './waiters.ts';
@@ -33,12 +34,20 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   readonly disk: Disk;
   readonly log: LogOptions;
+  /** The data directory that holds it. */
+  readonly home: LogDirectory;
   readonly hardState: HardState | undefined;
   readonly producerExpirationMs: () => number;
-  /** Told once when the log has failed: it takes no more appends until the node is started again. */
-  readonly onFailure: (replica: Replica, failure: LogFailure) => void;
+  /** Told once when it has failed: it takes no more appends until the node is started again. */
+  readonly onFailure: (replica: Replica, failure: ReplicaFailure) => void;
   /** A producer snapshot could not be written: the next start replays more, nothing is lost. */
   readonly onSnapshotFailure: (replica: Replica, error: unknown) => void;
+}
+
+/** Why a replica takes no more appends: its log has failed, or the data directory that it lies in. */
+export interface ReplicaFailure {
+  readonly kind: LogFailure['kind'] | 'directory';
+  readonly cause: unknown;
 }
 
 export type AppendOutcome =
@@ -84,7 +93,7 @@ export class Replica {
   readonly #watchers = new Set<() => void>();
   /** Committed, as a Kafka offset. Invariant: never goes back, <= log end offset. */
   #highWatermark: number;
-  #failure: LogFailure | undefined;
+  #failure: ReplicaFailure | undefined;
   #closed = false;
   #snapshotting: Promise<void> = Promise.resolve();
 
@@ -106,7 +115,8 @@ export class Replica {
       endIndex: log.endIndex,
       lastTerm: log.lastTerm,
     });
-    this.#highWatermark = log.logStartOffset;
+    // What a damaged log still holds was durable, and so committed, as this node is the only voter.
+    this.#highWatermark = this.damaged ? log.logEndOffset : log.logStartOffset;
     log.onProgress(() => this.#advance());
     log.onFailure((failure) => this.#fail(failure));
     log.onRoll((baseOffset) => this.#snapshotProducers(baseOffset));
@@ -139,18 +149,32 @@ export class Replica {
     return this.#raft.role === 'leader';
   }
 
-  /** Whether it may say where the log ends: the first entry of its term has committed. */
+  /** Whether it may say where the log ends: the first entry of its term has committed, or nothing will be added. */
   get ready(): boolean {
-    return this.#raft.termStartCommitted;
+    return this.#raft.termStartCommitted || (this.damaged && !this.failed);
   }
 
-  /** Recovery met damage below the durable floor: this replica never leads until it has been repaired. */
+  /**
+   * Recovery met damage below the durable floor: this replica never leads until it has been repaired. It refuses appends
+   * and serves what lies before the damage, as nobody else has it.
+   */
   get damaged(): boolean {
     return this.recovery.kind === 'damaged';
   }
 
+  /** It can neither be written nor read. */
   get failed(): boolean {
-    return this.#failure !== undefined;
+    return this.#failure !== undefined && this.#failure.kind !== 'damage';
+  }
+
+  /** Whether clients may read from it here. */
+  get servesReads(): boolean {
+    return !this.failed && !this.#closed && (this.isLeader || this.damaged);
+  }
+
+  /** The data directory that holds it. */
+  get home(): LogDirectory {
+    return this.#options.home;
   }
 
   /** It has ended here, by a stop of the node or its topic's deletion. */
@@ -284,6 +308,11 @@ export class Replica {
     this.#producers.expire();
   }
 
+  /** The data directory that it lies in has failed: nothing of it can be relied on any more. */
+  goOffline(cause: unknown): void {
+    this.#fail({ kind: 'directory', cause });
+  }
+
   /** Everything written and synced, the producers' states kept; nobody waits any more. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -307,7 +336,7 @@ export class Replica {
 
   #advance(): void {
     this.#written.reached(this.#log.writtenEndIndex);
-    if (!this.#raft.flushed(this.#log.flushedEndIndex)) return;
+    if (!this.#raft.flushed(this.#safeEndIndex())) return;
     const committedEndIndex = this.#raft.committedEndIndex;
     assert(committedEndIndex <= this.#log.endIndex, 'committed <= appended');
     const highWatermark = this.#log.offsetOfIndex(committedEndIndex);
@@ -318,6 +347,12 @@ export class Replica {
     this.#wakeWatchers();
   }
 
+  /** Up to where this voter's copy counts: what is synced, with write.caching what is written. */
+  #safeEndIndex(): number {
+    const isCached = this.#options.log.config().writeCaching;
+    return isCached ? this.#log.writtenEndIndex : this.#log.flushedEndIndex;
+  }
+
   #wakeWatchers(): void {
     if (this.#watchers.size === 0) return;
     const watchers = [...this.#watchers];
@@ -325,8 +360,8 @@ export class Replica {
     for (const watcher of watchers) watcher();
   }
 
-  #fail(failure: LogFailure): void {
-    if (this.#failure !== undefined) return;
+  #fail(failure: ReplicaFailure): void {
+    if (this.#failure !== undefined && this.#failure.kind !== 'damage') return;
     this.#failure = failure;
     this.#raft.resign();
     this.#endWaiting();

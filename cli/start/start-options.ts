@@ -44,10 +44,11 @@ export const startOptions = [
   },
   {
     name: 'data-dir',
-    placeholder: 'DIRECTORY',
+    placeholder: 'DIRECTORY[,DIRECTORY...]',
     environment: 'KAPPALOG_DATA_DIR',
     default: './data',
-    description: 'Where everything is kept; made where it does not exist.',
+    description:
+      'Where everything is kept; made where it does not exist. Several share the partitions by the space they have free; the first holds the metadata.',
     inFile: true,
   },
   {
@@ -96,7 +97,8 @@ export interface StartConfiguration {
   readonly host: string;
   readonly port: number;
   readonly httpPort: number | false;
-  readonly dataDir: string;
+  /** At least one. */
+  readonly dataDirs: readonly string[];
   readonly advertisedHost: string | undefined;
   readonly logLevel: LogLevel;
   /** Broker settings by Kafka's name. */
@@ -137,21 +139,24 @@ export function layerOfEnvironment(
   return { options, settings: parseSettings(set, 'KAPPALOG_SET'), origin: 'the environment' };
 }
 
+const defaultOrigin = 'the default';
+
 /** Joins the layers, the first one winning; throws a usage error that names the option and where it came from. */
 export function resolveStartConfiguration(layers: readonly ConfigurationLayer[]): StartConfiguration {
   const value = (name: StartOptionName): { text: string | undefined; from: string } => {
     const layer = layers.find((each) => each.options.has(name));
     const option = startOptions.find((each) => each.name === name);
-    return { text: layer?.options.get(name) ?? option?.default, from: layer?.origin ?? 'the default' };
+    return { text: layer?.options.get(name) ?? option?.default, from: layer?.origin ?? defaultOrigin };
   };
   const settings: Record<string, string> = {};
   for (const layer of [...layers].reverse()) Object.assign(settings, Object.fromEntries(layer.settings));
   const http = value('http-port');
+  const dataDirs = takeDataDirectories(value('data-dir'), settings);
   return {
     host: value('host').text!,
     port: parsePort('port', value('port')),
     httpPort: http.text === 'off' || http.text === 'false' ? false : parsePort('http-port', http),
-    dataDir: value('data-dir').text!,
+    dataDirs,
     advertisedHost: value('advertised-host').text,
     logLevel: parseLogLevel(value('log-level')),
     settings,
@@ -167,6 +172,26 @@ export function parseSettings(texts: readonly string[], origin: string): Map<str
     settings.set(text.slice(0, equals).trim(), text.slice(equals + 1).trim());
   }
   return settings;
+}
+
+/** The option, or Kafka's settings of that meaning, which are taken out of the others. */
+function takeDataDirectories(
+  option: { text: string | undefined; from: string },
+  settings: Record<string, string>,
+): string[] {
+  const name = ['log.dirs', 'log.dir'].find((each) => settings[each] !== undefined);
+  if (name !== undefined && option.from !== defaultOrigin) {
+    throw usageError(`data-dir (from ${option.from}) and ${name} say the same; leave one of them out.`);
+  }
+  const text = name === undefined ? (option.text ?? '') : settings[name]!;
+  delete settings['log.dirs'];
+  delete settings['log.dir'];
+  const directories = text
+    .split(',')
+    .map((directory) => directory.trim())
+    .filter((directory) => directory !== '');
+  if (directories.length > 0) return directories;
+  throw usageError(`${name ?? 'data-dir'} must name at least one directory.`);
 }
 
 function parsePort(name: string, { text, from }: { text: string | undefined; from: string }): number {

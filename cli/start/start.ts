@@ -20,7 +20,9 @@ export async function start(flags: StartFlags, context: CommandContext): Promise
   const broker = await open(configuration);
   const ready = Math.round(process.uptime() * 1000);
   announce(broker, { configuration, readyMs: ready }, context);
-  await aborted(context.interruption.signal);
+  const failure = await Promise.race([aborted(context.interruption.signal), broker.whenFailed]);
+  if (failure !== undefined)
+    throw new CliError(failure.code, asSentence(failure.message), { cause: failure });
   context.output.note(`Stopping on ${context.interruption.reason ?? 'request'}.`);
   await broker.close();
 }
@@ -39,13 +41,13 @@ export async function readConfiguration(
 
 async function open(configuration: StartConfiguration): Promise<Broker> {
   const { startBroker, StartError } = await import('../../broker/index.ts');
-  const { host, port, httpPort, dataDir, advertisedHost, logLevel, settings } = configuration;
+  const { host, port, httpPort, dataDirs, advertisedHost, logLevel, settings } = configuration;
   try {
     return await startBroker({
       host,
       port,
       httpPort,
-      dataDir,
+      dataDir: dataDirs,
       settings,
       storage: 'disk',
       logger: createLogger(logLevel, process.stderr),
@@ -76,7 +78,7 @@ function announce(
       port,
       httpPort: httpPort ?? null,
       advertised: advertised ?? null,
-      dataDir: configuration.dataDir,
+      dataDir: configuration.dataDirs.join(','),
       pid: process.pid,
       readyMs,
     },
@@ -86,7 +88,7 @@ function announce(
         `  Kafka clients   ${listening}`,
         ...(seen === listening ? [] : [`  they are told   ${seen}`]),
         ...(http === undefined ? [] : [`  HTTP            ${http}/health/ready, ${http}/metrics`]),
-        `  data            ${configuration.dataDir}`,
+        `  data            ${configuration.dataDirs.join(', ')}`,
         `  stop            Ctrl-C`,
       ].join('\n'),
   );

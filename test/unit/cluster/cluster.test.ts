@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MetadataLogError } from '../../../broker/cluster/cluster.ts';
 import { contents, topicNamed, uuid } from './cluster-fixtures.ts';
-import { openMemoryCluster, settle } from './memory-cluster.ts';
+import { nodeOne, openMemoryCluster, settle } from './memory-cluster.ts';
 
 const set = 0;
 
@@ -93,11 +93,40 @@ describe('a restart', () => {
     expect(contents(second.cluster.image)).toEqual(contents(first.cluster.image));
     expect(second.host.calls).toEqual([]);
     expect(second.cluster.replicasHere()).toEqual([
-      { topic: 'a', topicId: uuid(1), partition: 0 },
-      { topic: 'a', topicId: uuid(1), partition: 1 },
+      { topic: 'a', topicId: uuid(1), partition: 0, directoryId: uuid(1000) },
+      { topic: 'a', topicId: uuid(1), partition: 1, directoryId: uuid(1000) },
     ]);
     expect(second.cluster.topicConfig('a')).toMatchObject({ segmentMs: 9, maxMessageBytes: 7777 });
     expect(second.log.batches).toHaveLength(first.log.batches.length);
+  });
+
+  it('knows in which data directory each replica lies, from the node where there are several', async () => {
+    const first = await openMemoryCluster({ register: false });
+    const directories = [uuid(1000), uuid(1001)];
+    await first.cluster.register({ ...nodeOne, logDirectories: directories });
+    await first.cluster.createTopics([topicNamed('a', { numPartitions: 3 })]);
+    expect(first.cluster.replicasHere().map(({ directoryId }) => directoryId)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const at = (partition: number, directoryId: string, topicId = uuid(1)) => ({
+      topicId,
+      partition,
+      directoryId,
+    });
+    const batches = first.log.batches.length;
+    await first.cluster.assignDirectories([at(2, directories[1]!), at(0, directories[0]!)]);
+    await first.cluster.assignDirectories([at(0, directories[0]!), at(9, directories[0]!)]);
+    await first.cluster.assignDirectories([at(0, directories[1]!, uuid(77))]);
+    await first.cluster.assignDirectories([]);
+    expect(first.log.batches).toHaveLength(batches + 1);
+    const second = await openMemoryCluster({ batches: first.log.batches, register: false });
+    expect(second.cluster.replicasHere().map(({ directoryId }) => directoryId)).toEqual([
+      directories[0],
+      undefined,
+      directories[1],
+    ]);
   });
 
   it('never gives a producer id again', async () => {

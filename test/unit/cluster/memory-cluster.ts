@@ -82,6 +82,15 @@ export interface MemoryCluster {
   readonly failures: [topic: string, error: unknown][];
 }
 
+export const nodeOne = {
+  nodeId: 1,
+  incarnationId: uuid(900),
+  endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092, securityProtocol: 0 }],
+  rack: 'r1',
+  host: null,
+  logDirectories: [uuid(1000)],
+};
+
 /** Started, and with node 1 registered unless `register` is false. */
 export async function openMemoryCluster(
   options: {
@@ -105,14 +114,7 @@ export async function openMemoryCluster(
   });
   await cluster.start();
   if (options.register !== false) {
-    await cluster.register({
-      nodeId: 1,
-      incarnationId: uuid(900),
-      endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092, securityProtocol: 0 }],
-      rack: 'r1',
-      host: null,
-      logDirectories: [uuid(1000)],
-    });
+    await cluster.register(nodeOne);
   }
   return { cluster, log, host, config, failures };
 }

@@ -49,7 +49,7 @@ export async function serveNode(
     nodeId: 1,
     platform,
     logger: silentLogger,
-    directory: undefined,
+    directories: ['/kappalog'],
     inMemory: true,
     topicConfig: (topic) => cluster.topicConfig(topic),
     producerExpirationMs: () => config.producerIdExpirationMs,

@@ -14,7 +14,7 @@ describe('start configuration', () => {
       host: '127.0.0.1',
       port: 9092,
       httpPort: 8080,
-      dataDir: './data',
+      dataDirs: ['./data'],
       advertisedHost: undefined,
       logLevel: 'info',
       settings: {},
@@ -50,6 +50,24 @@ describe('start configuration', () => {
       port: 0,
       settings: { 'delete.topic.enable': 'false', 'num.partitions': '6' },
     });
+  });
+
+  it('takes several data directories, or the settings of Kafka that name them', () => {
+    const named = (flags: Record<string, string | string[]>, file = '') => {
+      const layers = [layerOfFlags(flags), parseConfigFile(file, 'kappalog.properties')];
+      const { dataDirs, settings } = resolveStartConfiguration(layers);
+      return [dataDirs, settings];
+    };
+    expect(named({ dataDir: '/a, /b' })).toEqual([['/a', '/b'], {}]);
+    expect(named({}, 'log.dirs=/c,/d\nlog.dir=/e\nnum.partitions=2')).toEqual([
+      ['/c', '/d'],
+      { 'num.partitions': '2' },
+    ]);
+    expect(named({ set: ['log.dir=/e'] })).toEqual([['/e'], {}]);
+    expect(() => named({ dataDir: '/a' }, 'log.dirs=/c')).toThrow(
+      'data-dir (from the command line) and log.dirs say the same; leave one of them out.',
+    );
+    expect(() => named({ dataDir: ' , ' })).toThrow('data-dir must name at least one directory.');
   });
 
   it.each([
