@@ -85,7 +85,9 @@ export class CommitLog {
     this.#checkpoints = new Checkpoints(options, indexes, this.#segments.active);
     this.#writer = new LogWriter(
       {
+        disk: options.disk,
         directory: options.directory,
+        config: options.config,
         syncer: options.syncer,
         roll: (from, to, startIndex) => this.#checkpoints.roll(from, to, { startIndex, table: this.#table }),
         onProgress: () => this.#progressed(),
@@ -99,7 +101,8 @@ export class CommitLog {
       },
     );
     const { damage } = recovered.report;
-    if (damage !== undefined) this.#failure = { kind: 'damage', directory: options.directory, cause: damage };
+    if (damage !== undefined)
+      this.#failure = { kind: 'damage', code: 'corrupt', directory: options.directory, cause: damage };
   }
 
   /**
@@ -139,6 +142,11 @@ export class CommitLog {
   /** What has been synced. */
   get flushedEndIndex(): number {
     return this.#writer.flushedEndIndex;
+  }
+
+  /** What may be acknowledged, as far as this log goes: what is flushed, or under `write.caching` what is written. */
+  get ackableEndIndex(): number {
+    return this.#writer.ackableEndIndex;
   }
 
   /** Bytes appended and not yet written: what back-pressure goes by. */
@@ -218,7 +226,7 @@ export class CommitLog {
     this.#onProgress = listener;
   }
 
-  /** Asks for a sync that covers all that is appended now. */
+  /** Asks for a sync that covers all that is appended now: at once, or as `flush.messages` and `flush.ms` say under `write.caching`. */
   requestSync(): void {
     this.#writer.requestSync();
   }
@@ -304,8 +312,7 @@ export class CommitLog {
   }
 
   async #cut(endIndex: number): Promise<void> {
-    await this.#writer.flushed();
-    await this.#writer.atRest();
+    await this.#writer.settledForGood();
     await this.#checkpoints.atRest();
     const place = await this.#search.placeOfIndex(endIndex, this.#table);
     this.#reader.forget();
@@ -316,7 +323,7 @@ export class CommitLog {
       options: this.#options,
       segments: this.#segments,
       indexes: this.#indexes,
-      file: this.#writer.file,
+      file: await this.#writer.takeFile(),
       to: { ...place, endIndex, endOffset, table: this.#table },
     });
     this.#endIndex = endIndex;
@@ -331,7 +338,7 @@ export class CommitLog {
     this.#state = 'closed';
     try {
       if (this.#failure === undefined) {
-        await this.#writer.flushed();
+        await this.#writer.settled();
         await this.#checkpoints.atRest();
         await this.#checkpoints.close(this.#table, this.#segments.active, this.#endIndex);
       }
@@ -342,17 +349,19 @@ export class CommitLog {
 
   /** Removes the log: its directory gets a name that ends in `-delete`, then goes. A crash leaves one or the other. */
   async delete(): Promise<void> {
-    const { disk, directory, floor } = this.#options;
+    const { disk, directory, floor, syncer } = this.#options;
     if (this.#state !== 'closed') {
       this.#state = 'closed';
       await this.#checkpoints.atRest();
-      await this.#release();
+      await this.#release({ isDoomed: true });
     }
     await floor?.forget();
     const parent = directory.slice(0, Math.max(1, directory.lastIndexOf('/')));
     const doomed = await this.#doomedName(parent);
     await disk.rename(directory, doomed);
     await disk.syncDirectory(parent);
+    // After the new name is durable: a start between the two finds no file of the old name to write into.
+    await syncer.discard(directory.slice(parent.length + 1));
     await disk.removeDirectory(doomed);
     await disk.syncDirectory(parent);
   }
@@ -421,8 +430,8 @@ export class CommitLog {
     this.#onFailure?.(failure);
   }
 
-  async #release(): Promise<void> {
-    await this.#writer.close();
+  async #release(options: { readonly isDoomed?: boolean } = {}): Promise<void> {
+    await this.#writer.close(options);
     this.#tail.clear();
     for (const segment of this.#segments.all) {
       this.#options.readPool.forget(segment);

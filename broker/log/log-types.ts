@@ -1,6 +1,6 @@
 /** The words that the commit log's parts and its callers share. Ends are exclusive: the next one to be written. */
 import type { Clock } from '../../platform/clock.ts';
-import type { Disk } from '../../platform/disk.ts';
+import type { Disk, DiskErrorCode } from '../../platform/disk.ts';
 import type { DurableFloor } from './durable-floors.ts';
 import type { ReadPool } from './read-pool.ts';
 import type { Syncer } from './syncer.ts';
@@ -54,6 +54,8 @@ export interface LogOptions {
   readonly config: () => LogConfig;
   /** Where the log keeps its durable floor; without one, recovery cannot tell damage from a torn tail. */
   readonly floor?: DurableFloor;
+  /** Files that the log needs no more could not be removed or renamed; the next opening does it. */
+  readonly onUpkeepError?: (error: unknown) => void;
 }
 
 export interface Appended {
@@ -101,6 +103,8 @@ export interface SegmentInfo {
 export interface LogFailure {
   /** 'damage' is found at opening; the log can then be read up to the damage. */
   readonly kind: 'write' | 'sync' | 'roll' | 'damage';
+  /** What the disk said; 'corrupt' of damage. */
+  readonly code: DiskErrorCode | 'corrupt' | 'unknown';
   readonly directory: string;
   readonly cause: unknown;
 }

@@ -1,23 +1,32 @@
 /**
  * Brings appended batches to the disk: one write in flight at a time, each taking all that has queued meanwhile (up to a
- * limit) in one call, then a sync of the file through the directory's Syncer when one has been asked for.
+ * limit) in one call, then a sync through the directory's Syncer when one has been asked for.
  *
- * A segment is begun only when the one before it is written, synced and closed off with its indexes. So whatever a crash
- * leaves, only the newest segment can be torn. Invariant: flushed <= written <= queued end; asserted where they move.
- * Any failure is final: the queue is dropped and nothing moves any more.
+ * A segment is begun only when the one before it is written, synced in its own file and closed off with its indexes. So
+ * whatever a crash leaves, only the newest segment can be torn. Flushed means durable: in the segment's file, or in the
+ * directory's journal, from which it is restored before a log is opened. Settled means durable in the file.
+ * Invariant: flushed <= written <= queued end; asserted where they move. The file is open while the log is written to; an
+ * idle log's is closed when others need the descriptor. Any failure is final: the queue is dropped and nothing moves any more.
  */
 import { assert } from '../../platform/assert.ts';
-import type { DiskFile } from '../../platform/disk.ts';
-import type { LogFailure } from './log-types.ts';
+import { DiskError } from '../../platform/disk.ts';
+import type { Disk, DiskFile } from '../../platform/disk.ts';
+import type { LogConfig, LogFailure } from './log-types.ts';
 import type { Segment } from './segment.ts';
-import type { SyncTarget, Syncer } from './syncer.ts';
+import type { LogSyncTarget, Syncer } from './syncer.ts';
+import { UnsyncedBytes } from './unsynced-bytes.ts';
+import type { WriteFileOwner } from './write-files.ts';
 
 /** What one write takes at most: beyond it, others' progress would wait for too long. */
 const roundBytesMax = 8 * 1024 * 1024;
 const roundPartsMax = 1024;
+/** `flush.ms` of a log whose writing back is left to the operating system. */
+const flushMsNever = 2 ** 31;
 
 export interface WriterOptions {
+  readonly disk: Disk;
   readonly directory: string;
+  readonly config: () => LogConfig;
   readonly syncer: Syncer;
   /** Closes off a full segment and makes the next one; resolves with the new file. */
   readonly roll: (from: Segment, to: Segment, startIndex: number) => Promise<DiskFile>;
@@ -29,7 +38,8 @@ export interface WriterOptions {
 /** Where a log ends, in three measures. */
 export interface WriterStart {
   readonly segment: Segment;
-  readonly file: DiskFile;
+  /** The segment's file, where it is open already; the log's from here on. */
+  readonly file?: DiskFile | undefined;
   readonly endIndex: number;
   readonly endOffset: number;
 }
@@ -57,39 +67,52 @@ interface Roll {
   readonly reject: (error: unknown) => void;
 }
 
-export class LogWriter implements SyncTarget {
+export class LogWriter implements LogSyncTarget, WriteFileOwner {
+  readonly name: string;
   readonly #options: WriterOptions;
   #runs: Run[] = [];
   #segment: Segment;
-  #file: DiskFile;
+  /** Undefined: closed, and all that is written is settled. */
+  #file: DiskFile | undefined;
   /** Files of full segments that a sync was still using when they were left. */
   readonly #retired: DiskFile[] = [];
   #isPumping = false;
   #isSyncing = false;
   #isClosed = false;
+  /** The segment's file has zeros beyond its end. */
+  #isPreallocated = false;
   #failure: LogFailure | undefined;
   #waiters: Waiter[] = [];
   /** Who waits for a segment that was begun without a batch. */
   #rolls: Roll[] = [];
+  #restWaiters: (() => void)[] = [];
   #queuedBytes = 0;
   #queuedEndIndex: number;
   #writtenEndIndex: number;
   #writtenEndOffset: number;
   #flushedEndIndex: number;
+  #ackableEndIndex: number;
   /** A sync has been asked for up to here. */
   #wantedEndIndex: number;
   /** What the sync that is running will have made durable. */
-  #syncing = { endIndex: 0, bytes: 0 };
+  #syncing = { endIndex: 0, bytes: 0, changes: 0 };
+  #syncingSegment: Segment | undefined;
+  /** Counts what is done to the file: settled when all of it has been synced. */
+  #changes = 0;
+  #settledChanges = 0;
+  readonly #unsynced = new UnsyncedBytes();
 
   constructor(options: WriterOptions, start: WriterStart) {
     this.#options = options;
+    this.name = options.directory.slice(options.directory.lastIndexOf('/') + 1);
     this.#segment = start.segment;
-    this.#file = start.file;
     this.#queuedEndIndex = start.endIndex;
     this.#writtenEndIndex = start.endIndex;
     this.#writtenEndOffset = start.endOffset;
     this.#flushedEndIndex = start.endIndex;
+    this.#ackableEndIndex = start.endIndex;
     this.#wantedEndIndex = start.endIndex;
+    if (start.file !== undefined) this.#adopt(start.file);
   }
 
   get queuedBytes(): number {
@@ -106,6 +129,16 @@ export class LogWriter implements SyncTarget {
 
   get flushedEndIndex(): number {
     return this.#flushedEndIndex;
+  }
+
+  /**
+   * What may be acknowledged: the flushed end; under `write.caching`, the written end. Never goes back, not even when that is
+   * switched off.
+   */
+  get ackableEndIndex(): number {
+    const end = this.#options.config().writeCaching ? this.#writtenEndIndex : this.#flushedEndIndex;
+    if (end > this.#ackableEndIndex) this.#ackableEndIndex = end;
+    return this.#ackableEndIndex;
   }
 
   /** Puts a batch in line. It must not change until it is written. `endIndex` and `endOffset` are the log's ends after it. */
@@ -147,8 +180,17 @@ export class LogWriter implements SyncTarget {
     queueMicrotask(() => void this.#pump());
   }
 
-  /** Asks for all that is appended now to be made durable. */
+  /**
+   * Asks for all that is appended now to be made durable: at once, as an acknowledgement waits for it. Under `write.caching`
+   * none does, and `flush.messages` and `flush.ms` decide.
+   */
   requestSync(): void {
+    const { writeCaching, flushMessages, flushMs } = this.#options.config();
+    if (!writeCaching || this.#queuedEndIndex - this.#flushedEndIndex >= flushMessages) this.#requestNow();
+    else if (flushMs < flushMsNever) this.#options.syncer.requestLater(this, flushMs);
+  }
+
+  #requestNow(): void {
     this.#wantedEndIndex = this.#queuedEndIndex;
     this.#maybeSync();
   }
@@ -161,26 +203,49 @@ export class LogWriter implements SyncTarget {
   /** Resolves when all that is appended now is durable; rejects with the cause of a failure. */
   flushed(): Promise<void> {
     const reached = this.#reached('flushed', this.#queuedEndIndex);
-    this.requestSync();
+    this.#requestNow();
     return reached;
   }
 
-  /** After a truncation, with nothing in line: the log goes on from here. */
+  /** Resolves when all that is appended now is durable in the log's own files, which end where the log ends. */
+  async settled(): Promise<void> {
+    await this.flushed();
+    await this.#trim();
+    await this.#options.syncer.settle(this);
+  }
+
+  /**
+   * Before files of the log are cut, removed or replaced: resolves when neither a write nor a sync is in flight, and no start
+   * would write into them what they hold now. Nothing may be appended from then on.
+   */
+  async settledForGood(): Promise<void> {
+    await this.settled();
+    await this.#options.syncer.forget(this);
+    await this.atRest();
+  }
+
+  /** After a truncation, with nothing in line: the log goes on from here. Its files are synced as they are. */
   restart(start: WriterStart): void {
     assert(this.#runs.length === 0 && !this.#isPumping && !this.#isSyncing, 'a log is cut at rest');
-    if (start.file !== this.#file) this.#retire(this.#file);
+    assert(this.#file === undefined, 'a file that is cut is not open here');
     this.#segment = start.segment;
-    this.#file = start.file;
+    this.#isPreallocated = false;
+    this.#unsynced.clear();
     this.#queuedEndIndex = start.endIndex;
     this.#writtenEndIndex = start.endIndex;
     this.#writtenEndOffset = start.endOffset;
     this.#flushedEndIndex = start.endIndex;
+    this.#ackableEndIndex = start.endIndex;
     this.#wantedEndIndex = start.endIndex;
+    if (start.file !== undefined) this.#adopt(start.file);
   }
 
-  /** The newest segment's file. */
-  get file(): DiskFile {
-    return this.#file;
+  /** The newest segment's file, which is the caller's from here on. The log is at rest, and settled. */
+  async takeFile(): Promise<DiskFile> {
+    assert(this.isSettled && !this.#isPumping && !this.#isSyncing, 'a file is taken at rest');
+    const file = await this.#openFile();
+    this.#leaveFile();
+    return file;
   }
 
   /** Resolves when neither a write nor a sync is in flight. Only to be called when nothing is appended any more. */
@@ -193,10 +258,11 @@ export class LogWriter implements SyncTarget {
     }
   }
 
-  #restWaiters: (() => void)[] = [];
-
-  /** Closes the file; what is in line is dropped, and those who wait for it are told so. */
-  async close(): Promise<void> {
+  /**
+   * Closes the file; what is in line is dropped, and those who wait for it are told so. A log that is to be removed is not
+   * synced for it.
+   */
+  async close(options: { readonly isDoomed?: boolean } = {}): Promise<void> {
     this.#isClosed = true;
     this.#runs = [];
     this.#queuedBytes = 0;
@@ -204,32 +270,87 @@ export class LogWriter implements SyncTarget {
     const closed = new Error(`The log in ${this.#options.directory} was closed.`);
     for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)]) waiter.reject(closed);
     await this.atRest();
-    await this.#file.close();
+    if (options.isDoomed !== true) {
+      // Of a log that has failed: what the journal made durable must be so in the file before the journal forgets it. Where
+      // that fails the Syncer keeps the journal's records for the next start, and the log has told of its failure.
+      await this.#options.syncer.settle(this).catch(() => undefined);
+    }
+    await this.atRest();
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#leaveFile();
+    await file.close();
   }
 
-  syncBegins(): DiskFile {
-    this.#isSyncing = true;
-    this.#syncing = { endIndex: this.#writtenEndIndex, bytes: this.#segment.writtenBytes };
-    this.#syncingSegment = this.#segment;
+  get isSettled(): boolean {
+    return this.#settledChanges === this.#changes;
+  }
+
+  unsynced(): ReturnType<UnsyncedBytes['range']> {
+    if (this.#failure !== undefined) return undefined;
+    return this.#unsynced.range(this.#segment);
+  }
+
+  journalBegins(): void {
+    this.#beginSync();
+  }
+
+  syncBegins(): DiskFile | undefined {
+    if (this.isSettled) return undefined;
+    if (this.#file === undefined) {
+      throw new Error(`${this.#segment.path} was closed before all of it was synced.`);
+    }
+    this.#beginSync();
+    this.#syncing.changes = this.#changes;
     return this.#file;
   }
 
-  #syncingSegment: Segment | undefined;
+  #beginSync(): void {
+    this.#isSyncing = true;
+    this.#syncing = {
+      endIndex: this.#writtenEndIndex,
+      bytes: this.#segment.writtenBytes,
+      changes: this.#settledChanges,
+    };
+    this.#syncingSegment = this.#segment;
+  }
 
   syncEnded(error: Error | undefined): void {
     this.#isSyncing = false;
     for (const file of this.#retired.splice(0)) this.#closeRetired(file);
     if (error !== undefined) {
       this.#fail('sync', error);
-    } else if (this.#failure === undefined) {
-      const { endIndex, bytes } = this.#syncing;
-      if (this.#syncingSegment !== undefined) {
-        this.#syncingSegment.flushedBytes = Math.max(this.#syncingSegment.flushedBytes, bytes);
+    } else {
+      const { endIndex, bytes, changes } = this.#syncing;
+      this.#settledChanges = Math.max(this.#settledChanges, changes);
+      const segment = this.#syncingSegment;
+      if (segment !== undefined) {
+        segment.flushedBytes = Math.max(segment.flushedBytes, bytes);
+        if (segment === this.#segment) this.#unsynced.flushedTo(bytes);
       }
-      this.#moveFlushed(endIndex);
+      if (this.#failure === undefined) this.#moveFlushed(endIndex);
       this.#maybeSync();
     }
     this.#maybeRest();
+  }
+
+  get isFileIdle(): boolean {
+    return !this.#isPumping && !this.#isSyncing && !this.#isClosed && this.#file !== undefined;
+  }
+
+  async closeFile(): Promise<boolean> {
+    try {
+      await this.#options.syncer.settle(this);
+    } catch (error) {
+      this.#fail('sync', error);
+    }
+    const file = this.#file;
+    if (file === undefined) return true;
+    const isIdle = this.isFileIdle && (this.isSettled || this.#failure !== undefined);
+    if (!isIdle) return false;
+    this.#leaveFile();
+    await file.close();
+    return true;
   }
 
   #maybeSync(): void {
@@ -252,13 +373,26 @@ export class LogWriter implements SyncTarget {
 
   async #write(run: Run): Promise<void> {
     const { segment, parts } = run;
+    const { syncer } = this.#options;
     let sizeBytes = 0;
     for (const part of parts) sizeBytes += part.length;
+    const position = segment.writtenBytes;
     try {
-      await this.#file.write(parts, segment.writtenBytes);
+      const file = this.#file ?? (await this.#openFile());
+      if (this.#isClosed) return;
+      syncer.writeFiles.used(this);
+      if (position === 0) await this.#maybePreallocate(file);
+      await file.write(parts, position);
+      // Afterwards: a sync that began during the write does not cover it.
+      this.#changes++;
     } catch (error) {
       this.#fail('write', error);
       return;
+    }
+    // The batches' memory is theirs only until the log is told that they are written.
+    if (syncer.wantsBytes) {
+      const coveredBytes = this.#isSyncing ? this.#syncing.bytes : segment.flushedBytes;
+      this.#unsynced.add(parts, { position, sizeBytes, coveredBytes });
     }
     this.#queuedBytes = Math.max(0, this.#queuedBytes - sizeBytes);
     segment.writtenBytes += sizeBytes;
@@ -304,16 +438,65 @@ export class LogWriter implements SyncTarget {
       this.#wantedEndIndex = Math.max(this.#wantedEndIndex, this.#writtenEndIndex);
       this.#maybeSync();
       await this.#reached('flushed', this.#writtenEndIndex);
+      await this.#trim();
+      await this.#options.syncer.settle(this);
       const file = await this.#options.roll(this.#segment, run.segment, run.startIndex);
-      this.#retire(this.#file);
-      this.#file = file;
+      if (this.#file !== undefined) this.#retire(this.#file);
+      this.#leaveFile();
+      this.#adopt(file);
       this.#segment = run.segment;
+      this.#unsynced.clear();
       const rolled = this.#rolls.filter(({ to }) => to === run.segment);
       this.#rolls = this.#rolls.filter(({ to }) => to !== run.segment);
       for (const { resolve } of rolled) resolve();
     } catch (error) {
       this.#fail('roll', error);
     }
+  }
+
+  /** Waits for its turn where too many files are open. */
+  async #openFile(): Promise<DiskFile> {
+    if (this.#file !== undefined) return this.#file;
+    const { disk, syncer } = this.#options;
+    await syncer.writeFiles.enter();
+    try {
+      this.#file = await disk.open(this.#segment.path, 'write');
+    } catch (error) {
+      syncer.writeFiles.left(this);
+      throw error;
+    }
+    syncer.writeFiles.used(this);
+    return this.#file;
+  }
+
+  /** A file that somebody else has opened: it takes its place among the open ones without waiting for it. */
+  #adopt(file: DiskFile): void {
+    this.#file = file;
+    this.#options.syncer.writeFiles.adopted(this);
+  }
+
+  #leaveFile(): void {
+    if (this.#file === undefined) return;
+    this.#file = undefined;
+    this.#options.syncer.writeFiles.left(this);
+  }
+
+  /** `preallocate`: a new segment's file has its full size at once, as in Kafka. */
+  async #maybePreallocate(file: DiskFile): Promise<void> {
+    const { preallocate, segmentBytes } = this.#options.config();
+    if (!preallocate) return;
+    await file.truncate(segmentBytes);
+    this.#changes++;
+    this.#isPreallocated = true;
+  }
+
+  /** All is written and nothing is in flight: the zeros after the end go. */
+  async #trim(): Promise<void> {
+    if (!this.#isPreallocated) return;
+    const file = await this.#openFile();
+    await file.truncate(this.#segment.writtenBytes);
+    this.#changes++;
+    this.#isPreallocated = false;
   }
 
   #moveFlushed(endIndex: number): void {
@@ -353,7 +536,8 @@ export class LogWriter implements SyncTarget {
 
   #fail(kind: LogFailure['kind'], cause: unknown): void {
     if (this.#failure !== undefined || this.#isClosed) return;
-    this.#failure = { kind, directory: this.#options.directory, cause };
+    const code = cause instanceof DiskError ? cause.code : 'unknown';
+    this.#failure = { kind, code, directory: this.#options.directory, cause };
     this.#runs = [];
     this.#queuedBytes = 0;
     for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)])
@@ -373,6 +557,7 @@ export class LogWriter implements SyncTarget {
   #maybeRest(): void {
     if (this.#isPumping || this.#isSyncing) return;
     for (const resolve of this.#restWaiters.splice(0)) resolve();
+    this.#options.syncer.writeFiles.idle();
   }
 }
 

@@ -1,60 +1,194 @@
 /**
- * Group commit for one log directory. Files that have something to sync wait in line; a few at a time are synced, and all
- * that is asked of a file while its sync runs is covered by one more sync after it. Files are served in the order in which
- * they asked, so that a busy partition does not starve an idle one.
+ * Group commit for one log directory: logs ask for a sync, and are told when what they had written before it is durable.
+ *
+ * Few files are synced one by one, a few at a time, in the order in which they asked; all that is asked of a file while its
+ * sync runs is covered by one more sync after it. Where many logs with few unsynced bytes wait, those go into the directory's
+ * journal together, with one sync (docs/decisions/0007). A log whose bytes are in the journal alone is not settled: its file
+ * is synced in the background before the journal's half is used again.
+ *
+ * What must not happen, and why it does not:
+ * - A log is cut or removed, others' bytes (or its own newer ones) take the place, and a replay writes the old ones over
+ *   them. `forget` comes first: the log's file is synced, then a frame that makes its records up to that sync void is made
+ *   durable. Records put in line while it was synced are in later frames and stay.
+ * - A half is used again although a file that it covers was not synced. It is used only when the header says, durably, that
+ *   its generation is done; and that is written when each of its logs has had a sync of its file that began after its last
+ *   record, and that succeeded.
+ * - A file's sync fails, and a later one succeeds because the system has dropped the pages. The failure is final for the log,
+ *   and `stick` keeps the journal's records of it, which the next start writes anew.
+ * - A journal's sync fails. Its round fails with it; frames before it are durable and stay for the next start, as nothing is
+ *   written to the journal any more. Logs that would have to be cut or removed over such records fail to be.
+ * - One of two concurrent syncs of a file is told of a failure and the other is not. A target has one sync at a time, in the
+ *   journal or of its file.
  *
  * Syncs share libuv's thread pool with reads: `concurrencyMax` stays below its size (four unless UV_THREADPOOL_SIZE says
  * otherwise).
  */
 import { assert } from '../../platform/assert.ts';
-import type { DiskFile } from '../../platform/disk.ts';
+import type { Clock, Timer } from '../../platform/clock.ts';
+import { DiskError } from '../../platform/disk.ts';
+import type { Disk, DiskFile } from '../../platform/disk.ts';
+import type { Random } from '../../platform/random.ts';
+import { JournalCoverage, isUnsettled } from './journal-coverage.ts';
+import type { CoveredLog, PendingForget } from './journal-coverage.ts';
+import { forgetBytes, recordOverheadBytes } from './sync-journal-format.ts';
+import type { JournalRecord } from './sync-journal-format.ts';
+import { SyncJournal } from './sync-journal.ts';
+import { replayJournal } from './sync-journal-replay.ts';
+import type { JournalReplay } from './sync-journal-replay.ts';
+import { DeferredSyncs } from './deferred-syncs.ts';
+import { WriteFiles } from './write-files.ts';
 
 /** One file's side of it. The target is asked for its file when its turn comes. */
 export interface SyncTarget {
-  /** The sync begins: what has been written until now is what it will have made durable. */
-  syncBegins(): DiskFile;
+  /** The sync begins: what has been written until now is what it will have made durable. Undefined: there is nothing to sync. */
+  syncBegins(): DiskFile | undefined;
   /** The sync has ended; with an error, that is final for the file. */
   syncEnded(error: Error | undefined): void;
 }
 
+/** A log: its unsynced bytes may go into the journal. */
+export interface LogSyncTarget extends SyncTarget {
+  /** Name of the log's directory. */
+  readonly name: string;
+  /** All that is written and not durable, where it is little and at hand. */
+  unsynced(): Omit<JournalRecord, 'name'> | undefined;
+  /** The bytes of `unsynced` go into the journal: they are what `syncEnded` will have made durable. */
+  journalBegins(): void;
+  /** Whether all that is written is durable in the log's own files. */
+  readonly isSettled: boolean;
+}
+
 export interface SyncerOptions {
   readonly concurrencyMax: number;
+  /** Bounds the files that logs keep open for writing; shared by a node's directories. */
+  readonly writeFiles?: WriteFiles;
+  /** For `flush.ms`, and for the sync of the files that an idle journal covers. */
+  readonly clock?: Clock;
+}
+
+export interface OpenSyncerOptions extends SyncerOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** The data directory. */
+  readonly directory: string;
+  /** What the journal's file may take, made when it is first needed; 0: files are synced one by one always. */
+  readonly journalBytes?: number;
+  /** Makes what clients send unfit to pass for a frame of the journal. */
+  readonly random?: Random;
+  /** The journal has failed: syncs go on one by one, and what it holds is replayed at the next start. */
+  readonly onJournalFailure?: (error: unknown) => void;
+}
+
+/** Below so many at a time, syncs one by one are as fast, and write their bytes once. */
+const manyMin = 4;
+const journalBytesDefault = 32 * 1024 * 1024;
+/** What one frame takes at most: the memory of a round. */
+const frameBytesMax = 4 * 1024 * 1024;
+/** Less room than this in a half is left: any log's bytes fit. */
+const roomMinBytes = 20 * 1024;
+/** After so long without a round, the journal's logs have their files synced. */
+const idleMs = 1000;
+
+/** Replays the directory's journal into the segments; to be called before any log of the directory is opened. Rejects with a DiskError. */
+export async function openSyncer(options: OpenSyncerOptions): Promise<Syncer> {
+  const { disk, directory, journalBytes = journalBytesDefault, random, onJournalFailure } = options;
+  const { journal: existing, replay } = await replayJournal(disk, directory);
+  const journal = new SyncJournal(
+    {
+      disk,
+      directory,
+      halfBytes: Math.floor(journalBytes / 2 / 4096) * 4096,
+      salt: () => random?.uint32() ?? 0,
+      onFailure: (error) => onJournalFailure?.(error),
+    },
+    existing,
+  );
+  return new Syncer(options, { journal: journalBytes > 0 ? journal : undefined, replay });
+}
+
+interface Settler {
+  resolve(): void;
+  reject(error: unknown): void;
 }
 
 export class Syncer {
+  /** What the journal held when the directory was opened. */
+  readonly replay: JournalReplay;
+  readonly writeFiles: WriteFiles;
   readonly #concurrencyMax: number;
-  /** In line, first come first served. */
-  readonly #waiting = new Set<SyncTarget>();
-  readonly #running = new Set<SyncTarget>();
-  /** Asked again while running: back in line when that sync ends. */
+  readonly #clock: Clock | undefined;
+  readonly #journal: SyncJournal | undefined;
+  readonly #coverage = new JournalCoverage<LogSyncTarget>();
+  readonly #deferred: DeferredSyncs;
+  /** In line for a sync of their files, first come first served. */
+  readonly #files = new Set<SyncTarget>();
+  /** In line for the journal, or for their files where they stay few. */
+  readonly #logs = new Set<LogSyncTarget>();
+  /** In line to be settled; unlike a sync that is asked for, that is not taken back. */
+  readonly #settling = new Set<SyncTarget>();
+  /** In line to be settled, without haste. */
+  readonly #background = new Set<SyncTarget>();
+  /** Files being synced, with the journal's last frame when that began. */
+  readonly #running = new Map<SyncTarget, number>();
+  readonly #settlers = new Map<SyncTarget, Settler[]>();
+  /** The logs of the journal's frame in flight. */
+  #round: ReadonlySet<LogSyncTarget> | undefined;
+  #isEnding = false;
+  /** Asked again while busy: back in line when that sync ends. */
   readonly #again = new Set<SyncTarget>();
+  #forgets: PendingForget[] = [];
+  #checkpoint: Promise<void> | undefined;
+  #idleTimer: Timer | undefined;
+  #roundsAtTimer = 0;
   #rounds = 0;
+  #syncs = 0;
 
-  constructor(options: SyncerOptions = { concurrencyMax: 3 }) {
+  constructor(
+    options: SyncerOptions = { concurrencyMax: 3 },
+    opened: { readonly journal?: SyncJournal | undefined; readonly replay?: JournalReplay } = {},
+  ) {
     assert(options.concurrencyMax >= 1, 'a syncer runs at least one sync at a time');
     this.#concurrencyMax = options.concurrencyMax;
+    this.#clock = options.clock;
+    this.#journal = opened.journal;
+    this.replay = opened.replay ?? { frames: 0, bytes: 0, files: 0, damage: [] };
+    this.writeFiles = options.writeFiles ?? new WriteFiles();
+    this.#deferred = new DeferredSyncs(options.clock, (target) => this.request(target));
   }
 
-  /** Syncs carried out so far. */
+  /** Syncs carried out so far, of files and of the journal. */
   get syncCount(): number {
-    return this.#rounds;
+    return this.#syncs;
   }
 
   /** Targets in line or being synced. */
   get pendingCount(): number {
-    return this.#waiting.size + this.#running.size;
+    return this.#files.size + this.#logs.size + this.#running.size + (this.#round?.size ?? 0);
+  }
+
+  /** Whether logs should keep what they write at hand: it may be asked for by `unsynced`. */
+  get wantsBytes(): boolean {
+    return this.#journal?.isReady === true && this.pendingCount + 1 >= manyMin;
   }
 
   /** Asks for a sync that begins after this call. Asking again before it begins does nothing. */
   request(target: SyncTarget): void {
-    if (this.#running.has(target)) this.#again.add(target);
-    else this.#waiting.add(target);
+    this.#deferred.cancel(target);
+    if (this.#isBusy(target)) this.#again.add(target);
+    else this.#enqueue(target);
     this.#startSome();
+  }
+
+  /** As `request`, after so long, unless one is asked for before. Later ones do not put off the first. */
+  requestLater(target: SyncTarget, delayMs: number): void {
+    this.#deferred.add(target, delayMs);
   }
 
   /** Takes a target out of the line. A sync of it that runs already goes on and ends as usual. */
   cancel(target: SyncTarget): void {
-    this.#waiting.delete(target);
+    this.#deferred.cancel(target);
+    this.#files.delete(target);
+    this.#logs.delete(target as LogSyncTarget);
     this.#again.delete(target);
   }
 
@@ -71,26 +205,318 @@ export class Syncer {
     });
   }
 
+  /** Resolves when all that the log has written is durable in its own files; rejects with the sync's error. */
+  settle(target: LogSyncTarget): Promise<void> {
+    return this.#settle(target, this.#settling);
+  }
+
+  /**
+   * Before a log's files are cut, removed or replaced: resolves when the journal has no record that a replay would write into
+   * them, of what was written before this call. Rejects where that cannot be had; then they must be left alone.
+   */
+  async forget(target: LogSyncTarget): Promise<void> {
+    const log = this.#coverage.of(target.name);
+    if (log === undefined) return;
+    await this.settle(log.target);
+    await this.#forget(log, log.settledFrame);
+  }
+
+  /** As `forget`, for a closed log that is gone with its directory: what it had written need not last. */
+  async discard(name: string): Promise<void> {
+    const log = this.#coverage.of(name);
+    if (log !== undefined) await this.#forget(log, log.frame);
+  }
+
+  async #forget(log: CoveredLog<LogSyncTarget>, frame: number): Promise<void> {
+    // A journal that has failed may be on its way out.
+    if (this.#journal?.hasFailed === true) await this.#checkpoint;
+    if (this.#journal === undefined || log.generation <= this.#journal.doneGeneration) return;
+    if (log.voidFrame >= frame) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#forgets.push({ name: log.name, frame, resolve, reject });
+      this.#startSome();
+    });
+    log.voidFrame = Math.max(log.voidFrame, frame);
+  }
+
+  /** The directory's logs are closed. */
+  async close(): Promise<void> {
+    this.#idleTimer?.cancel();
+    this.#deferred.close();
+    while (this.#round !== undefined || this.#running.size > 0 || this.#checkpoint !== undefined) {
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    }
+    await this.#journal?.close(this.#coverage.isSettled);
+  }
+
+  #idleWaiters: (() => void)[] = [];
+
+  #isBusy(target: SyncTarget): boolean {
+    return this.#running.has(target) || this.#round?.has(target as LogSyncTarget) === true;
+  }
+
+  #enqueue(target: SyncTarget): void {
+    const isForJournal =
+      this.#journal?.isReady === true &&
+      this.#journal.isUsable &&
+      isLog(target) &&
+      target.unsynced() !== undefined;
+    if (isForJournal) this.#logs.add(target);
+    else this.#files.add(target);
+    if (this.#files.size >= manyMin) this.#journal?.prepare();
+  }
+
   #startSome(): void {
-    for (const target of this.#waiting) {
-      if (this.#running.size >= this.#concurrencyMax) return;
-      this.#waiting.delete(target);
-      this.#running.add(target);
-      this.#rounds++;
-      target
-        .syncBegins()
-        .sync()
-        .then(
-          () => this.#ended(target, undefined),
-          (error: Error) => this.#ended(target, error),
-        );
+    if (this.#isEnding) return;
+    const isCrowded = this.#logs.size + this.#running.size >= manyMin;
+    if (this.#round === undefined && (this.#forgets.length > 0 || isCrowded)) this.#beginRound();
+    this.#startFrom(this.#settling, this.#concurrencyMax);
+    this.#startFrom(this.#files, this.#concurrencyMax);
+    // While a round is in flight, others wait for the next one: a sync of their own would only slow it down.
+    if (this.#round === undefined) this.#startFrom(this.#logs, Math.min(this.#concurrencyMax, manyMin - 1));
+    this.#startFrom(this.#background, Math.max(1, this.#concurrencyMax >> 1));
+  }
+
+  #startFrom(line: Set<SyncTarget>, runningMax: number): void {
+    for (const target of line) {
+      if (this.#running.size >= runningMax) return;
+      if (this.#isBusy(target)) continue;
+      line.delete(target);
+      this.#startFile(target);
     }
   }
 
-  #ended(target: SyncTarget, error: Error | undefined): void {
+  #startFile(target: SyncTarget): void {
+    this.#files.delete(target);
+    this.#logs.delete(target as LogSyncTarget);
+    this.#settling.delete(target);
+    this.#background.delete(target);
+    const settlers = this.#settlers.get(target) ?? [];
+    this.#settlers.delete(target);
+    const frame = this.#journal?.frame ?? 0;
+    this.#running.set(target, frame);
+    let syncing: Promise<void> | undefined;
+    try {
+      syncing = target.syncBegins()?.sync();
+    } catch (error) {
+      syncing = Promise.reject(toError(error));
+    }
+    if (syncing === undefined) {
+      this.#running.delete(target);
+      for (const settler of settlers) settler.resolve();
+      return;
+    }
+    this.#syncs++;
+    syncing.then(
+      () => this.#fileEnded(target, settlers, undefined),
+      (error: Error) => this.#fileEnded(target, settlers, error),
+    );
+  }
+
+  #fileEnded(target: SyncTarget, settlers: readonly Settler[], error: Error | undefined): void {
+    const frame = this.#running.get(target)!;
     this.#running.delete(target);
-    if (this.#again.delete(target) && error === undefined) this.#waiting.add(target);
-    target.syncEnded(error);
+    const covered = isLog(target) ? this.#coverage.of(target.name) : undefined;
+    if (covered !== undefined) {
+      if (error === undefined) covered.settledFrame = Math.max(covered.settledFrame, frame);
+      else if (isUnsettled(covered)) this.#journal?.stick();
+    }
+    this.#tellEnded([target], error);
+    for (const settler of settlers) {
+      if (error === undefined) settler.resolve();
+      else settler.reject(error);
+    }
+    this.#wakeIdleWaiters();
+  }
+
+  #tellEnded(targets: Iterable<SyncTarget>, error: Error | undefined): void {
+    // Those that ask again at once are to go together.
+    this.#isEnding = true;
+    for (const target of targets) {
+      target.syncEnded(error);
+      if (this.#again.delete(target) && error === undefined) this.request(target);
+    }
+    this.#isEnding = false;
     this.#startSome();
   }
+
+  #beginRound(): void {
+    const journal = this.#journal;
+    if (journal === undefined || !journal.isReady) return this.#giveUpJournal();
+    if (!this.#makeRoom(journal)) this.#leaveToFiles();
+    const forgets = this.#takeForgets(journal);
+    const { records, targets } = this.#takeRecords(Math.min(frameBytesMax, journal.roomBytes), forgets);
+    if (forgets.length === 0 && records.length === 0) return;
+    const round = new Set(targets);
+    this.#round = round;
+    this.#rounds++;
+    this.#syncs++;
+    const appended = journal.append(forgets, records);
+    const place = { frame: journal.frame, generation: journal.generation };
+    for (const target of targets) this.#coverage.add(target.name, target, place);
+    appended.then(
+      () => this.#roundEnded(round, forgets, undefined),
+      (error: Error) => this.#roundEnded(round, forgets, error),
+    );
+  }
+
+  #roundEnded(round: ReadonlySet<LogSyncTarget>, forgets: PendingForget[], error: Error | undefined): void {
+    this.#round = undefined;
+    for (const forget of forgets) {
+      if (error === undefined) forget.resolve();
+      else forget.reject(error);
+    }
+    if (error === undefined) this.#scheduleIdle();
+    else this.#runCheckpoint(() => this.#retireJournal(this.#journal!));
+    this.#tellEnded(round, error);
+    this.#wakeIdleWaiters();
+  }
+
+  /** Whether a frame with any log's bytes fits; begins the other half where this one is full and that is free. */
+  #makeRoom(journal: SyncJournal): boolean {
+    if (journal.roomBytes >= roomMinBytes) return true;
+    if (!journal.canSwitch || this.#checkpoint !== undefined) return false;
+    this.#leaveHalf(journal);
+    return journal.roomBytes >= roomMinBytes;
+  }
+
+  #leaveHalf(journal: SyncJournal): void {
+    const { generation, frame } = journal;
+    journal.switchHalves();
+    assert(this.#checkpoint === undefined, 'the half before is done');
+    this.#runCheckpoint(() => this.#settleGeneration(journal, generation, frame));
+  }
+
+  #runCheckpoint(checkpoint: () => Promise<void>): void {
+    const before = this.#checkpoint ?? Promise.resolve();
+    const running: Promise<void> = before.then(checkpoint).finally(() => {
+      if (this.#checkpoint === running) this.#checkpoint = undefined;
+      this.#startSome();
+      this.#wakeIdleWaiters();
+    });
+    this.#checkpoint = running;
+  }
+
+  /** The journal has failed: where the logs' own files can all be synced, it goes, and nothing depends on it any more. */
+  async #retireJournal(journal: SyncJournal): Promise<void> {
+    const unsettled = [...this.#coverage.all()].filter(isUnsettled);
+    const settled = unsettled.map(({ target }) => this.#settle(target, this.#background));
+    const outcomes = await Promise.allSettled(settled);
+    if (outcomes.some(({ status }) => status === 'rejected') || journal.isStuck) return;
+    await journal.retire().catch(() => {
+      // Its owner knows that it has failed. The next start replays it; until then logs that it covers are not cut.
+    });
+  }
+
+  /** Never rejects: a log whose file fails is told so by its sync, a journal that fails tells its owner. */
+  async #settleGeneration(journal: SyncJournal, generation: number, frame: number): Promise<void> {
+    const unsettled = this.#coverage.unsettled(generation, frame);
+    const settled = unsettled.map(({ target }) => this.#settle(target, this.#background));
+    const outcomes = await Promise.allSettled(settled);
+    if (outcomes.some(({ status }) => status === 'rejected')) return;
+    await journal.done(generation).then(
+      () => this.#coverage.forgetGeneration(generation),
+      () => this.#runCheckpoint(() => this.#retireJournal(journal)),
+    );
+  }
+
+  #takeForgets(journal: SyncJournal): PendingForget[] {
+    const taken: PendingForget[] = [];
+    let sizeBytes = 0;
+    for (const forget of this.#forgets) {
+      sizeBytes += forgetBytes(forget.name);
+      if (!journal.hasRoomToForget(sizeBytes)) break;
+      taken.push(forget);
+    }
+    this.#forgets = this.#forgets.slice(taken.length);
+    // With a half on its way to be free there will be room.
+    if (taken.length === 0 && this.#checkpoint === undefined) this.#rejectForgets();
+    return taken;
+  }
+
+  #takeRecords(
+    roomBytes: number,
+    forgets: readonly PendingForget[],
+  ): { records: JournalRecord[]; targets: LogSyncTarget[] } {
+    const records: JournalRecord[] = [];
+    const targets: LogSyncTarget[] = [];
+    let room = roomBytes;
+    for (const { name } of forgets) room -= forgetBytes(name);
+    for (const target of this.#logs) {
+      const bytes = target.unsynced();
+      if (bytes === undefined) {
+        this.#logs.delete(target);
+        this.#files.add(target);
+        continue;
+      }
+      room -= recordOverheadBytes(target.name) + bytes.sizeBytes;
+      if (room < 0) break;
+      this.#logs.delete(target);
+      target.journalBegins();
+      records.push({ name: target.name, ...bytes });
+      targets.push(target);
+    }
+    return { records, targets };
+  }
+
+  #giveUpJournal(): void {
+    this.#leaveToFiles();
+    this.#rejectForgets();
+  }
+
+  #leaveToFiles(): void {
+    for (const log of this.#logs) this.#files.add(log);
+    this.#logs.clear();
+  }
+
+  #rejectForgets(): void {
+    for (const { name, reject } of this.#forgets.splice(0)) {
+      reject(
+        new DiskError(
+          'io',
+          name,
+          `${name} cannot be cut or removed: the sync journal has records of it, and has failed. A restart replays them.`,
+        ),
+      );
+    }
+  }
+
+  #settle(target: LogSyncTarget, line: Set<SyncTarget>): Promise<void> {
+    if (target.isSettled) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settlers = this.#settlers.get(target) ?? [];
+      settlers.push({ resolve, reject });
+      this.#settlers.set(target, settlers);
+      line.add(target);
+      this.#startSome();
+    });
+  }
+
+  /** One timer for the directory, while its journal is in use. */
+  #scheduleIdle(): void {
+    if (this.#idleTimer !== undefined || this.#clock === undefined) return;
+    this.#roundsAtTimer = this.#rounds;
+    this.#idleTimer = this.#clock.after(idleMs, () => {
+      this.#idleTimer = undefined;
+      const journal = this.#journal;
+      if (journal === undefined || !journal.hasFrames || !journal.isUsable) return;
+      const isIdle = this.#rounds === this.#roundsAtTimer && this.#round === undefined;
+      if (isIdle && journal.canSwitch && this.#checkpoint === undefined) this.#leaveHalf(journal);
+      else this.#scheduleIdle();
+    });
+  }
+
+  #wakeIdleWaiters(): void {
+    if (this.#idleWaiters.length === 0) return;
+    if (this.#round !== undefined || this.#running.size > 0 || this.#checkpoint !== undefined) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+}
+
+function isLog(target: SyncTarget): target is LogSyncTarget {
+  return 'unsynced' in target;
+}
+
+function toError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause));
 }
