@@ -1,0 +1,67 @@
+/**
+ * Who gets a vote, and when to ask for one (thesis, chapter 3 and 9.6).
+ *
+ * A vote goes to one candidate a term, whose log is at least as complete as the voter's. A voter that hears its leader gives
+ * none, so that a member that was cut off cannot depose who serves the others (4.2.3); the leader itself can lift that
+ * (transfer). A pre-vote asks first, and changes nothing: only who could win begins a term.
+ */
+import type { Group } from './group.ts';
+import { nodeOf } from './member.ts';
+import type { VoteRequest } from './messages.ts';
+import { isSilent } from './peers.ts';
+
+/**
+ * How long after the last sign of a leader this member campaigns: those who come before it in the order of preference and are
+ * alive go first, and chance parts those who would go together. `jitter` is drawn once for each attempt.
+ */
+export function campaignTicks(group: Group, jitter: number): number {
+  const { electionTicks, rankTicks } = group.settings.timing;
+  const { voters } = group.configuration;
+  const lost = group.leader;
+  let rank = 0;
+  for (const voter of voters) {
+    if (voter === group.id) break;
+    if (voter !== lost && !isSilent(group.peers, group.settings.timing, nodeOf(voter))) rank++;
+  }
+  return electionTicks + rank * rankTicks + jitter;
+}
+
+/** In [0, ticks): what parts members that would campaign together, and candidates that have split the votes. */
+export function drawJitter(group: Group, ticks: number): number {
+  return group.random.below(ticks);
+}
+
+/** Whether the candidate's log has all that may be committed, as far as this voter can tell. */
+function isComplete(group: Group, request: VoteRequest): boolean {
+  const { impairment, log } = group;
+  if (!log.isCoveredBy(request.lastTerm, request.lastIndex)) return false;
+  if (impairment?.kind !== 'damaged') return true;
+  // What this log has lost it has acknowledged: the floor speaks for the entries that are no longer there.
+  const { floor } = impairment;
+  return (
+    request.lastTerm > floor.term || (request.lastTerm === floor.term && request.lastIndex >= floor.index)
+  );
+}
+
+/**
+ * Whether this member still protects a leader. One that has just been started may have promised a lease before, and has
+ * forgotten when: where leases are in use it gives no vote for as long as a lease lasts.
+ */
+export function protectsLeader(group: Group, isLeaderAlive: boolean): boolean {
+  if (isLeaderAlive) return true;
+  const { leases, timing } = group.settings;
+  return (
+    leases !== undefined && group.hasServedBefore && group.peers.now - group.startedAt < timing.electionTicks
+  );
+}
+
+export function wouldVote(group: Group, request: VoteRequest): boolean {
+  return request.term > group.term && isComplete(group, request);
+}
+
+/** Of the present term. A voter that knows the term's leader has nobody else to vote for. */
+export function mayVote(group: Group, request: VoteRequest): boolean {
+  const { votedFor } = group.hardState;
+  if (votedFor !== undefined) return votedFor === request.from;
+  return group.leader === undefined && isComplete(group, request);
+}

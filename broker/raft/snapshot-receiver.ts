@@ -1,0 +1,93 @@
+/**
+ * The follower's side of being brought up: takes a snapshot's chunks in order, or has the log's files copied, and meanwhile
+ * neither appends nor campaigns. A snapshot goes on where it stopped under another leader too, as long as it is the same one.
+ */
+import type { Group } from './group.ts';
+import type { CopyRequest, SnapshotChunk, Snapshot } from './messages.ts';
+import type { MemberId } from './member.ts';
+
+interface Receiving {
+  readonly snapshot: Snapshot;
+  /** All bytes before it are written. */
+  position: number;
+  isWriting: boolean;
+}
+
+export class SnapshotReceiver {
+  readonly #group: Group;
+  #receiving: Receiving | undefined;
+  #isReplacing = false;
+
+  constructor(group: Group) {
+    this.#group = group;
+  }
+
+  /** The log is being replaced: it takes no entries, and this member asks for nothing. */
+  get isReplacing(): boolean {
+    return this.#isReplacing;
+  }
+
+  /** Returns false where the log holds already what the snapshot stands for: then it only has to be acknowledged. */
+  chunk(message: SnapshotChunk): boolean {
+    const { snapshot, position, from } = message;
+    if (this.#holds(snapshot.lastIndex, snapshot.lastTerm)) return false;
+    if (this.#isReplacing) return true;
+    if (this.#receiving?.snapshot.id !== snapshot.id) {
+      this.#receiving = { snapshot, position: 0, isWriting: false };
+    }
+    const receiving = this.#receiving;
+    if (receiving.isWriting) return true;
+    if (position === receiving.position) {
+      receiving.isWriting = true;
+      this.#group.outbox.put({ kind: 'write-chunk', snapshot, position });
+    } else {
+      this.#answer(from, receiving);
+    }
+    return true;
+  }
+
+  chunkWritten(snapshotId: string, endPosition: number): void {
+    const receiving = this.#receiving;
+    if (receiving?.snapshot.id !== snapshotId) return;
+    receiving.isWriting = false;
+    receiving.position = endPosition;
+    const { leader, outbox } = this.#group;
+    if (leader !== undefined) this.#answer(leader, receiving);
+    if (endPosition < receiving.snapshot.sizeBytes) return;
+    this.#isReplacing = true;
+    outbox.put({ kind: 'install-snapshot', snapshot: receiving.snapshot });
+  }
+
+  /** Returns false where nothing needs copying. */
+  copy(message: CopyRequest): boolean {
+    if (this.#holds(message.endIndex - 1, message.lastTerm)) return false;
+    if (this.#isReplacing) return true;
+    this.#isReplacing = true;
+    this.#group.outbox.put({ kind: 'copy-segments', leader: message.from, endIndex: message.endIndex });
+    return true;
+  }
+
+  /** The replacement has ended: the log is another one, or, where its checksum was wrong or the leader has gone, the old one. */
+  ended(): void {
+    this.#isReplacing = false;
+    this.#receiving = undefined;
+  }
+
+  /** A log that has the entry has all before it; replacing it could only lose what it has acknowledged beyond. */
+  #holds(index: number, term: number): boolean {
+    const { committedEndIndex, log } = this.#group;
+    if (index >= committedEndIndex && !log.matches(index, term)) return false;
+    this.#group.commitTo(index + 1);
+    return true;
+  }
+
+  #answer(to: MemberId, receiving: Receiving): void {
+    this.#group.outbox.send({
+      kind: 'snapshot-answer',
+      to,
+      term: this.#group.term,
+      snapshotId: receiving.snapshot.id,
+      position: receiving.position,
+    });
+  }
+}
