@@ -1,32 +1,58 @@
 /**
- * Moves a log's recovery point forward while it runs: every so many bytes, when the log rolls, and on a clean stop. So a start
- * after a crash has little to check. A point is noted when its batch is appended and written to `replica-state` once that
- * batch is durable and the index files hold what belongs before it.
+ * Keeps a log's `replica-state` while it runs. Its recovery point moves forward every so many bytes, when the log rolls, and on
+ * a clean stop, so that a start after a crash has little to check: a point is noted when its batch is appended and written once
+ * that batch is durable and the index files hold what belongs before it. Changes of the log's start and of its full segments
+ * are written with the last point.
+ *
+ * All of this happens in one line: the state on disk and the books change together, one change after the other.
  */
 import type { DiskFile } from '../../platform/disk.ts';
+import type { LogBooks } from './log-books.ts';
 import type { LogOptions } from './log-types.ts';
-import type { PositionTable } from './position-table.ts';
-import { pointAtEnd } from './recovery.ts';
+import type { LogStart } from './position-table.ts';
 import { writeReplicaState } from './replica-state-file.ts';
-import type { RecoveryPoint } from './replica-state-file.ts';
+import type { KnownSegment, RecoveryPoint } from './replica-state-file.ts';
 import type { SegmentIndexes } from './segment-files.ts';
 import { Segment } from './segment.ts';
 
 /** Bytes between checkpoints: what a start after a crash reads at most, beyond what the disk had not taken yet. */
 const intervalBytes = 64 * 1024 * 1024;
 
+/** What is to be different from the books in a state that is about to be written. */
+export interface BooksChange {
+  readonly start?: LogStart;
+  readonly logStartOffset?: number;
+  readonly cleanedEndOffset?: number;
+  readonly fullSegments?: readonly Segment[];
+  readonly isClosed?: boolean;
+}
+
+/** Writes the state with a change; durable when it resolves. The books are for the caller to change, in the same turn. */
+export type WriteState = (change: BooksChange) => Promise<void>;
+
 export class Checkpoints {
   readonly #options: LogOptions;
   readonly #indexes: SegmentIndexes;
+  readonly #books: LogBooks;
+  /** As the state on disk has it, or would have it in a log that has none yet. */
+  #point: RecoveryPoint;
   /** The newest point that has been planned or written, as a place in its segment. */
   #last: { segment: Segment; position: number };
   #planned: { readonly segment: Segment; readonly point: RecoveryPoint } | undefined;
   /** Writes of the state file, one after the other. */
-  #writing: Promise<void> = Promise.resolve();
+  #line: Promise<void> = Promise.resolve();
 
-  constructor(options: LogOptions, indexes: SegmentIndexes, segment: Segment) {
-    this.#options = options;
-    this.#indexes = indexes;
+  constructor(parts: {
+    options: LogOptions;
+    indexes: SegmentIndexes;
+    books: LogBooks;
+    point: RecoveryPoint;
+  }) {
+    this.#options = parts.options;
+    this.#indexes = parts.indexes;
+    this.#books = parts.books;
+    this.#point = parts.point;
+    const segment = parts.books.segments.active;
     this.#last = { segment, position: segment.appendedBytes };
   }
 
@@ -35,78 +61,115 @@ export class Checkpoints {
     const { segment: lastSegment, position } = this.#last;
     if (this.#planned !== undefined) return;
     if (segment !== lastSegment) this.#last = { segment, position: 0 };
-    else if (segment.appendedBytes - position >= intervalBytes) this.#plan(segment, endIndex);
+    else if (segment.appendedBytes - position >= intervalBytes) {
+      this.#last = { segment, position: segment.appendedBytes };
+      this.#planned = { segment, point: pointAtEnd(segment, endIndex) };
+    }
   }
 
   /** The log is durable up to here: writes the planned point if it is below. */
-  flushed(flushedEndIndex: number, table: PositionTable, onError: (error: unknown) => void): void {
+  flushed(flushedEndIndex: number, onError: (error: unknown) => void): void {
     const planned = this.#planned;
     if (planned === undefined || flushedEndIndex < planned.point.endIndex) return;
     this.#planned = undefined;
     const { segment, point } = planned;
-    const covered = table.upTo(point.endIndex);
-    this.#inLine(async () => {
+    this.inLine(async (write) => {
       // A segment that has rolled meanwhile has a newer point.
       if (segment.isFull) return;
       await this.#indexes.write(segment, point.offsetIndexBytes, point.timeIndexBytes);
-      await this.#write(covered, point);
+      this.#point = point;
+      await write({});
     }).catch(onError);
   }
 
   /** Closes off a full segment whose bytes are durable and makes the file of the next one. */
-  async roll(
-    from: Segment,
-    to: Segment,
-    start: { readonly startIndex: number; readonly table: PositionTable },
-  ): Promise<DiskFile> {
-    const { disk } = this.#options;
-    const table = start.table.upTo(start.startIndex);
-    return this.#inLine(async () => {
+  async roll(from: Segment, to: Segment): Promise<DiskFile> {
+    const { disk, readPool } = this.#options;
+    return this.inLine(async (write) => {
       await this.#indexes.complete(from);
       from.isFull = true;
-      this.#options.readPool.indexes.used(from);
+      readPool.indexes.used(from);
       const file = await disk.open(to.path, 'create');
       // The directory is synced by the replacement of the state file, after which the new segment counts.
       const begun = new Segment(to.directory, to.baseOffset, to.totals.createdMs);
-      await this.#write(table, pointAtEnd(begun, start.startIndex));
+      begun.startIndex = to.startIndex;
+      this.#point = pointAtEnd(begun, to.startIndex);
+      await write({});
       return file;
     });
   }
 
-  async close(table: PositionTable, segment: Segment, endIndex: number): Promise<void> {
-    await this.#inLine(async () => {
-      await this.#indexes.complete(segment);
-      await this.#write(table, pointAtEnd(segment, endIndex));
+  /** A clean stop: nothing is left to check. */
+  async close(): Promise<void> {
+    const { segments, endIndex } = this.#books;
+    await this.inLine(async (write) => {
+      await this.#indexes.complete(segments.active);
+      this.#point = pointAtEnd(segments.active, endIndex);
+      await write({ isClosed: true });
     });
   }
 
-  /** Resolves when no write of the state file is in line. */
-  async atRest(): Promise<void> {
-    await this.#writing;
-  }
-
-  /** After a truncation, which has written the state file itself. */
-  restart(segment: Segment): void {
-    this.#planned = undefined;
-    this.#last = { segment, position: segment.appendedBytes };
-  }
-
-  #plan(segment: Segment, endIndex: number): void {
-    this.#last = { segment, position: segment.appendedBytes };
-    this.#planned = { segment, point: pointAtEnd(segment, endIndex) };
-  }
-
-  async #write(table: PositionTable, point: RecoveryPoint): Promise<void> {
-    await writeReplicaState(this.#options.disk, this.#options.directory, { table, point });
-  }
-
-  #inLine<T>(action: () => Promise<T>): Promise<T> {
-    const done = this.#writing.then(action);
-    this.#writing = done.then(
+  /** Runs an action that changes the books and the state when its turn has come; nothing else changes them meanwhile. */
+  inLine<T>(action: (write: WriteState) => Promise<T>): Promise<T> {
+    const done = this.#line.then(() => action((change) => this.#write(change)));
+    this.#line = done.then(
       () => undefined,
       // Whoever asked for the action has the rejection; the next one must only not overlap it.
       () => undefined,
     );
     return done;
   }
+
+  /** Resolves when nothing is in line. */
+  async atRest(): Promise<void> {
+    await this.#line;
+  }
+
+  /** In a truncation: the log goes on from here, once the state has been written. */
+  restart(segment: Segment, point: RecoveryPoint): void {
+    this.#planned = undefined;
+    this.#last = { segment, position: segment.appendedBytes };
+    this.#point = point;
+  }
+
+  async #write(change: BooksChange): Promise<void> {
+    const { disk, directory } = this.#options;
+    const { table, segments, logStartOffset, cleanedEndOffset } = this.#books;
+    const begun = change.start === undefined ? table : table.from(change.start);
+    const full = change.fullSegments ?? segments.full;
+    await writeReplicaState(disk, directory, {
+      table: begun.upTo(this.#point.endIndex),
+      logStartOffset: change.logStartOffset ?? logStartOffset,
+      cleanedEndOffset: change.cleanedEndOffset ?? cleanedEndOffset,
+      segments: full.map(knownSegment),
+      point: this.#point,
+      isClosed: change.isClosed ?? false,
+    });
+  }
+}
+
+/** The recovery point at a segment's present end; its index files must hold all of its indexes. */
+export function pointAtEnd(segment: Segment, endIndex: number): RecoveryPoint {
+  return {
+    segmentBaseOffset: segment.baseOffset,
+    segmentStartIndex: segment.startIndex,
+    position: segment.appendedBytes,
+    endOffset: segment.endOffset,
+    endIndex,
+    totals: { ...segment.totals },
+    offsetIndexBytes: segment.offsetIndex.sizeBytes,
+    timeIndexBytes: segment.timeIndex.sizeBytes,
+  };
+}
+
+export function knownSegment(segment: Segment): KnownSegment {
+  return {
+    baseOffset: segment.baseOffset,
+    startIndex: segment.startIndex,
+    sizeBytes: segment.appendedBytes,
+    totals: segment.totals,
+    offsetIndexBytes: segment.offsetIndexFileBytes,
+    timeIndexBytes: segment.timeIndexFileBytes,
+    isCleaned: segment.isCleaned,
+  };
 }

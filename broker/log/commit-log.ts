@@ -18,7 +18,10 @@ import { LogSearch } from './log-search.ts';
 import type { HeaderVisitor } from './log-search.ts';
 import type {
   Appended,
+  CleanedSpan,
+  DeletedSegments,
   FoundRecord,
+  LogDamage,
   LogFailure,
   LogOptions,
   LogRead,
@@ -32,14 +35,20 @@ import { encodeRaftOnly } from './raft-only.ts';
 import { recoverLog } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { Checkpoints } from './checkpoints.ts';
+import type { LogBooks } from './log-books.ts';
+import { LogUpkeep } from './log-upkeep.ts';
+import { mustRoll } from './retention.ts';
 import { SegmentIndexes } from './segment-files.ts';
 import { SegmentList } from './segment-list.ts';
-import { Segment, relativeOffsetMax } from './segment.ts';
+import { Segment } from './segment.ts';
 import type { LogTail } from './tail-cache.ts';
+import { TransactionIndexFiles } from './transaction-index-files.ts';
 import { truncateLog } from './truncation.ts';
 
 export type {
   Appended,
+  CleanedSpan,
+  DeletedSegments,
   FoundRecord,
   LogConfig,
   LogDamage,
@@ -56,16 +65,17 @@ const empty: LogRead = { parts: [], sizeBytes: 0, release: () => undefined };
 
 export class CommitLog {
   readonly #options: LogOptions;
+  readonly #books: LogBooks;
   readonly #segments: SegmentList;
   readonly #indexes: SegmentIndexes;
   readonly #reader: LogReader;
   readonly #search: LogSearch;
   readonly #writer: LogWriter;
   readonly #checkpoints: Checkpoints;
+  readonly #upkeep: LogUpkeep;
+  readonly #transactions: TransactionIndexFiles;
   readonly #tail: LogTail;
-  #table: RecoveredLog['table'];
-  #endOffset: number;
-  #endIndex: number;
+  readonly #damage: LogDamage[] = [];
   #failure: LogFailure | undefined;
   #state: 'open' | 'cutting' | 'closed' = 'open';
   #onProgress: (() => void) | undefined;
@@ -76,30 +86,31 @@ export class CommitLog {
     this.#options = options;
     this.#indexes = indexes;
     this.#segments = new SegmentList(recovered.segments);
-    this.#table = recovered.table;
-    this.#endOffset = recovered.endOffset;
-    this.#endIndex = recovered.endIndex;
+    const { table, logStartOffset, cleanedEndOffset, endOffset, endIndex, point } = recovered;
+    this.#books = { segments: this.#segments, table, logStartOffset, cleanedEndOffset, endOffset, endIndex };
+    this.#transactions = new TransactionIndexFiles(options.disk, [...recovered.names]);
     this.#tail = options.tailCache.openTail();
     this.#reader = new LogReader(this.#segments, indexes, options.readPool);
     this.#search = new LogSearch(this.#segments, indexes, options.readPool);
-    this.#checkpoints = new Checkpoints(options, indexes, this.#segments.active);
+    this.#checkpoints = new Checkpoints({ options, indexes, books: this.#books, point });
     this.#writer = new LogWriter(
       {
         disk: options.disk,
         directory: options.directory,
         config: options.config,
         syncer: options.syncer,
-        roll: (from, to, startIndex) => this.#checkpoints.roll(from, to, { startIndex, table: this.#table }),
+        roll: (from, to) => this.#checkpoints.roll(from, to),
         onProgress: () => this.#progressed(),
         onFailure: (failure) => this.#fail(failure),
       },
       {
         segment: this.#segments.active,
         file: recovered.file,
-        endIndex: this.#endIndex,
-        endOffset: this.#endOffset,
+        endIndex,
+        endOffset,
       },
     );
+    this.#upkeep = this.#makeUpkeep();
     const { damage } = recovered.report;
     if (damage !== undefined)
       this.#failure = { kind: 'damage', code: 'corrupt', directory: options.directory, cause: damage };
@@ -116,22 +127,58 @@ export class CommitLog {
     return { log: new CommitLog(options, indexes, recovered), recovery: recovered.report };
   }
 
+  #makeUpkeep(): LogUpkeep {
+    return new LogUpkeep({
+      options: this.#options,
+      books: this.#books,
+      indexes: this.#indexes,
+      transactions: this.#transactions,
+      checkpoints: this.#checkpoints,
+      flushedTo: async (offset) => {
+        const { table } = this.#books;
+        if (this.flushedEndIndex < table.indexOfOffset(offset)) await this.#writer.flushed();
+      },
+      roll: () => this.#writer.roll(this.#roll()),
+      isOpen: () => this.#state === 'open' && this.#failure === undefined,
+      fail: (error) => this.#writer.fail('write', error),
+    });
+  }
+
+  /** First offset that may be read: at or above the first segment's base. Never goes back, and durable before anything is deleted. */
   get logStartOffset(): number {
-    return this.#table.start.offset;
+    return this.#books.logStartOffset;
+  }
+
+  /** First dirty offset: all full segments below it have been cleaned. Durable; steps back in a truncation only. */
+  get cleanedEndOffset(): number {
+    return this.#books.cleanedEndOffset;
+  }
+
+  /** What is known to be damaged, by recovery (then the log takes no appends) or by scrubbing. */
+  get damage(): readonly LogDamage[] {
+    return this.#damage;
+  }
+
+  /** Notes what scrubbing has found: the place is reported, reads of others and appends go on. Said again it does nothing. */
+  reportDamage(damage: LogDamage): void {
+    const isKnown = this.#damage.some(
+      ({ file, position }) => file === damage.file && position === damage.position,
+    );
+    if (!isKnown) this.#damage.push(damage);
   }
 
   get logEndOffset(): number {
-    return this.#endOffset;
+    return this.#books.endOffset;
   }
 
   /** The Raft index that the next entry takes; 1 in an empty log. */
   get endIndex(): number {
-    return this.#endIndex;
+    return this.#books.endIndex;
   }
 
   /** Leader epoch of the last entry; 0 in an empty log. */
   get lastTerm(): number {
-    return this.#table.lastTerm;
+    return this.#books.table.lastTerm;
   }
 
   /** What has been handed to the operating system. */
@@ -167,6 +214,11 @@ export class CommitLog {
     return this.#failure;
   }
 
+  /** Closed ones, oldest first; never the one that is appended to. */
+  fullSegments(): readonly Segment[] {
+    return this.#segments.full;
+  }
+
   segments(): SegmentInfo[] {
     return this.#segments.all.map(({ baseOffset, endOffset, appendedBytes, totals }) => ({
       baseOffset,
@@ -178,7 +230,7 @@ export class CommitLog {
 
   /** Raft's entries that the log still knows of, oldest first. */
   raftOnlyEntries(): readonly PlacedRaftOnlyEntry[] {
-    return this.#table.entries;
+    return this.#books.table.raftOnlyEntries;
   }
 
   /**
@@ -191,19 +243,19 @@ export class CommitLog {
     assert(term === this.lastTerm && term > 0, 'a term begins with a Raft-only entry');
     const offsets = batchField.lastOffsetDelta(batch) + 1;
     assert(offsets >= 1 && batchField.sizeBytes(batch) === batch.length, 'one batch with offsets');
-    const baseOffset = this.#endOffset;
+    const baseOffset = this.#books.endOffset;
     const lastOffset = baseOffset + offsets - 1;
     const maxTimestamp = batchField.maxTimestamp(batch);
     setBaseOffset(batch, 0, baseOffset);
     setPartitionLeaderEpoch(batch, 0, term);
-    if (this.#mustRoll(batch.length, maxTimestamp, lastOffset)) this.#roll();
+    this.#maybeRollFor({ sizeBytes: batch.length, maxTimestamp, lastOffset });
     const segment = this.#segments.active;
     segment.addBatch(
       { sizeBytes: batch.length, lastOffset, maxTimestamp },
       this.#options.config().indexIntervalBytes,
     );
     this.#tail.add({ buffer: batch, lease, baseOffset, lastOffset });
-    this.#endOffset += offsets;
+    this.#books.endOffset += offsets;
     return this.#appended(segment, batch, baseOffset, offsets);
   }
 
@@ -212,13 +264,17 @@ export class CommitLog {
     assert(this.#state === 'open' && this.#failure?.kind !== 'damage', 'a log that takes appends');
     const isInOrder = entry.kind === 'term-start' ? entry.term > this.lastTerm : entry.term === this.lastTerm;
     assert(isInOrder, 'a term begins with a term-start, and has one');
-    const placed: PlacedRaftOnlyEntry = { ...entry, index: this.#endIndex, offset: this.#endOffset };
+    const placed: PlacedRaftOnlyEntry = {
+      ...entry,
+      index: this.#books.endIndex,
+      offset: this.#books.endOffset,
+    };
     const batch = encodeRaftOnly(placed);
-    if (this.#mustRoll(batch.length, -1, this.#endOffset)) this.#roll();
+    this.#maybeRollFor({ sizeBytes: batch.length, maxTimestamp: -1, lastOffset: this.#books.endOffset });
     const segment = this.#segments.active;
     segment.addRaftOnly(batch.length);
-    this.#table.add(placed);
-    return this.#appended(segment, batch, this.#endOffset, 1);
+    this.#books.table.add(placed);
+    return this.#appended(segment, batch, this.#books.endOffset, 1);
   }
 
   /** The one listener is called, never from within `append`, when the written or the flushed end has moved. */
@@ -246,7 +302,7 @@ export class CommitLog {
   /** Batches from the one that holds `offset` on; at once where they are recent. Rejects with a DiskError. */
   read(request: ReadRequest): LogRead | Promise<LogRead> {
     assert(
-      request.offset >= this.logStartOffset && request.endOffset <= this.#endOffset,
+      request.offset >= this.logStartOffset && request.endOffset <= this.#books.endOffset,
       'a read within the log',
     );
     if (request.offset >= request.endOffset) return empty;
@@ -267,24 +323,24 @@ export class CommitLog {
 
   /** For OffsetForLeaderEpoch; see PositionTable. */
   endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } | undefined {
-    return this.#table.endOffsetForEpoch(epoch, this.#endOffset);
+    return this.#books.table.endOffsetForEpoch(epoch, this.#books.endOffset);
   }
 
   epochAt(offset: number): number {
-    return this.#table.epochAt(offset);
+    return this.#books.table.epochAt(offset);
   }
 
   termAt(index: number): number {
-    return this.#table.termAt(index);
+    return this.#books.table.termAt(index);
   }
 
   /** For the end index, the log end offset. */
   offsetOfIndex(index: number): number {
-    return this.#table.offsetOfIndex(index);
+    return this.#books.table.offsetOfIndex(index);
   }
 
   indexOfOffset(offset: number): number {
-    return this.#table.indexOfOffset(offset);
+    return this.#books.table.indexOfOffset(offset);
   }
 
   /** Visits the header of every batch with an offset at or above this one, control batches too, Raft-only ones not. */
@@ -294,13 +350,56 @@ export class CommitLog {
   }
 
   /**
+   * Raises the log start, durably when it resolves: no read may begin below it any more. Full segments wholly below it are
+   * taken out, and their files removed after `file.delete.delay.ms`. An offset at or below the present start does nothing. The
+   * caller answers for not going above the high watermark. A log that is being cut or closed, or has failed, stays as it
+   * is. Rejects with a DiskError; where that is for lack of space, the log goes on as it was.
+   */
+  advanceLogStart(offset: number): Promise<void> {
+    return this.#upkeep.advanceLogStart(offset);
+  }
+
+  /**
+   * Kafka's retention, by time and size, and what is below the log start: deletes full segments that end at or below
+   * `limitOffset`, the high watermark. First rolls the active segment where `segment.ms` has passed on the wall clock, or where
+   * all of it is past retention. As `advanceLogStart` otherwise.
+   */
+  deleteOldSegments(limitOffset: number): Promise<readonly DeletedSegments[]> {
+    return this.#upkeep.deleteOldSegments(limitOffset);
+  }
+
+  /** Rolls the active segment where `segment.ms` (when compacted, `max.compaction.lag.ms` if less) has passed on the wall clock; says whether it did. */
+  maybeRoll(): Promise<boolean> {
+    return this.#upkeep.maybeRoll();
+  }
+
+  /** What the header of a cleaned segment in the place of these full neighbours has to say. */
+  spanOf(segments: readonly Segment[]): CleanedSpan {
+    return this.#upkeep.spanOf(segments);
+  }
+
+  /**
+   * For the cleaner: takes these full neighbours out, and one cleaned segment in, whose books are filled and whose files (see
+   * `cleanedPath`) are complete and synced; its first batch is the header for `spanOf(old)`. A crash leaves the old ones or the
+   * new one. False where the segments have changed meanwhile, by retention or truncation, or the log has ended: the files
+   * are removed then. `cleanedEndOffset` is written with it. Rejects with a DiskError; where that is for lack of space, the
+   * log goes on with the old segments.
+   */
+  replaceSegments(old: readonly Segment[], cleaned: Segment, cleanedEndOffset?: number): Promise<boolean> {
+    return this.#upkeep.replaceSegments(old, cleaned, cleanedEndOffset);
+  }
+
+  /**
    * Removes all entries at or above `endIndex`, which begins a batch. Durable when it resolves; nothing may be appended before.
    * The caller answers for not cutting what is committed.
    */
   async truncateTo(endIndex: number): Promise<void> {
     assert(this.#state === 'open' && this.#failure === undefined, 'a log that can be cut');
-    assert(endIndex >= this.#table.start.index && endIndex <= this.#endIndex, 'a cut within the log');
-    if (endIndex === this.#endIndex) return;
+    assert(
+      endIndex >= this.#books.table.start.index && endIndex <= this.#books.endIndex,
+      'a cut within the log',
+    );
+    if (endIndex === this.#books.endIndex) return;
     this.#state = 'cutting';
     try {
       await this.#cut(endIndex);
@@ -312,23 +411,22 @@ export class CommitLog {
   }
 
   async #cut(endIndex: number): Promise<void> {
+    await this.#upkeep.atRest();
     await this.#writer.settledForGood();
     await this.#checkpoints.atRest();
-    const place = await this.#search.placeOfIndex(endIndex, this.#table);
+    const place = await this.#search.placeOfIndex(endIndex, this.#books.table);
     this.#reader.forget();
     this.#tail.clear();
-    this.#table = this.#table.upTo(endIndex);
-    const endOffset = this.#table.offsetOfIndex(endIndex);
     const file = await truncateLog({
       options: this.#options,
-      segments: this.#segments,
+      books: this.#books,
       indexes: this.#indexes,
+      transactions: this.#transactions,
+      checkpoints: this.#checkpoints,
       file: await this.#writer.takeFile(),
-      to: { ...place, endIndex, endOffset, table: this.#table },
+      to: { ...place, endIndex },
     });
-    this.#endIndex = endIndex;
-    this.#endOffset = endOffset;
-    this.#checkpoints.restart(this.#segments.active);
+    const { endOffset } = this.#books;
     this.#writer.restart({ segment: this.#segments.active, file, endIndex, endOffset });
   }
 
@@ -337,10 +435,11 @@ export class CommitLog {
     assert(this.#state === 'open', 'a log is closed once');
     this.#state = 'closed';
     try {
+      await this.#upkeep.close();
       if (this.#failure === undefined) {
         await this.#writer.settled();
         await this.#checkpoints.atRest();
-        await this.#checkpoints.close(this.#table, this.#segments.active, this.#endIndex);
+        await this.#checkpoints.close();
       }
     } finally {
       await this.#release();
@@ -352,6 +451,7 @@ export class CommitLog {
     const { disk, directory, floor, syncer } = this.#options;
     if (this.#state !== 'closed') {
       this.#state = 'closed';
+      await this.#upkeep.close();
       await this.#checkpoints.atRest();
       await this.#release({ isDoomed: true });
     }
@@ -378,49 +478,43 @@ export class CommitLog {
   }
 
   #appended(segment: Segment, batch: Buffer, baseOffset: number, entries: number): Appended {
-    const baseIndex = this.#endIndex;
-    this.#endIndex += entries;
-    this.#writer.append(segment, batch, this.#endIndex, this.#endOffset);
-    this.#checkpoints.maybePlan(segment, this.#endIndex);
+    const baseIndex = this.#books.endIndex;
+    this.#books.endIndex += entries;
+    this.#writer.append(segment, batch, this.#books.endIndex, this.#books.endOffset);
+    this.#checkpoints.maybePlan(segment, this.#books.endIndex);
     return {
       baseOffset,
-      lastOffset: this.#endOffset - 1,
+      lastOffset: this.#books.endOffset - 1,
       baseIndex,
-      endIndex: this.#endIndex,
+      endIndex: this.#books.endIndex,
       logStartOffset: this.logStartOffset,
     };
   }
 
-  /** Kafka's rules, and that a segment that holds no offset does not roll. */
-  #mustRoll(sizeBytes: number, maxTimestamp: number, lastOffset: number): boolean {
-    const segment = this.#segments.active;
-    if (!segment.holdsOffsets) return false;
-    const { segmentBytes, segmentMs, segmentIndexBytes } = this.#options.config();
-    if (segment.appendedBytes + sizeBytes > segmentBytes) return true;
-    if (lastOffset - segment.baseOffset > relativeOffsetMax) return true;
-    const indexBytes = Math.max(segment.offsetIndex.sizeBytes, segment.timeIndex.sizeBytes);
-    if (indexBytes + 24 > segmentIndexBytes) return true;
-    const { firstTimestamp, createdMs } = segment.totals;
-    if (firstTimestamp >= 0) return maxTimestamp - firstTimestamp > segmentMs;
-    return this.#options.clock.wallMs() - createdMs > segmentMs;
+  #maybeRollFor(batch: Parameters<typeof mustRoll>[1]): void {
+    const { config, clock } = this.#options;
+    if (mustRoll(this.#segments.active, batch, config(), clock.wallMs())) this.#roll();
   }
 
-  #roll(): void {
-    const segment = new Segment(this.#options.directory, this.#endOffset, this.#options.clock.wallMs());
+  #roll(): Segment {
+    const { endOffset, endIndex } = this.#books;
+    const segment = new Segment(this.#options.directory, endOffset, this.#options.clock.wallMs());
+    segment.startIndex = endIndex;
     this.#segments.add(segment);
-    this.#onRoll?.(this.#endOffset);
+    this.#onRoll?.(endOffset);
+    return segment;
   }
 
   #progressed(): void {
     this.#tail.written(this.#writer.writtenEndOffset);
     const { flushedEndIndex } = this.#writer;
-    if (flushedEndIndex > this.#table.start.index) {
+    if (flushedEndIndex > this.#books.table.start.index) {
       this.#options.floor?.raise({
-        term: this.#table.termAt(flushedEndIndex - 1),
+        term: this.#books.table.termAt(flushedEndIndex - 1),
         endIndex: flushedEndIndex,
       });
     }
-    this.#checkpoints.flushed(flushedEndIndex, this.#table, (error) => this.#writer.fail('write', error));
+    this.#checkpoints.flushed(flushedEndIndex, (error) => this.#writer.fail('write', error));
     this.#onProgress?.();
   }
 

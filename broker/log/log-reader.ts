@@ -39,16 +39,41 @@ export class LogReader {
     this.#pool = pool;
   }
 
-  /** Rejects with a DiskError, or a ShortFile. */
+  /** Rejects with a DiskError, a ShortFile or an UnreadableBatch. */
   async read(request: ReadRequest): Promise<LogRead> {
+    let read = await this.#readOnce(request);
+    while (read === 'start-over') read = await this.#readOnce(request);
+    return read;
+  }
+
+  /** 'start-over': a segment went while it was read, and what was read may be of another file. */
+  async #readOnce(request: ReadRequest): Promise<LogRead | 'start-over'> {
+    if (request.offset < this.#segments.first.baseOffset) return nothing;
     for (let place = this.#segments.placeOf(request.offset); ; place++) {
       const segment = this.#segments.at(place);
       if (segment === undefined || segment.baseOffset >= request.endOffset) return nothing;
       if (request.offset >= segment.endOffset && place + 1 < this.#segments.count) continue;
-      const read = await this.#readSegment(segment, request);
+      const { count } = this.#segments;
+      const read = await this.#readUnlessRemoved(segment, request);
       if (read !== undefined) return read;
-      if (place + 1 >= this.#segments.count) return nothing;
+      // Places have moved where others went or came in.
+      if (this.#segments.at(place) !== segment) return 'start-over';
+      if (place + 1 >= count) return nothing;
     }
+  }
+
+  async #readUnlessRemoved(
+    segment: Segment,
+    request: ReadRequest,
+  ): Promise<LogRead | 'start-over' | undefined> {
+    try {
+      const read = await this.#readSegment(segment, request);
+      if (!segment.isRemoved) return read;
+      read?.release();
+    } catch (error) {
+      if (!segment.isRemoved) throw error;
+    }
+    return 'start-over';
   }
 
   /** Forgets where readers are: the log has been cut. */
@@ -119,7 +144,22 @@ async function skipTo(window: BlockWindow, from: number, offset: number): Promis
     if (!(await window.reach(position, batchHeaderBytes))) return undefined;
     const { buffer, at } = window.header(position);
     if (!isRaftOnly(buffer, at) && batchField.lastOffset(buffer, at) >= offset) return position;
-    position += batchField.sizeBytes(buffer, at);
+    position += batchBytesAt(window, buffer, at, position);
+  }
+}
+
+/** What is read was checked when it was appended or recovered. Where it has rotted since, a walk must not go astray, or on for ever. */
+function batchBytesAt(window: BlockWindow, buffer: Buffer, at: number, position: number): number {
+  const sizeBytes = batchField.sizeBytes(buffer, at);
+  if (sizeBytes < batchHeaderBytes) throw new UnreadableBatch(window.path, position);
+  return sizeBytes;
+}
+
+/** Where a batch should begin, there is none: the file has rotted. */
+export class UnreadableBatch extends Error {
+  constructor(path: string, position: number) {
+    super(`${path} has no batch at byte ${position}, where one was written.`);
+    this.name = 'UnreadableBatch';
   }
 }
 
@@ -142,7 +182,7 @@ async function collect(
   let nextOffset = -1;
   while (window.holds(position, batchHeaderBytes)) {
     const { buffer, at } = window.header(position);
-    const batchBytes = batchField.sizeBytes(buffer, at);
+    const batchBytes = batchBytesAt(window, buffer, at, position);
     if (isRaftOnly(buffer, at)) {
       position += batchBytes;
       continue;
@@ -177,6 +217,10 @@ class BlockWindow {
   constructor(pool: ReadPool, segment: Segment) {
     this.#pool = pool;
     this.#segment = segment;
+  }
+
+  get path(): string {
+    return this.#segment.path;
   }
 
   /** Brings in what is missing up to `to`, or as much of it as there are slabs for. */

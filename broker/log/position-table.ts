@@ -19,6 +19,20 @@ export interface LogStart {
 /** A log's first entry ever has index 1, as in the Raft papers, and stands before offset 0. */
 export const firstLogStart: LogStart = { offset: 0, index: 1, term: 0 };
 
+/**
+ * In logs that Apache Kafka wrote, epochs begin without an entry of Raft's. Such a beginning is in the table alone, never in the
+ * log: it takes neither an index nor an offset, and stands at those of the epoch's first batch.
+ */
+export interface AdoptedEpoch {
+  readonly kind: 'epoch';
+  readonly term: number;
+  readonly index: number;
+  readonly offset: number;
+  readonly payload: Buffer;
+}
+
+export type TableEntry = PlacedRaftOnlyEntry | AdoptedEpoch;
+
 interface EpochStart {
   readonly epoch: number;
   readonly offset: number;
@@ -26,25 +40,36 @@ interface EpochStart {
 
 export class PositionTable {
   readonly start: LogStart;
-  readonly #entries: PlacedRaftOnlyEntry[];
+  readonly #entries: TableEntry[];
   readonly #epochs: EpochStart[] = [];
 
-  constructor(start: LogStart, entries: readonly PlacedRaftOnlyEntry[] = []) {
+  constructor(start: LogStart, entries: readonly TableEntry[] = []) {
     this.start = start;
     this.#entries = [];
     if (start.term > 0) this.#epochs.push({ epoch: start.term, offset: start.offset });
     for (const entry of entries) this.add(entry);
   }
 
-  get entries(): readonly PlacedRaftOnlyEntry[] {
+  get entries(): readonly TableEntry[] {
     return this.#entries;
+  }
+
+  /** Those that stand in the log. */
+  get raftOnlyEntries(): readonly PlacedRaftOnlyEntry[] {
+    return this.#entries.filter((entry) => entry.kind !== 'epoch');
+  }
+
+  /** Whether the newest entry stands in the log: all of Kafka's epochs come before Raft's entries. */
+  get endsWithRaftOnly(): boolean {
+    const last = this.#entries.at(-1);
+    return last !== undefined && last.kind !== 'epoch';
   }
 
   get lastTerm(): number {
     return this.#entries.at(-1)?.term ?? this.start.term;
   }
 
-  add(entry: PlacedRaftOnlyEntry): void {
+  add(entry: TableEntry): void {
     const last = this.#entries.at(-1) ?? { ...this.start, index: this.start.index - 1 };
     assert(entry.index > last.index, 'Raft-only entries ascend by index');
     assert(
@@ -52,7 +77,7 @@ export class PositionTable {
       'offsets and terms of Raft-only entries do not descend',
     );
     this.#entries.push(entry);
-    if (entry.term > (this.#epochs.at(-1)?.epoch ?? 0)) {
+    if (entry.term > (this.#epochs.at(-1)?.epoch ?? -1)) {
       this.#epochs.push({ epoch: entry.term, offset: entry.offset });
     }
   }
@@ -65,17 +90,30 @@ export class PositionTable {
     );
   }
 
+  /** A copy that begins here, at the beginning of a segment: what stands before is gone. */
+  from(start: LogStart): PositionTable {
+    return new PositionTable(
+      start,
+      this.#entries.filter((entry) => entry.index >= start.index),
+    );
+  }
+
+  /** The copy's start for `from`, at a segment with this base offset and index of its first entry. */
+  startAt(offset: number, index: number): LogStart {
+    return { offset, index, term: this.termAt(index - 1) };
+  }
+
   /** The Kafka offset of the record at `index`; for a Raft-only entry, the one that the next record takes. */
   offsetOfIndex(index: number): number {
     const before = this.#lastBefore((entry) => entry.index < index);
     if (before === undefined) return this.start.offset + index - this.start.index;
-    return before.offset + index - before.index - 1;
+    return before.offset + index - before.index - indexesOf(before);
   }
 
   indexOfOffset(offset: number): number {
     const before = this.#lastBefore((entry) => entry.offset <= offset);
     if (before === undefined) return this.start.index + offset - this.start.offset;
-    return before.index + 1 + offset - before.offset;
+    return before.index + indexesOf(before) + offset - before.offset;
   }
 
   termAt(index: number): number {
@@ -101,7 +139,7 @@ export class PositionTable {
   }
 
   /** The last entry for which `holds`, where those for which it does stand before all others. */
-  #lastBefore(holds: (entry: PlacedRaftOnlyEntry) => boolean): PlacedRaftOnlyEntry | undefined {
+  #lastBefore(holds: (entry: TableEntry) => boolean): TableEntry | undefined {
     let low = 0;
     let high = this.#entries.length;
     while (low < high) {
@@ -111,4 +149,8 @@ export class PositionTable {
     }
     return this.#entries[low - 1];
   }
+}
+
+function indexesOf(entry: TableEntry): number {
+  return entry.kind === 'epoch' ? 0 : 1;
 }

@@ -1,50 +1,68 @@
 /**
  * Opens a log's files: finds what is there, checks what the last recovery point does not vouch for, cuts a torn tail.
  *
- * Everything before the recovery point was synced and checked; after a clean stop that is everything, and no segment is read.
- * What follows it is checked batch by batch: framing, CRC, and, as the CRC does not cover them, base offset and term against
- * the batch before and the last Raft-only entry. The first bytes that are no such batch end the log. If that is below what
- * was once durable (the floor, or the recovery point itself), it is damage: it is reported and nothing is cut. What was
- * checked is written anew from the floor on before it is synced, as after a failed sync the page cache may show bytes that
- * the disk lacks and that a second sync would not write.
+ * Everything before the recovery point was synced and checked, and `replica-state` names the full segments with their sizes; after
+ * a clean stop that is everything, and no segment is read. What follows the point is checked batch by batch (LogChecker). The
+ * first bytes that fail end the log. If that is in a full segment, or below what was once durable (the floor, the recovery point,
+ * the log start), it is damage: what is bad is set aside, never cut. Otherwise it is a torn tail. What was checked is written
+ * anew from the floor on before it is synced, as after a failed sync the page cache may show bytes that the disk lacks and that
+ * a second sync would not write.
  */
 import type { DiskFile } from '../../platform/disk.ts';
-import { batchField, verifyBatchCrc } from '../../protocol/index.ts';
 import { scanBatches } from './batch-scan.ts';
-import type { ScannedBatch } from './batch-scan.ts';
-import type { LogOptions, RecoveryReport } from './log-types.ts';
+import { knownSegment, pointAtEnd } from './checkpoints.ts';
+import { LogChecker } from './log-checker.ts';
+import type { LogDamage, LogOptions, RecoveryReport } from './log-types.ts';
 import { PositionTable, firstLogStart } from './position-table.ts';
-import type { LogStart } from './position-table.ts';
-import { isRaftOnly, readRaftOnly } from './raft-only.ts';
+import { setAside } from './recovery-damage.ts';
+import { removeSegments, settleLeftovers } from './recovery-leftovers.ts';
+import type { FoundFiles } from './recovery-leftovers.ts';
+import { findLogStart } from './recovery-start.ts';
 import { readReplicaState, writeReplicaState } from './replica-state-file.ts';
-import type { RecoveryPoint, ReplicaState } from './replica-state-file.ts';
+import type { KnownSegment, RecoveryPoint, ReplicaState } from './replica-state-file.ts';
 import { accountFor, loadIndexes } from './segment-files.ts';
 import type { SegmentIndexes } from './segment-files.ts';
-import { Segment, segmentPath } from './segment.ts';
+import { Segment } from './segment.ts';
 
 export interface RecoveredLog {
   /** At least one; the last is the active one. */
   readonly segments: Segment[];
-  /** The active segment's file, open for writing. */
-  readonly file: DiskFile;
+  /** The active segment's file, open for writing, where it had to be opened. */
+  readonly file: DiskFile | undefined;
   readonly table: PositionTable;
+  readonly logStartOffset: number;
+  readonly cleanedEndOffset: number;
   readonly endIndex: number;
   readonly endOffset: number;
+  /** As `replica-state` has it, or would have it. */
+  readonly point: RecoveryPoint;
+  /** Names in the log's directory. */
+  readonly names: ReadonlySet<string>;
   readonly report: RecoveryReport;
 }
 
 const scanChunkBytes = 4 * 1024 * 1024;
+/** Files that are measured at a time. */
+const measuredMax = 32;
 
 /** Rejects with a DiskError; what is wrong with the files' contents is in the report. */
 export async function recoverLog(options: LogOptions, indexes: SegmentIndexes): Promise<RecoveredLog> {
-  return new Recovery(options, indexes).run();
+  const found = await settleLeftovers(options.disk, options.directory);
+  const state = found.hasState ? await readReplicaState(options.disk, options.directory) : undefined;
+  return new Recovery(options, indexes, found, typeof state === 'object' ? state : undefined).run();
 }
 
 /** Where the checks stopped before the end of the files. */
 interface Fault {
-  readonly segment: Segment;
+  /** Place among the segments. */
+  readonly place: number;
   readonly position: number;
   readonly reason: string;
+  /** The segment does not follow on the one before: none of its bytes is in question. */
+  readonly isBetween: boolean;
+}
+
+interface Rest {
   readonly tornBytes: number;
   readonly zeroBytes: number;
 }
@@ -52,116 +70,146 @@ interface Fault {
 class Recovery {
   readonly #options: LogOptions;
   readonly #indexes: SegmentIndexes;
+  readonly #found: FoundFiles;
+  readonly #state: ReplicaState | undefined;
   #segments: Segment[] = [];
-  #sizes: number[] = [];
-  #table = new PositionTable(firstLogStart);
-  #endIndex = firstLogStart.index;
-  #endOffset = firstLogStart.offset;
+  readonly #sizes = new Map<Segment, number>();
+  #checker: LogChecker;
   #scannedBytes = 0;
   /** In the newest segment: where bytes begin that were not known to be durable. */
   #unsurePosition = 0;
-  #floorEndIndex = 0;
+  readonly #floorEndIndex: number;
 
-  constructor(options: LogOptions, indexes: SegmentIndexes) {
+  constructor(
+    options: LogOptions,
+    indexes: SegmentIndexes,
+    found: FoundFiles,
+    state: ReplicaState | undefined,
+  ) {
     this.#options = options;
     this.#indexes = indexes;
+    this.#found = found;
+    this.#state = state;
+    this.#floorEndIndex = Math.max(options.floor?.current()?.endIndex ?? 0, state?.point.endIndex ?? 0);
+    this.#checker = this.#checkerAt(state?.table.start ?? firstLogStart);
   }
 
   async run(): Promise<RecoveredLog> {
-    const { disk, directory, floor } = this.#options;
-    await this.#makeDirectory();
-    const state = await readReplicaState(disk, directory);
-    const bases = await this.#listSegments();
-    this.#floorEndIndex = floor?.current()?.endIndex ?? 0;
-    if (typeof state === 'object') this.#floorEndIndex = Math.max(this.#floorEndIndex, state.point.endIndex);
-    if (bases.length === 0) return this.#startAnew();
-    this.#segments = bases.map((base) => new Segment(directory, base, this.#options.clock.wallMs()));
-    for (const segment of this.#segments) this.#sizes.push(await this.#sizeOf(segment));
-    const from = await this.#startingPoint(state);
+    await this.#findSegments();
+    if (this.#segments.length === 0) return this.#startAnew();
+    const from = await this.#startingPoint();
     const fault = await this.#scan(from.place, from.position);
     const hasRead = this.#scannedBytes > 0 || fault !== undefined || from.place < this.#segments.length - 1;
-    return this.#finish(fault, typeof state === 'object' && !hasRead);
+    return this.#finish(fault, this.#state !== undefined && !hasRead && this.#found.swaps.length === 0);
   }
 
-  async #makeDirectory(): Promise<void> {
-    const { disk, directory } = this.#options;
-    if (await disk.exists(directory)) return;
-    await disk.makeDirectory(directory);
-    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));
-  }
-
-  /** Base offsets, ascending. Temporary files of an interrupted replacement are removed. */
-  async #listSegments(): Promise<number[]> {
-    const { disk, directory } = this.#options;
-    const bases: number[] = [];
-    for (const name of await disk.list(directory)) {
-      if (/^\d{20}\.log$/.test(name)) bases.push(Number(name.slice(0, 20)));
-      if (name === 'replica-state.tmp') await disk.remove(`${directory}/${name}`);
-    }
-    return bases.sort((a, b) => a - b);
+  /** Segments below the log's beginning were about to be deleted. */
+  async #findSegments(): Promise<void> {
+    const { disk, directory, clock } = this.#options;
+    const beginning = this.#state?.table.start.offset ?? 0;
+    const old = this.#found.bases.filter((base) => base < beginning);
+    await removeSegments(disk, directory, old);
+    const bases = this.#found.bases.filter((base) => base >= beginning);
+    this.#segments = bases.map((base) => new Segment(directory, base, clock.wallMs()));
+    const queue = this.#segments.values();
+    const workers = Array.from({ length: Math.min(measuredMax, bases.length) }, async () => {
+      for (const segment of queue) this.#sizes.set(segment, (await disk.sizeOf(segment.path)) ?? 0);
+    });
+    await Promise.all(workers);
   }
 
   async #startAnew(): Promise<RecoveredLog> {
-    const { disk, directory, clock } = this.#options;
-    const segment = new Segment(directory, 0, clock.wallMs());
-    const file = await disk.open(segment.path, 'create');
+    const { disk, directory } = this.#options;
+    const { active, file } = await this.#addSegment();
     await disk.syncDirectory(directory);
-    const isDamaged = this.#floorEndIndex > firstLogStart.index;
-    const fault = { segment, position: 0, reason: 'all segments are gone', tornBytes: 0, zeroBytes: 0 };
-    this.#segments = [segment];
-    return this.#result(file, isDamaged ? 'damaged' : 'new', isDamaged ? fault : undefined);
+    const isDamaged =
+      this.#floorEndIndex > this.#checker.endIndex || this.#found.damaged.length > 0 || this.#endsBelowStart;
+    if (!isDamaged) return this.#result(file, 'new', { point: pointAtEnd(active, this.#checker.endIndex) });
+    const damage = this.#damageAt(active.path, 0, 'all segments are gone');
+    return this.#result(file, 'damaged', { point: pointAtEnd(active, this.#checker.endIndex), damage });
   }
 
-  async #sizeOf(segment: Segment): Promise<number> {
-    const file = await this.#options.disk.open(segment.path, 'read');
-    try {
-      return await file.size();
-    } finally {
-      await file.close();
-    }
+  /** A new, empty segment at the end of what is there. */
+  async #addSegment(): Promise<{ active: Segment; file: DiskFile }> {
+    const { disk, directory, clock } = this.#options;
+    const active = new Segment(directory, this.#checker.endOffset, clock.wallMs());
+    active.startIndex = this.#checker.endIndex;
+    const file = await disk.open(active.path, 'create');
+    await file.truncate(0);
+    this.#segments.push(active);
+    this.#sizes.set(active, 0);
+    return { active, file };
   }
 
   /** Takes over what needs no check, and says where the checks begin. */
-  async #startingPoint(
-    state: ReplicaState | 'none' | 'corrupt',
-  ): Promise<{ readonly place: number; readonly position: number }> {
-    if (typeof state === 'object') {
-      const { point, table } = state;
-      const place = this.#segments.findIndex(({ baseOffset }) => baseOffset === point.segmentBaseOffset);
-      if (place >= 0 && this.#sizes[place]! >= point.position) {
-        for (let before = 0; before < place; before++) await this.#takeFull(before);
-        this.#table = table;
-        await this.#takeUpTo(place, point);
-        return { place, position: point.position };
-      }
+  async #startingPoint(): Promise<{ readonly place: number; readonly position: number }> {
+    const state = this.#state;
+    if (state === undefined) {
+      const sized = this.#segments.map((segment) => ({ segment, sizeBytes: this.#sizes.get(segment)! }));
+      this.#checker = this.#checkerAt(await findLogStart(this.#options.disk, sized, this.#found.isAdopted));
+      return { place: 0, position: 0 };
     }
-    const isStartKnown =
-      typeof state === 'object' && state.table.start.offset === this.#segments[0]!.baseOffset;
-    const start = isStartKnown ? state.table.start : await this.#findStart();
-    this.#table = new PositionTable(start);
-    this.#endIndex = start.index;
-    this.#endOffset = this.#segments[0]!.baseOffset;
-    return { place: 0, position: 0 };
+    const place = await this.#takeKnown(state);
+    if (typeof place === 'object') return { place: place.mismatch, position: 0 };
+    const { point, table } = state;
+    const isAsKnown = this.#segments[place]?.baseOffset === point.segmentBaseOffset;
+    if (isAsKnown && this.#sizes.get(this.#segments[place]!)! >= point.position) {
+      await this.#takeUpTo(this.#segments[place]!, point, table);
+      return { place, position: point.position };
+    }
+    const start = { endOffset: point.segmentBaseOffset, endIndex: point.segmentStartIndex };
+    this.#checker = new LogChecker(table.upTo(start.endIndex), start, this.#found.isAdopted);
+    if (place === this.#segments.length) {
+      // Its name may have been lost with all that it held. If that was something, it is missed below.
+      await (await this.#addSegment()).file.close();
+      await this.#options.disk.syncDirectory(this.#options.directory);
+    }
+    return { place, position: 0 };
   }
 
-  /** A segment before the one that holds the recovery point. */
-  async #takeFull(place: number): Promise<void> {
-    const segment = this.#segments[place]!;
-    setSize(segment, this.#sizes[place]!);
-    segment.endOffset = this.#segments[place + 1]!.baseOffset;
-    segment.isFull = true;
-    segment.unloadIndexes();
-    const last = await this.#indexes.lastTimeEntry(segment);
-    if (last === undefined) return;
-    segment.totals.maxTimestamp = last.timestamp;
-    segment.totals.maxTimestampOffset = segment.baseOffset + last.relativeOffset;
+  /**
+   * Full segments as the state has them; resolves with the place after them. Or with that of the first which is not as the state
+   * says, where the checks begin.
+   */
+  async #takeKnown(state: ReplicaState): Promise<number | { readonly mismatch: number }> {
+    const { swaps } = this.#found;
+    const listed = state.segments.filter(
+      ({ baseOffset }) => !swaps.some((swap) => baseOffset > swap.baseOffset && baseOffset < swap.endOffset),
+    );
+    for (const [place, known] of listed.entries()) {
+      const segment = this.#segments[place];
+      const isThere = segment?.baseOffset === known.baseOffset;
+      const isSwapped = swaps.some(({ baseOffset }) => baseOffset === known.baseOffset);
+      if (isThere && isSwapped && (await this.#takeSwapped(segment, known, state))) continue;
+      if (isThere && !isSwapped && this.#sizes.get(segment) === known.sizeBytes) {
+        takeFull(segment, known, listed[place + 1]?.baseOffset ?? state.point.segmentBaseOffset);
+        continue;
+      }
+      const start = { endOffset: known.baseOffset, endIndex: known.startIndex };
+      this.#checker = new LogChecker(state.table.upTo(start.endIndex), start, this.#found.isAdopted);
+      return { mismatch: place };
+    }
+    return listed.length;
   }
 
-  async #takeUpTo(place: number, point: RecoveryPoint): Promise<void> {
-    const segment = this.#segments[place]!;
+  /** The swap was finished just now: whether the state was written before or after, the segment is checked and taken as it is. */
+  async #takeSwapped(segment: Segment, known: KnownSegment, state: ReplicaState): Promise<boolean> {
+    const start = { endOffset: known.baseOffset, endIndex: known.startIndex };
+    const checker = new LogChecker(state.table.upTo(start.endIndex), start, this.#found.isAdopted);
+    const fault = checker.begin(segment) ?? (await this.#check(checker, segment, 0)).fault;
+    if (fault !== undefined) return false;
+    await this.#complete(segment);
+    return true;
+  }
+
+  async #takeUpTo(segment: Segment, point: RecoveryPoint, table: PositionTable): Promise<void> {
     setSize(segment, point.position);
     segment.endOffset = point.endOffset;
+    segment.startIndex = point.segmentStartIndex;
     Object.assign(segment.totals, point.totals);
+    this.#checker = new LogChecker(table, point, this.#found.isAdopted);
+    this.#unsurePosition = point.position;
+    if (point.offsetIndexBytes === 0 && point.timeIndexBytes === 0) return;
     const loaded = await loadIndexes(this.#options.disk, segment, point);
     if (loaded === undefined) {
       await this.#indexes.rebuild(segment);
@@ -170,103 +218,167 @@ class Recovery {
       segment.offsetIndexFileBytes = point.offsetIndexBytes;
       segment.timeIndexFileBytes = point.timeIndexBytes;
     }
-    this.#endIndex = point.endIndex;
-    this.#endOffset = point.endOffset;
-    this.#unsurePosition = point.position;
-  }
-
-  /** Without a state file, the first Raft-only entry there is says where the log begins. */
-  async #findStart(): Promise<LogStart> {
-    const baseOffset = this.#segments[0]!.baseOffset;
-    let firstEpoch: number | undefined;
-    let start: LogStart | undefined;
-    for (const [place, segment] of this.#segments.entries()) {
-      await this.#walk(segment, 0, this.#sizes[place]!, ({ buffer, at }) => {
-        if (isRaftOnly(buffer, at)) {
-          const entry = verifyBatchCrc(buffer, at) ? readRaftOnly(buffer, at) : undefined;
-          if (entry === undefined) return 'a Raft-only entry that is damaged';
-          start = {
-            offset: baseOffset,
-            index: entry.index - (entry.offset - baseOffset),
-            term: firstEpoch ?? 0,
-          };
-          return 'stop';
-        }
-        firstEpoch ??= batchField.leaderEpoch(buffer, at);
-        return undefined;
-      });
-      if (start !== undefined) return start;
-    }
-    return { offset: baseOffset, index: baseOffset + 1, term: firstEpoch ?? 0 };
   }
 
   /** Checks everything from here on; the result says where that ended early. */
   async #scan(fromPlace: number, fromPosition: number): Promise<Fault | undefined> {
     for (let place = fromPlace; place < this.#segments.length; place++) {
       const segment = this.#segments[place]!;
-      const sizeBytes = this.#sizes[place]!;
       const from = place === fromPlace ? fromPosition : 0;
-      if (place > fromPlace) this.#unsurePosition = 0;
-      if (place > fromPlace && segment.baseOffset !== this.#endOffset) {
-        const reason = `the segment begins at offset ${segment.baseOffset}, not at ${this.#endOffset}`;
-        return this.#fault(place, 0, reason);
+      if (from === 0) {
+        this.#unsurePosition = 0;
+        const reason = this.#checker.begin(segment);
+        if (reason !== undefined) return { place, position: 0, reason, isBetween: true };
       }
-      const { position, fault } = await this.#walk(segment, from, sizeBytes, (batch) =>
-        this.#take(segment, batch),
-      );
+      const { position, fault } = await this.#check(this.#checker, segment, from);
       this.#scannedBytes += position - from;
-      segment.writtenBytes = segment.appendedBytes;
-      segment.flushedBytes = segment.appendedBytes;
-      if (fault !== undefined) return this.#fault(place, position, fault);
-      if (place + 1 === this.#segments.length) break;
-      await this.#indexes.complete(segment);
-      await this.#indexes.cutFiles(segment);
-      segment.isFull = true;
+      if (fault !== undefined) return { place, position, reason: fault, isBetween: false };
+      if (place + 1 < this.#segments.length || segment.isCleaned) await this.#complete(segment);
     }
     return undefined;
   }
 
-  /** Checks one batch and takes it into the books; otherwise says what is wrong with it. */
-  #take(segment: Segment, batch: ScannedBatch): string | undefined {
-    const { buffer, at, sizeBytes } = batch;
-    if (!verifyBatchCrc(buffer, at)) return 'the CRC does not fit the batch';
-    if (batchField.baseOffset(buffer, at) !== this.#endOffset)
-      return `the batch does not begin at offset ${this.#endOffset}`;
-    const epoch = batchField.leaderEpoch(buffer, at);
-    if (isRaftOnly(buffer, at)) {
-      const entry = readRaftOnly(buffer, at);
-      if (entry === undefined || entry.index !== this.#endIndex)
-        return `the Raft-only entry is not number ${this.#endIndex}`;
-      if (entry.term < this.#table.lastTerm) return 'the term goes back';
-      this.#table.add(entry);
-      this.#endIndex++;
+  /** Checks a segment's batches from a position on, and takes them into its books. */
+  async #check(
+    checker: LogChecker,
+    segment: Segment,
+    from: number,
+  ): Promise<{ position: number; fault: string | undefined }> {
+    const { disk, config, floor } = this.#options;
+    const floorEndIndex = floor?.current()?.endIndex ?? 0;
+    const file = await disk.open(segment.path, 'read');
+    try {
+      const range = { from, to: this.#sizes.get(segment)!, chunkBytes: scanChunkBytes };
+      const scanned = await scanBatches(file, range, (batch) => {
+        const fault = checker.take(segment, batch);
+        if (fault !== undefined) return fault;
+        accountFor(segment, batch, config().indexIntervalBytes);
+        if (checker.endIndex <= floorEndIndex) this.#unsurePosition = batch.position + batch.sizeBytes;
+        return undefined;
+      });
+      setSize(segment, segment.appendedBytes);
+      const fault = scanned.fault ?? checker.end(segment);
+      // The header of a cleaned segment that does not fit says nothing of where the fault lies.
+      return { position: scanned.fault === undefined && fault !== undefined ? 0 : scanned.position, fault };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #complete(segment: Segment): Promise<void> {
+    await this.#indexes.complete(segment);
+    await this.#indexes.cutFiles(segment);
+    segment.isFull = true;
+    this.#options.readPool.indexes.used(segment);
+  }
+
+  async #finish(fault: Fault | undefined, isClean: boolean): Promise<RecoveredLog> {
+    const active = this.#segments.at(-1)!;
+    const rest = fault === undefined ? undefined : await this.#restAfter(fault);
+    if (this.#isDamaged(fault, rest)) return this.#finishDamaged(fault);
+    if (isClean && this.#state!.isClosed)
+      return this.#result(undefined, 'clean', { point: this.#state!.point });
+    const { disk, directory } = this.#options;
+    const file = await disk.open(active.path, 'write');
+    if (isClean) {
+      // A process that was killed may have left names, and an end that it had cut, that only the operating system's memory
+      // knows. One that died while it cut the log may have left index entries for what is gone.
+      await file.sync();
+      await this.#indexes.cutFiles(active);
+      await disk.syncDirectory(directory);
+      return this.#result(file, 'clean', { point: this.#state!.point });
+    }
+    if (fault !== undefined) await file.truncate(active.writtenBytes);
+    await this.#writeAnew(file, active);
+    await file.sync();
+    await this.#indexes.write(active, active.offsetIndex.sizeBytes, active.timeIndex.sizeBytes);
+    await this.#indexes.cutFiles(active);
+    let last = { active, file };
+    if (active.isCleaned) {
+      // Its header counts its batches: nothing can follow there.
+      await file.close();
+      last = await this.#addSegment();
+    }
+    const point = pointAtEnd(last.active, this.#checker.endIndex);
+    await writeReplicaState(disk, directory, {
+      ...this.#positions(),
+      segments: this.#known(),
+      point,
+      isClosed: false,
+    });
+    return this.#result(last.file, 'recovered', { point, reason: fault?.reason, ...rest });
+  }
+
+  /**
+   * A fault in a segment that another one follows is damage, as that one was begun when this one was whole. So is a log that ends
+   * below what was durable, and one that Kafka wrote and that is not whole: there is no floor to tell how much there was.
+   */
+  #isDamaged(fault: Fault | undefined, rest: Rest | undefined): boolean {
+    const isFollowed = fault !== undefined && (fault.isBetween || fault.place + 1 < this.#segments.length);
+    const isForeign = this.#found.isAdopted && this.#state === undefined && (rest?.tornBytes ?? 0) > 0;
+    const endsEarly = this.#checker.endIndex < this.#floorEndIndex || this.#endsBelowStart;
+    return isFollowed || isForeign || endsEarly || this.#found.damaged.length > 0;
+  }
+
+  get #endsBelowStart(): boolean {
+    return this.#state !== undefined && this.#checker.endOffset < this.#state.logStartOffset;
+  }
+
+  /** Sets aside what is bad. `replica-state` stays as it is: it says how much there was. */
+  async #finishDamaged(fault: Fault | undefined): Promise<RecoveredLog> {
+    const { disk, directory, readPool } = this.#options;
+    let damage: LogDamage;
+    if (fault === undefined) {
+      const { path, writtenBytes } = this.#segments.at(-1)!;
+      const earlier = this.#found.damaged.map((name) => `${directory}/${name}`)[0];
+      damage =
+        earlier === undefined
+          ? this.#damageAt(path, writtenBytes, 'the file ends early')
+          : this.#damageAt(earlier, writtenBytes, 'set aside when the log was opened before');
     } else {
-      const offsets = batchField.lastOffsetDelta(buffer, at) + 1;
-      if (epoch !== this.#table.lastTerm) return `the batch's term is ${epoch}, not ${this.#table.lastTerm}`;
-      if (offsets < 1) return 'the batch has no offsets';
-      this.#endOffset += offsets;
-      this.#endIndex += offsets;
+      const segment = this.#segments[fault.place]!;
+      const later = this.#segments.splice(fault.place + (fault.isBetween ? 0 : 1));
+      const cut = fault.isBetween
+        ? undefined
+        : { segment, validBytes: this.#cutBooks(segment, fault.position) };
+      damage = this.#damageAt(segment.path, fault.position, fault.reason);
+      await setAside(disk, directory, { cut, later });
     }
-    accountFor(segment, batch, this.#options.config().indexIntervalBytes);
-    if (this.#endIndex <= (this.#options.floor?.current()?.endIndex ?? 0)) {
-      this.#unsurePosition = batch.position + sizeBytes;
+    let active = this.#segments.at(-1);
+    if (active === undefined) {
+      const added = await this.#addSegment();
+      await added.file.close();
+      await disk.syncDirectory(directory);
+      active = added.active;
     }
-    return undefined;
+    if (active.isFull) await this.#indexes.of(active);
+    readPool.indexes.forget(active);
+    active.isFull = false;
+    const file = await disk.open(active.path, 'write');
+    await file.sync();
+    return this.#result(file, 'damaged', { point: pointAtEnd(active, this.#checker.endIndex), damage });
   }
 
-  async #fault(place: number, position: number, reason: string): Promise<Fault> {
+  /** Of a cleaned segment whose header does not fit nothing is valid. */
+  #cutBooks(segment: Segment, position: number): number {
+    if (segment.writtenBytes === position) return position;
+    const start = { offset: segment.baseOffset, index: segment.startIndex };
+    this.#checker = new LogChecker(
+      this.#checker.table.upTo(start.index),
+      { endOffset: start.offset, endIndex: start.index },
+      this.#found.isAdopted,
+    );
+    const empty = new Segment(segment.directory, segment.baseOffset, segment.totals.createdMs);
+    empty.startIndex = start.index;
+    this.#segments[this.#segments.indexOf(segment)] = empty;
+    return position;
+  }
+
+  async #restAfter({ place, position }: Fault): Promise<Rest> {
     const segment = this.#segments[place]!;
-    const restBytes = this.#sizes[place]! - position;
-    const isZero = await this.#isZero(segment, position, this.#sizes[place]!);
-    let laterBytes = 0;
-    for (const sizeBytes of this.#sizes.slice(place + 1)) laterBytes += sizeBytes;
-    return {
-      segment,
-      position,
-      reason,
-      tornBytes: (isZero ? 0 : restBytes) + laterBytes,
-      zeroBytes: isZero ? restBytes : 0,
-    };
+    const sizeBytes = this.#sizes.get(segment)!;
+    const isZero = await this.#isZero(segment, position, sizeBytes);
+    return { tornBytes: isZero ? 0 : sizeBytes - position, zeroBytes: isZero ? sizeBytes - position : 0 };
   }
 
   async #isZero(segment: Segment, from: number, to: number): Promise<boolean> {
@@ -284,43 +396,6 @@ class Recovery {
     }
   }
 
-  async #finish(fault: Fault | undefined, isClean: boolean): Promise<RecoveredLog> {
-    const { disk } = this.#options;
-    const isDamaged = this.#endIndex < this.#floorEndIndex;
-    const later = fault === undefined ? [] : this.#segments.splice(this.#segments.indexOf(fault.segment) + 1);
-    const active = this.#segments.at(-1)!;
-    const file = await disk.open(active.path, 'write');
-    if (isDamaged) {
-      const missing = {
-        segment: active,
-        position: active.writtenBytes,
-        reason: 'the file ends early',
-        tornBytes: 0,
-        zeroBytes: 0,
-      };
-      return this.#result(file, 'damaged', fault ?? missing);
-    }
-    if (isClean) {
-      // A process that was killed may have left names, and an end that it had cut, that only the operating system's memory
-      // knows. One that died while it cut the log may have left index entries for what is gone.
-      await file.sync();
-      await this.#indexes.cutFiles(active);
-      await disk.syncDirectory(this.#options.directory);
-      return this.#result(file, 'clean', undefined);
-    }
-    for (const segment of later.reverse()) await this.#removeSegment(segment);
-    if (fault !== undefined) await file.truncate(active.writtenBytes);
-    await this.#writeAnew(file, active);
-    await file.sync();
-    await this.#indexes.write(active, active.offsetIndex.sizeBytes, active.timeIndex.sizeBytes);
-    await this.#indexes.cutFiles(active);
-    await writeReplicaState(disk, this.#options.directory, {
-      table: this.#table,
-      point: pointAtEnd(active, this.#endIndex),
-    });
-    return this.#result(file, 'recovered', fault);
-  }
-
   async #writeAnew(file: DiskFile, active: Segment): Promise<void> {
     const from = Math.min(this.#unsurePosition, active.writtenBytes);
     const chunk = Buffer.allocUnsafeSlow(Math.min(scanChunkBytes, active.writtenBytes - from));
@@ -330,76 +405,79 @@ class Recovery {
     }
   }
 
-  async #removeSegment(segment: Segment): Promise<void> {
-    const { disk, directory } = this.#options;
-    for (const kind of ['timeindex', 'index', 'log'] as const) {
-      const path = segmentPath(directory, segment.baseOffset, kind);
-      if (await disk.exists(path)) await disk.remove(path);
-    }
-    await disk.syncDirectory(directory);
+  #checkerAt(start: { readonly offset: number; readonly index: number; readonly term: number }): LogChecker {
+    const from = { endOffset: start.offset, endIndex: start.index };
+    return new LogChecker(new PositionTable(start), from, this.#found.isAdopted);
   }
 
-  #result(file: DiskFile, kind: RecoveryReport['kind'], fault: Fault | undefined): RecoveredLog {
-    const isDamaged = kind === 'damaged';
+  #damageAt(file: string, position: number, reason: string): LogDamage {
     return {
-      segments: this.#segments,
+      kind: 'corrupt',
+      foundBy: 'recovery',
       file,
-      table: this.#table,
-      endIndex: this.#endIndex,
-      endOffset: this.#endOffset,
-      report: {
-        kind,
-        scannedBytes: this.#scannedBytes,
-        tornBytes: fault !== undefined && !isDamaged ? fault.tornBytes : 0,
-        zeroBytes: fault !== undefined && !isDamaged ? fault.zeroBytes : 0,
-        tornReason: isDamaged ? undefined : fault?.reason,
-        damage:
-          fault === undefined || !isDamaged
-            ? undefined
-            : {
-                kind: 'corrupt',
-                foundBy: 'recovery',
-                file: fault.segment.path,
-                position: fault.position,
-                reason: fault.reason,
-                validEndIndex: this.#endIndex,
-                validEndOffset: this.#endOffset,
-                floorEndIndex: this.#floorEndIndex,
-              },
-      },
+      position,
+      reason,
+      validEndIndex: this.#checker.endIndex,
+      validEndOffset: this.#checker.endOffset,
+      floorEndIndex: this.#floorEndIndex,
     };
   }
 
-  async #walk(
-    segment: Segment,
-    from: number,
-    to: number,
-    visit: (batch: ScannedBatch) => string | undefined,
-  ): ReturnType<typeof scanBatches> {
-    const file = await this.#options.disk.open(segment.path, 'read');
-    try {
-      return await scanBatches(file, { from, to, chunkBytes: scanChunkBytes }, visit);
-    } finally {
-      await file.close();
-    }
+  #known(): KnownSegment[] {
+    return this.#segments.slice(0, -1).map(knownSegment);
   }
+
+  #positions(): Pick<RecoveredLog, 'table' | 'logStartOffset' | 'cleanedEndOffset'> {
+    const { table, endOffset } = this.#checker;
+    const first = table.start.offset;
+    return {
+      table,
+      // A damaged log may end below its start.
+      logStartOffset: Math.max(first, Math.min(endOffset, this.#state?.logStartOffset ?? 0)),
+      cleanedEndOffset: Math.max(first, Math.min(endOffset, this.#state?.cleanedEndOffset ?? 0)),
+    };
+  }
+
+  #result(
+    file: DiskFile | undefined,
+    kind: RecoveryReport['kind'],
+    more: Partial<Rest> & { point: RecoveryPoint; damage?: LogDamage; reason?: string | undefined },
+  ): RecoveredLog {
+    return {
+      segments: this.#segments,
+      file,
+      ...this.#positions(),
+      endIndex: this.#checker.endIndex,
+      endOffset: this.#checker.endOffset,
+      point: more.point,
+      names: this.#found.names,
+      report: {
+        kind,
+        scannedBytes: this.#scannedBytes,
+        tornBytes: more.tornBytes ?? 0,
+        zeroBytes: more.zeroBytes ?? 0,
+        tornReason: more.reason,
+        damage: more.damage,
+      },
+    };
+  }
+}
+
+/** A full segment as the state has it. */
+function takeFull(segment: Segment, known: KnownSegment, endOffset: number): void {
+  setSize(segment, known.sizeBytes);
+  segment.endOffset = endOffset;
+  segment.startIndex = known.startIndex;
+  Object.assign(segment.totals, known.totals);
+  segment.isCleaned = known.isCleaned;
+  segment.offsetIndexFileBytes = known.offsetIndexBytes;
+  segment.timeIndexFileBytes = known.timeIndexBytes;
+  segment.isFull = true;
+  segment.unloadIndexes();
 }
 
 function setSize(segment: Segment, sizeBytes: number): void {
   segment.appendedBytes = sizeBytes;
   segment.writtenBytes = sizeBytes;
   segment.flushedBytes = sizeBytes;
-}
-
-/** The recovery point at a segment's present end; its index files must hold all of its indexes. */
-export function pointAtEnd(segment: Segment, endIndex: number): RecoveryPoint {
-  return {
-    segmentBaseOffset: segment.baseOffset,
-    position: segment.appendedBytes,
-    endOffset: segment.endOffset,
-    endIndex,
-    totals: { ...segment.totals },
-    offsetIndexBytes: segment.offsetIndex.sizeBytes,
-    timeIndexBytes: segment.timeIndex.sizeBytes,
-  };
 }

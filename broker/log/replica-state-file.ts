@@ -1,19 +1,21 @@
 /**
- * The file `replica-state` of a partition (storage-format.md, "replica-state"): where the log begins, its Raft-only entries
- * (the epoch table and the index-delta table), and the recovery point, up to which everything was synced and checked.
- * Replaced atomically; it covers what is below the recovery point and nothing else.
+ * The file `replica-state` of a partition (storage-format.md, "replica-state"): where the log begins, its full segments, its
+ * Raft-only entries (the epoch table and the index-delta table), and the recovery point, up to which everything was synced and
+ * checked. Replaced atomically; of the log's end it covers what is below the recovery point and nothing else.
  */
 import type { Disk } from '../../platform/disk.ts';
 import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import { crc32c } from '../../protocol/index.ts';
 import { PositionTable } from './position-table.ts';
+import type { TableEntry } from './position-table.ts';
 import { kindOfNumber, numberOfKind, readInt64, writeInt64 } from './raft-only.ts';
-import type { PlacedRaftOnlyEntry } from './raft-only.ts';
 import type { SegmentTotals } from './segment.ts';
 
 /** A place at a batch's border in the newest segment. All before it is durable, whole and known. */
 export interface RecoveryPoint {
   readonly segmentBaseOffset: number;
+  /** Raft index of the segment's first entry. */
+  readonly segmentStartIndex: number;
   readonly position: number;
   readonly endOffset: number;
   readonly endIndex: number;
@@ -23,16 +25,44 @@ export interface RecoveryPoint {
   readonly timeIndexBytes: number;
 }
 
-export interface ReplicaState {
-  readonly table: PositionTable;
-  readonly point: RecoveryPoint;
+/** What is known of a full segment, so that opening the log reads nothing of it. It ends where the next one begins. */
+export interface KnownSegment {
+  readonly baseOffset: number;
+  readonly startIndex: number;
+  readonly sizeBytes: number;
+  readonly totals: SegmentTotals;
+  readonly offsetIndexBytes: number;
+  readonly timeIndexBytes: number;
+  readonly isCleaned: boolean;
 }
 
-const magic = Buffer.from('KLSTATE1', 'latin1');
-const fixedBytes = 120;
-const entryFixedBytes = 25;
+export interface ReplicaState {
+  /** From the first segment on. */
+  readonly table: PositionTable;
+  /** First offset that may be read: at or above the first segment's base. */
+  readonly logStartOffset: number;
+  readonly cleanedEndOffset: number;
+  /** All segments before the recovery point's, ascending. */
+  readonly segments: readonly KnownSegment[];
+  readonly point: RecoveryPoint;
+  /**
+   * Written by a clean stop. Until another state replaces this one, no file has been made, renamed or removed since a directory
+   * sync, but for this state itself, and the one before it would do as well.
+   */
+  readonly isClosed: boolean;
+}
 
-export function encodeReplicaState({ table, point }: ReplicaState): Buffer {
+const magic = Buffer.from('KLSTATE2', 'latin1');
+const fixedBytes = 152;
+const segmentBytes = 64;
+const entryFixedBytes = 25;
+/** In the table alone: see AdoptedEpoch. */
+const epochKindNumber = 5;
+const closedFlag = 1;
+const cleanedFlag = 1;
+
+export function encodeReplicaState(state: ReplicaState): Buffer {
+  const { table, point, segments } = state;
   const fixed = Buffer.alloc(fixedBytes);
   magic.copy(fixed);
   writeInt64(fixed, table.start.offset, 16);
@@ -50,7 +80,12 @@ export function encodeReplicaState({ table, point }: ReplicaState): Buffer {
   fixed.writeInt32BE(point.offsetIndexBytes, 104);
   fixed.writeInt32BE(point.timeIndexBytes, 108);
   fixed.writeInt32BE(table.entries.length, 112);
-  const bytes = Buffer.concat([fixed, ...table.entries.map(encodeEntry)]);
+  fixed.writeInt32BE(state.isClosed ? closedFlag : 0, 116);
+  writeInt64(fixed, state.logStartOffset, 120);
+  writeInt64(fixed, state.cleanedEndOffset, 128);
+  writeInt64(fixed, point.segmentStartIndex, 136);
+  fixed.writeInt32BE(segments.length, 144);
+  const bytes = Buffer.concat([fixed, encodeSegments(segments), ...table.entries.map(encodeEntry)]);
   bytes.writeInt32BE(bytes.length, 12);
   bytes.writeUInt32BE(crc32c(bytes.subarray(12)), 8);
   return bytes;
@@ -61,29 +96,23 @@ export function decodeReplicaState(bytes: Buffer): ReplicaState | undefined {
   if (bytes.length < fixedBytes || !bytes.subarray(0, magic.length).equals(magic)) return undefined;
   if (bytes.readInt32BE(12) !== bytes.length) return undefined;
   if (bytes.readUInt32BE(8) !== crc32c(bytes.subarray(12))) return undefined;
-  const entries: PlacedRaftOnlyEntry[] = [];
-  let position = fixedBytes;
-  for (let count = bytes.readInt32BE(112); count > 0; count--) {
-    const kind = kindOfNumber(bytes[position + 20]!);
-    if (kind === undefined) return undefined;
-    const payloadEnd = position + entryFixedBytes + bytes.readInt32BE(position + 21);
-    entries.push({
-      index: readInt64(bytes, position),
-      offset: readInt64(bytes, position + 8),
-      term: bytes.readInt32BE(position + 16),
-      kind,
-      payload: Buffer.from(bytes.subarray(position + entryFixedBytes, payloadEnd)),
-    });
-    position = payloadEnd;
-  }
+  const segmentCount = bytes.readInt32BE(144);
+  const entries = decodeEntries(bytes, fixedBytes + segmentCount * segmentBytes, bytes.readInt32BE(112));
+  if (entries === undefined) return undefined;
   return {
     table: new PositionTable(
       { offset: readInt64(bytes, 16), index: readInt64(bytes, 24), term: bytes.readInt32BE(32) },
       entries,
     ),
+    logStartOffset: readInt64(bytes, 120),
+    cleanedEndOffset: readInt64(bytes, 128),
+    segments: Array.from({ length: segmentCount }, (_, place) =>
+      decodeSegment(bytes, fixedBytes + place * segmentBytes),
+    ),
     point: {
       position: bytes.readInt32BE(36),
       segmentBaseOffset: readInt64(bytes, 40),
+      segmentStartIndex: readInt64(bytes, 136),
       endOffset: readInt64(bytes, 48),
       endIndex: readInt64(bytes, 56),
       totals: {
@@ -96,31 +125,87 @@ export function decodeReplicaState(bytes: Buffer): ReplicaState | undefined {
       offsetIndexBytes: bytes.readInt32BE(104),
       timeIndexBytes: bytes.readInt32BE(108),
     },
+    isClosed: (bytes.readInt32BE(116) & closedFlag) !== 0,
   };
 }
 
-/** 'none': there is no file. 'corrupt': it cannot be used, and the log has to be scanned. Rejects with a DiskError. */
-export async function readReplicaState(
-  disk: Disk,
-  directory: string,
-): Promise<ReplicaState | 'none' | 'corrupt'> {
-  const path = `${directory}/replica-state`;
-  if (!(await disk.exists(path))) return 'none';
-  return decodeReplicaState(await readWholeFile(disk, path)) ?? 'corrupt';
+/** 'corrupt': it cannot be used, and the log has to be scanned. Rejects with a DiskError, 'not-found' where there is none. */
+export async function readReplicaState(disk: Disk, directory: string): Promise<ReplicaState | 'corrupt'> {
+  return decodeReplicaState(await readWholeFile(disk, `${directory}/${stateFileName}`)) ?? 'corrupt';
 }
 
 /** Durable when it resolves. Calls for one directory must not overlap. */
 export async function writeReplicaState(disk: Disk, directory: string, state: ReplicaState): Promise<void> {
-  await replaceFile(disk, directory, 'replica-state', encodeReplicaState(state));
+  await replaceFile(disk, directory, stateFileName, encodeReplicaState(state));
 }
 
-function encodeEntry(entry: PlacedRaftOnlyEntry): Buffer {
+export const stateFileName = 'replica-state';
+
+function encodeSegments(segments: readonly KnownSegment[]): Buffer {
+  const bytes = Buffer.alloc(segments.length * segmentBytes);
+  for (const [place, segment] of segments.entries()) {
+    const { totals } = segment;
+    const at = place * segmentBytes;
+    writeInt64(bytes, segment.baseOffset, at);
+    writeInt64(bytes, segment.startIndex, at + 8);
+    writeInt64(bytes, totals.maxTimestamp, at + 16);
+    writeInt64(bytes, totals.maxTimestampOffset, at + 24);
+    writeInt64(bytes, totals.firstTimestamp, at + 32);
+    writeInt64(bytes, totals.createdMs, at + 40);
+    bytes.writeInt32BE(segment.sizeBytes, at + 48);
+    bytes.writeInt32BE(segment.offsetIndexBytes, at + 52);
+    bytes.writeInt32BE(segment.timeIndexBytes, at + 56);
+    bytes.writeInt32BE(segment.isCleaned ? cleanedFlag : 0, at + 60);
+  }
+  return bytes;
+}
+
+function decodeSegment(bytes: Buffer, at: number): KnownSegment {
+  return {
+    baseOffset: readInt64(bytes, at),
+    startIndex: readInt64(bytes, at + 8),
+    totals: {
+      maxTimestamp: readInt64(bytes, at + 16),
+      maxTimestampOffset: readInt64(bytes, at + 24),
+      firstTimestamp: readInt64(bytes, at + 32),
+      createdMs: readInt64(bytes, at + 40),
+      bytesSinceIndexEntry: 0,
+    },
+    sizeBytes: bytes.readInt32BE(at + 48),
+    offsetIndexBytes: bytes.readInt32BE(at + 52),
+    timeIndexBytes: bytes.readInt32BE(at + 56),
+    isCleaned: (bytes.readInt32BE(at + 60) & cleanedFlag) !== 0,
+  };
+}
+
+function encodeEntry(entry: TableEntry): Buffer {
   const bytes = Buffer.alloc(entryFixedBytes + entry.payload.length);
   writeInt64(bytes, entry.index, 0);
   writeInt64(bytes, entry.offset, 8);
   bytes.writeInt32BE(entry.term, 16);
-  bytes[20] = numberOfKind(entry.kind);
+  bytes[20] = entry.kind === 'epoch' ? epochKindNumber : numberOfKind(entry.kind);
   bytes.writeInt32BE(entry.payload.length, 21);
   entry.payload.copy(bytes, entryFixedBytes);
   return bytes;
+}
+
+/** Undefined where one is of a kind that is not known. */
+function decodeEntries(bytes: Buffer, from: number, count: number): TableEntry[] | undefined {
+  const entries: TableEntry[] = [];
+  let position = from;
+  for (let left = count; left > 0; left--) {
+    const kindNumber = bytes[position + 20]!;
+    const kind = kindNumber === epochKindNumber ? 'epoch' : kindOfNumber(kindNumber);
+    if (kind === undefined) return undefined;
+    const payloadEnd = position + entryFixedBytes + bytes.readInt32BE(position + 21);
+    entries.push({
+      index: readInt64(bytes, position),
+      offset: readInt64(bytes, position + 8),
+      term: bytes.readInt32BE(position + 16),
+      kind,
+      payload: Buffer.from(bytes.subarray(position + entryFixedBytes, payloadEnd)),
+    });
+    position = payloadEnd;
+  }
+  return entries;
 }

@@ -8,9 +8,8 @@ import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
 import { isRaftOnly } from './raft-only.ts';
 import type { ReadPool } from './read-pool.ts';
-import { readWholeFile } from '../../platform/whole-files.ts';
-import { OffsetIndex, TimeIndex, timeEntryBytes } from './segment-indexes.ts';
-import type { TimeEntry } from './segment-indexes.ts';
+import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
+import { OffsetIndex, TimeIndex } from './segment-indexes.ts';
 import { Segment } from './segment.ts';
 
 const scanChunkBytes = 1024 * 1024;
@@ -24,6 +23,7 @@ export class SegmentIndexes {
   readonly #disk: Disk;
   readonly #pool: ReadPool;
   readonly #indexIntervalBytes: () => number;
+  readonly #bringingIn = new Map<Segment, Promise<void>>();
 
   constructor(disk: Disk, pool: ReadPool, indexIntervalBytes: () => number) {
     this.#disk = disk;
@@ -33,27 +33,49 @@ export class SegmentIndexes {
 
   /** A segment's indexes, from memory or from their files; where those do not fit the segment, made anew from it. */
   async of(segment: Segment): Promise<IndexPair> {
-    if (!segment.hasIndexes) {
-      const loaded = await loadIndexes(this.#disk, segment);
-      if (loaded === undefined) await this.rebuild(segment);
-      else segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
-    }
-    if (segment.isFull) this.#pool.indexes.used(segment);
+    if (!segment.hasIndexes) await this.#bringIn(segment);
+    if (segment.isFull && !segment.isPinned && !segment.isRemoved) this.#pool.indexes.used(segment);
     return segment;
   }
 
-  /** The last entry of a full segment's time index, which holds its largest timestamp; undefined without timestamps. */
-  async lastTimeEntry(segment: Segment): Promise<TimeEntry | undefined> {
-    if (!(await this.#disk.exists(segment.timeIndexPath))) return (await this.of(segment)).timeIndex.last();
-    const file = await this.#disk.open(segment.timeIndexPath, 'read');
-    try {
-      const sizeBytes = await file.size();
-      const entry = Buffer.alloc(Math.min(sizeBytes, timeEntryBytes));
-      await file.read(entry, Math.max(0, sizeBytes - (sizeBytes % timeEntryBytes) - timeEntryBytes));
-      return new TimeIndex(entry).last();
-    } finally {
-      await file.close();
+  /** Keeps a full segment's indexes in memory until `unpin`: its files are about to become others. Nothing is written to them. */
+  async pin(segment: Segment): Promise<void> {
+    segment.isPinned = true;
+    await this.of(segment);
+    this.#pool.indexes.forget(segment);
+    await this.settled([segment]);
+  }
+
+  unpin(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      if (!segment.isPinned) continue;
+      segment.isPinned = false;
+      if (!segment.isRemoved && segment.hasIndexes) this.#pool.indexes.used(segment);
     }
+  }
+
+  /** Resolves when none of these segments' index files is being made again. */
+  async settled(segments: readonly Segment[]): Promise<void> {
+    for (const segment of segments) await this.#bringingIn.get(segment);
+  }
+
+  /** Once for all who ask at the same time. */
+  async #bringIn(segment: Segment): Promise<void> {
+    let bringing = this.#bringingIn.get(segment);
+    if (bringing === undefined) {
+      bringing = this.#load(segment).finally(() => this.#bringingIn.delete(segment));
+      this.#bringingIn.set(segment, bringing);
+    }
+    await bringing;
+  }
+
+  async #load(segment: Segment): Promise<void> {
+    const loaded = await loadIndexes(this.#disk, segment, {
+      offsetIndexBytes: segment.offsetIndexFileBytes,
+      timeIndexBytes: segment.timeIndexFileBytes,
+    });
+    if (loaded === undefined) await this.rebuild(segment);
+    else segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
   }
 
   /** Brings the index files up to these sizes of what is in memory, and syncs them. The directory is not synced. */
@@ -112,7 +134,7 @@ export class SegmentIndexes {
     }
   }
 
-  /** The files are lost or damaged: one pass over the segment makes them again. */
+  /** The files are lost or damaged: one pass over the segment makes them again. A segment that was taken out gets none. */
   async rebuild(segment: Segment): Promise<void> {
     const copy = new Segment(segment.directory, segment.baseOffset, 0);
     const lease = await this.#pool.files.lease(segment.path);
@@ -125,12 +147,21 @@ export class SegmentIndexes {
     } finally {
       lease.release();
     }
-    segment.offsetIndexFileBytes = 0;
-    segment.timeIndexFileBytes = 0;
-    await this.cutFiles(segment);
     if (segment.isFull) copy.completeTimeIndex();
     segment.setIndexes(copy.offsetIndex, copy.timeIndex);
-    await this.write(segment, copy.offsetIndex.sizeBytes, copy.timeIndex.sizeBytes);
+    if (segment.isRemoved) return;
+    if (segment.isFull) copy.completeTimeIndex();
+    segment.setIndexes(copy.offsetIndex, copy.timeIndex);
+    // Whole or not at all: of a full segment nobody would know that its index files had been cut short.
+    await this.#replace(segment.offsetIndexPath, copy.offsetIndex.bytes());
+    await this.#replace(segment.timeIndexPath, copy.timeIndex.bytes());
+    segment.offsetIndexFileBytes = copy.offsetIndex.sizeBytes;
+    segment.timeIndexFileBytes = copy.timeIndex.sizeBytes;
+  }
+
+  async #replace(path: string, bytes: Buffer): Promise<void> {
+    const slash = path.lastIndexOf('/');
+    await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);
   }
 }
 

@@ -14,6 +14,15 @@ export class SegmentList {
     return this.#segments.at(-1)!;
   }
 
+  get first(): Segment {
+    return this.#segments[0]!;
+  }
+
+  /** Closed ones, oldest first; never the active one. */
+  get full(): Segment[] {
+    return this.#segments.filter(({ isFull }) => isFull);
+  }
+
   get count(): number {
     return this.#segments.length;
   }
@@ -42,15 +51,42 @@ export class SegmentList {
     this.#segments.push(segment);
   }
 
+  /** Takes out the oldest ones; another has to be left. Their marks say so to whoever is reading them. */
+  removeFirst(count: number): Segment[] {
+    assert(count < this.#segments.length, 'a log keeps a segment');
+    const removed = this.#segments.splice(0, count);
+    for (const segment of removed) segment.isRemoved = true;
+    return removed;
+  }
+
+  /** Whether these stand here, one after the other. */
+  holdsRun(run: readonly Segment[]): boolean {
+    const place = this.#segments.indexOf(run[0]!);
+    return place >= 0 && run.every((segment, at) => this.#segments[place + at] === segment);
+  }
+
+  /** Puts one segment in the place of neighbours. */
+  replaceRun(run: readonly Segment[], by: Segment): void {
+    assert(
+      this.holdsRun(run) && by.baseOffset === run[0]!.baseOffset,
+      'neighbours are replaced from their base on',
+    );
+    this.#segments.splice(this.#segments.indexOf(run[0]!), run.length, by);
+    for (const segment of run) segment.isRemoved = true;
+  }
+
   /** Takes out the last one; another has to be left. */
   removeLast(): Segment {
     assert(this.#segments.length > 1, 'a log keeps a segment');
-    return this.#segments.pop()!;
+    const removed = this.#segments.pop()!;
+    removed.isRemoved = true;
+    return removed;
   }
 
   /** The last one has been cut: this is what it is now. */
   replaceLast(segment: Segment): void {
     assert(segment.baseOffset === this.active.baseOffset, 'a cut segment keeps its base');
+    this.active.isRemoved = true;
     this.#segments[this.#segments.length - 1] = segment;
   }
 

@@ -46,6 +46,8 @@ export class Segment implements BlockOwner {
    * await must not use what was read by path, and starts over from the log's list.
    */
   isRemoved = false;
+  /** Its indexes stay in memory: its files are about to become others. */
+  isPinned = false;
   #offsetIndex: OffsetIndex | undefined = new OffsetIndex();
   #timeIndex: TimeIndex | undefined = new TimeIndex();
   /** How much of the indexes their files hold. */

@@ -3,67 +3,97 @@
  * first the durable floor and the recovery point step back, then files go, newest first, then the segment that stays is cut
  * and synced, before anything new is written.
  */
+import { assert } from '../../platform/assert.ts';
 import type { DiskFile } from '../../platform/disk.ts';
 import { scanBatches } from './batch-scan.ts';
+import { pointAtEnd } from './checkpoints.ts';
+import type { Checkpoints } from './checkpoints.ts';
+import type { LogBooks } from './log-books.ts';
 import type { LogOptions } from './log-types.ts';
-import type { PositionTable } from './position-table.ts';
-import { pointAtEnd } from './recovery.ts';
-import { writeReplicaState } from './replica-state-file.ts';
 import { accountFor } from './segment-files.ts';
 import type { SegmentIndexes } from './segment-files.ts';
-import type { SegmentList } from './segment-list.ts';
-import { Segment } from './segment.ts';
+import { Segment, segmentFiles, segmentPath } from './segment.ts';
+import { DamagedTransactionIndex } from './transaction-index-files.ts';
+import type { TransactionIndexFiles } from './transaction-index-files.ts';
 
 export interface Truncation {
   readonly options: LogOptions;
-  readonly segments: SegmentList;
+  readonly books: LogBooks;
   readonly indexes: SegmentIndexes;
+  readonly transactions: TransactionIndexFiles;
+  readonly checkpoints: Checkpoints;
   /** The newest segment's file; closed where that segment goes. */
   readonly file: DiskFile;
-  readonly to: {
-    readonly segment: Segment;
-    readonly position: number;
-    readonly endIndex: number;
-    readonly endOffset: number;
-    readonly table: PositionTable;
-  };
+  /** Where the entry at `endIndex` begins. */
+  readonly to: { readonly segment: Segment; readonly position: number; readonly endIndex: number };
 }
 
 /** The log must be at rest. Resolves with the file to append to. Rejects with a DiskError, after which the log has to be opened again. */
 export async function truncateLog(truncation: Truncation): Promise<DiskFile> {
-  const { options, segments, indexes, to } = truncation;
+  const { options, books, indexes, checkpoints, to } = truncation;
   const { disk, directory, readPool, floor } = options;
-  const { segment, position, endIndex, table } = to;
-  await floor?.lower({ term: table.lastTerm, endIndex });
+  const { segment, position, endIndex } = to;
+  const { segments } = books;
+  assert(!segment.isCleaned || position === 0, 'what has been cleaned was committed');
+  books.table = books.table.upTo(endIndex);
+  books.endIndex = endIndex;
+  books.endOffset = books.table.offsetOfIndex(endIndex);
+  books.cleanedEndOffset = Math.min(books.cleanedEndOffset, segment.baseOffset);
+  assert(books.endOffset >= books.logStartOffset, 'a log is not cut below its start');
+  await floor?.lower({ term: books.table.lastTerm, endIndex });
   const cut = await rebuildBooks(truncation);
-  await writeReplicaState(disk, directory, { table, point: pointAtEnd(cut, endIndex) });
+  const fullSegments = segments.full.filter(({ baseOffset }) => baseOffset < cut.baseOffset);
+  await checkpoints.inLine(async (write) => {
+    checkpoints.restart(cut, pointAtEnd(cut, endIndex));
+    await write({ fullSegments });
+  });
   let { file } = truncation;
   while (segments.active !== segment) {
     const removed = segments.removeLast();
     await file.close();
-    await forgetSegment(options, removed);
-    for (const path of [removed.timeIndexPath, removed.offsetIndexPath, removed.path]) {
-      if (await disk.exists(path)) await disk.remove(path);
-    }
-    await disk.syncDirectory(directory);
+    await removeFiles(truncation, removed);
     file = await disk.open(segments.active.path, 'write');
   }
   await forgetSegment(options, segment);
   segments.replaceLast(cut);
   await file.truncate(position);
   await file.sync();
+  await cutTransactions(truncation, segment);
   cut.offsetIndexFileBytes = 0;
   cut.timeIndexFileBytes = 0;
   await indexes.cutFiles(cut);
   await indexes.write(cut, cut.offsetIndex.sizeBytes, cut.timeIndex.sizeBytes);
+  await disk.syncDirectory(directory);
   readPool.indexes.forget(cut);
   return file;
+}
+
+async function removeFiles({ options, transactions }: Truncation, removed: Segment): Promise<void> {
+  const { disk, directory } = options;
+  await forgetSegment(options, removed);
+  transactions.forget(removed.baseOffset, false);
+  for (const kind of segmentFiles) {
+    const path = segmentPath(directory, removed.baseOffset, kind);
+    if (await disk.exists(path)) await disk.remove(path);
+  }
+  await disk.syncDirectory(directory);
+  await options.readPool.files.forget(removed.path);
+}
+
+/** An index that cannot be read stays so: whoever asks for it has to make it again from the segment as it is then. */
+async function cutTransactions({ transactions, books }: Truncation, segment: Segment): Promise<void> {
+  try {
+    await transactions.cut(segment, books.endOffset);
+  } catch (error) {
+    if (!(error instanceof DamagedTransactionIndex)) throw error;
+  }
 }
 
 /** The segment as it will be: its totals and indexes are made anew from what stays. */
 async function rebuildBooks({ options, to }: Truncation): Promise<Segment> {
   const { directory, readPool, config } = options;
   const cut = new Segment(directory, to.segment.baseOffset, to.segment.totals.createdMs);
+  cut.startIndex = to.segment.startIndex;
   const lease = await readPool.files.lease(to.segment.path);
   try {
     const range = { from: 0, to: to.position, chunkBytes: 1024 * 1024 };

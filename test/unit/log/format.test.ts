@@ -38,7 +38,8 @@ it('replica-state', () => {
     { index: 12, offset: 8, term: 3, kind: 'configuration', payload: Buffer.from('xy') },
   ]);
   const point = {
-    segmentBaseOffset: 6,
+    segmentBaseOffset: 12,
+    segmentStartIndex: 16,
     position: 4000,
     endOffset: 20,
     endIndex: 25,
@@ -52,7 +53,30 @@ it('replica-state', () => {
     offsetIndexBytes: 16,
     timeIndexBytes: 24,
   };
-  const bytes = encodeReplicaState({ table, point });
+  const full = {
+    baseOffset: 5,
+    startIndex: 8,
+    totals: {
+      maxTimestamp: 901,
+      maxTimestampOffset: 11,
+      firstTimestamp: 900,
+      createdMs: 899,
+      bytesSinceIndexEntry: 0,
+    },
+    sizeBytes: 5000,
+    offsetIndexBytes: 8,
+    timeIndexBytes: 12,
+    isCleaned: true,
+  };
+  const state = {
+    table,
+    logStartOffset: 6,
+    cleanedEndOffset: 12,
+    segments: [full],
+    point,
+    isClosed: true,
+  };
+  const bytes = encodeReplicaState(state);
   const int64 = (value: number): string => value.toString(16).padStart(16, '0');
   const int32 = (value: number): string => value.toString(16).padStart(8, '0');
   const rest =
@@ -61,7 +85,7 @@ it('replica-state', () => {
     int64(8) +
     int32(2) +
     int32(4000) +
-    int64(6) +
+    int64(12) +
     int64(20) +
     int64(25) +
     int64(1001) +
@@ -72,7 +96,22 @@ it('replica-state', () => {
     int32(16) +
     int32(24) +
     int32(2) +
+    int32(1) +
+    int64(6) +
+    int64(12) +
+    int64(16) +
+    int32(1) +
     int32(0) +
+    int64(5) +
+    int64(8) +
+    int64(901) +
+    int64(11) +
+    int64(900) +
+    int64(899) +
+    int32(5000) +
+    int32(8) +
+    int32(12) +
+    int32(1) +
     int64(10) +
     int64(7) +
     int32(3) +
@@ -85,10 +124,10 @@ it('replica-state', () => {
     int32(2) +
     '7879';
   expect(bytes.toString('hex')).toBe(
-    Buffer.from('KLSTATE1').toString('hex') + int32(crc32c(Buffer.from(rest, 'hex'))) + rest,
+    Buffer.from('KLSTATE2').toString('hex') + int32(crc32c(Buffer.from(rest, 'hex'))) + rest,
   );
   const decoded = decodeReplicaState(bytes)!;
-  expect(decoded.point).toEqual(point);
+  expect({ ...decoded, table: undefined }).toEqual({ ...state, table: undefined });
   expect([decoded.table.start, decoded.table.entries]).toEqual([table.start, table.entries]);
   for (let position = 0; position < bytes.length; position++) {
     const flipped = Buffer.from(bytes);

@@ -105,7 +105,7 @@ describe('a flipped bit', () => {
     }
   });
 
-  it('below the durable floor is damage: nothing is cut, reading goes up to it, appending is refused', async () => {
+  it('below the durable floor is damage: the segment is set aside, reading goes up to it, appending is refused', async () => {
     const disk = new MemoryDisk();
     const { begins } = await writeLog(disk);
     disk.flipBit(logPath, begins[2]! + 65, 3);
@@ -122,7 +122,8 @@ describe('a flipped bit', () => {
       validEndOffset: 2,
       floorEndIndex: 8,
     });
-    expect((await bytesOf(disk, logPath)).equals(before)).toBe(true);
+    expect((await bytesOf(disk, `${logPath}.damaged`)).equals(before)).toBe(true);
+    expect((await bytesOf(disk, logPath)).equals(before.subarray(0, begins[2]))).toBe(true);
     expect(await readAll(log)).toEqual(expectedRecords(2));
     expect(log.failure?.kind).toBe('damage');
     expect(() => startTerm(log, 3)).toThrow('invariant broken');
