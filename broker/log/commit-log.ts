@@ -13,14 +13,15 @@ import { assert } from '../../platform/assert.ts';
 import { unpooled } from '../../platform/buffer-pool.ts';
 import type { Lease } from '../../platform/buffer-pool.ts';
 import { batchField, setBaseOffset, setPartitionLeaderEpoch } from '../../protocol/index.ts';
+import type { AbortedTransaction } from './aborted-transactions.ts';
 import { LogReader } from './log-reader.ts';
 import { LogSearch } from './log-search.ts';
 import type { HeaderVisitor } from './log-search.ts';
 import type {
   Appended,
-  CleanedSpan,
   DeletedSegments,
   FoundRecord,
+  LogConfig,
   LogDamage,
   LogFailure,
   LogOptions,
@@ -36,6 +37,7 @@ import { recoverLog } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { LogBooks } from './log-books.ts';
+import { removeLogDirectory } from './log-removal.ts';
 import { LogUpkeep } from './log-upkeep.ts';
 import { mustRoll } from './retention.ts';
 import { SegmentIndexes } from './segment-files.ts';
@@ -47,7 +49,6 @@ import { truncateLog } from './truncation.ts';
 
 export type {
   Appended,
-  CleanedSpan,
   DeletedSegments,
   FoundRecord,
   LogConfig,
@@ -142,6 +143,15 @@ export class CommitLog {
       isOpen: () => this.#state === 'open' && this.#failure === undefined,
       fail: (error) => this.#writer.fail('write', error),
     });
+  }
+
+  get directory(): string {
+    return this.#options.directory;
+  }
+
+  /** Live. */
+  get config(): LogConfig {
+    return this.#options.config();
   }
 
   /** First offset that may be read: at or above the first segment's base. Never goes back, and durable before anything is deleted. */
@@ -343,6 +353,12 @@ export class CommitLog {
     return this.#books.table.indexOfOffset(offset);
   }
 
+  /** Aborted transactions with offsets in [fetchOffset, endOffset), ascending by marker. Rejects with a DamagedTransactionIndex or a DiskError. */
+  async abortedTransactions(fetchOffset: number, endOffset: number): Promise<AbortedTransaction[]> {
+    const { all } = this.#segments;
+    return this.#transactions.collect(all.slice(this.#segments.placeOf(fetchOffset)), fetchOffset, endOffset);
+  }
+
   /** Visits the header of every batch with an offset at or above this one, control batches too, Raft-only ones not. */
   async scanHeaders(fromOffset: number, visit: HeaderVisitor): Promise<void> {
     await this.#writer.written();
@@ -373,14 +389,9 @@ export class CommitLog {
     return this.#upkeep.maybeRoll();
   }
 
-  /** What the header of a cleaned segment in the place of these full neighbours has to say. */
-  spanOf(segments: readonly Segment[]): CleanedSpan {
-    return this.#upkeep.spanOf(segments);
-  }
-
   /**
    * For the cleaner: takes these full neighbours out, and one cleaned segment in, whose books are filled and whose files (see
-   * `cleanedPath`) are complete and synced; its first batch is the header for `spanOf(old)`. A crash leaves the old ones or the
+   * `cleanedPath`) are complete and synced; its first batch is the header that says which places they stand for. A crash leaves the old ones or the
    * new one. False where the segments have changed meanwhile, by retention or truncation, or the log has ended: the files
    * are removed then. `cleanedEndOffset` is written with it. Rejects with a DiskError; where that is for lack of space, the
    * log goes on with the old segments.
@@ -448,33 +459,13 @@ export class CommitLog {
 
   /** Removes the log: its directory gets a name that ends in `-delete`, then goes. A crash leaves one or the other. */
   async delete(): Promise<void> {
-    const { disk, directory, floor, syncer } = this.#options;
     if (this.#state !== 'closed') {
       this.#state = 'closed';
       await this.#upkeep.close();
       await this.#checkpoints.atRest();
       await this.#release({ isDoomed: true });
     }
-    await floor?.forget();
-    const parent = directory.slice(0, Math.max(1, directory.lastIndexOf('/')));
-    const doomed = await this.#doomedName(parent);
-    await disk.rename(directory, doomed);
-    await disk.syncDirectory(parent);
-    // After the new name is durable: a start between the two finds no file of the old name to write into.
-    await syncer.discard(directory.slice(parent.length + 1));
-    await disk.removeDirectory(doomed);
-    await disk.syncDirectory(parent);
-  }
-
-  /** A free name. Of a long one the end is kept, where the partition stands: a file's name has 255 bytes at most. */
-  async #doomedName(parent: string): Promise<string> {
-    const { disk, directory, clock } = this.#options;
-    const name = directory.slice(directory.lastIndexOf('/') + 1);
-    for (let stamp = clock.wallMs(); ; stamp++) {
-      const ending = `.${stamp.toString(36)}-delete`;
-      const doomed = `${parent}/${name.slice(Math.max(0, name.length + ending.length - 255))}${ending}`;
-      if (!(await disk.exists(doomed))) return doomed;
-    }
+    await removeLogDirectory(this.#options);
   }
 
   #appended(segment: Segment, batch: Buffer, baseOffset: number, entries: number): Appended {

@@ -7,6 +7,7 @@ import { batchField, readBatchHeader } from '../../protocol/index.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
+import { isCleanedHeader } from './cleaned-header.ts';
 import type { FoundRecord } from './log-types.ts';
 import type { PositionTable } from './position-table.ts';
 import { isRaftOnly, raftOnlyIndex } from './raft-only.ts';
@@ -43,7 +44,33 @@ export class LogSearch {
   }
 
   /** The first record in [startOffset, endOffset) whose timestamp is at or after this one. */
-  async offsetForTimestamp(
+  offsetForTimestamp(
+    timestamp: number,
+    startOffset: number,
+    endOffset: number,
+  ): Promise<FoundRecord | undefined> {
+    return this.#undisturbed(() => this.#firstFrom(timestamp, startOffset, endOffset));
+  }
+
+  /** The first of the records in [startOffset, endOffset) that have the largest timestamp. */
+  maxTimestamp(startOffset: number, endOffset: number): Promise<FoundRecord | undefined> {
+    return this.#undisturbed(() => this.#largest(startOffset, endOffset));
+  }
+
+  /** Starts over where segments went meanwhile: what was found by their paths may be of other files. */
+  async #undisturbed<T>(search: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { generation } = this.#segments;
+      try {
+        const found = await search();
+        if (this.#segments.generation === generation) return found;
+      } catch (error) {
+        if (this.#segments.generation === generation) throw error;
+      }
+    }
+  }
+
+  async #firstFrom(
     timestamp: number,
     startOffset: number,
     endOffset: number,
@@ -58,8 +85,7 @@ export class LogSearch {
     return undefined;
   }
 
-  /** The first of the records in [startOffset, endOffset) that have the largest timestamp. */
-  async maxTimestamp(startOffset: number, endOffset: number): Promise<FoundRecord | undefined> {
+  async #largest(startOffset: number, endOffset: number): Promise<FoundRecord | undefined> {
     const range = { start: startOffset, end: endOffset };
     let best: { segment: Segment; timestamp: number; lastOffset: number } | undefined;
     for (const segment of this.#segments.snapshot()) {
@@ -74,17 +100,29 @@ export class LogSearch {
 
   /** Calls `visit` for each batch that holds an offset at or above this one, Raft-only batches left out. */
   async scanHeaders(fromOffset: number, visit: HeaderVisitor): Promise<void> {
-    for (let place = this.#segments.placeOf(fromOffset); place < this.#segments.count; place++) {
-      const segment = this.#segments.at(place)!;
-      const from = await this.#positionOf(segment, Math.max(fromOffset, segment.baseOffset));
-      await this.#walk(segment, from, farBytes, (batch) => {
-        if (lastOffsetOf(batch) >= fromOffset && !isRaftOnly(batch.buffer, batch.at)) {
-          const header = readBatchHeader(batch.buffer, batch.at);
-          visit(header, { segmentBaseOffset: segment.baseOffset, position: batch.position });
-        }
-        return undefined;
-      });
+    let nextOffset = fromOffset;
+    const { generation } = this.#segments;
+    try {
+      for (let place = this.#segments.placeOf(fromOffset); place < this.#segments.count; place++) {
+        const segment = this.#segments.at(place)!;
+        const from = await this.#positionOf(segment, Math.max(fromOffset, segment.baseOffset));
+        if (this.#segments.generation !== generation) break;
+        await this.#walk(segment, from, farBytes, (batch) => {
+          if (segment.isRemoved) return 'stop';
+          if (lastOffsetOf(batch) >= fromOffset && !isRaftOnly(batch.buffer, batch.at)) {
+            const header = readBatchHeader(batch.buffer, batch.at);
+            visit(header, { segmentBaseOffset: segment.baseOffset, position: batch.position });
+            nextOffset = header.lastOffset + 1;
+          }
+          return undefined;
+        });
+        if (this.#segments.generation !== generation) break;
+      }
+    } catch (error) {
+      if (this.#segments.generation === generation) throw error;
     }
+    // Segments went meanwhile: the rest is read from those that are there now.
+    if (this.#segments.generation !== generation) await this.scanHeaders(nextOffset, visit);
   }
 
   /** Where the entry at `index` begins, which must be the first of its batch; or the end, for the log's end index. */
@@ -110,6 +148,8 @@ export class LogSearch {
     let position: number | undefined;
     let next: number | undefined;
     const end = await this.#walk(segment, from, nearBytes, (batch) => {
+      // It takes neither an index nor an offset.
+      if (isCleanedHeader(batch.buffer, batch.at)) return undefined;
       const isOwn = isRaftOnly(batch.buffer, batch.at);
       if (isOwn) next = raftOnlyIndex(batch.buffer, batch.at);
       else next = table.indexOfOffset(baseOffsetOf(batch));

@@ -131,21 +131,6 @@ export class LogUpkeep {
     });
   }
 
-  /** What the header of a cleaned segment in the place of these says of it. */
-  spanOf(old: readonly Segment[]): CleanedSpan {
-    const { segments, table } = this.#parts.books;
-    const first = old[0]!;
-    const next = segments.at(segments.all.indexOf(old.at(-1)!) + 1);
-    assert(next !== undefined && segments.holdsRun(old), 'full segments are followed by another');
-    return {
-      baseOffset: first.baseOffset,
-      startIndex: first.startIndex,
-      startTerm: table.termAt(first.startIndex - 1),
-      endOffset: next.baseOffset,
-      endIndex: next.startIndex,
-    };
-  }
-
   async #rollIfDue(nowMs: number): Promise<boolean> {
     const { books, options, roll } = this.#parts;
     if (!isDueToRoll(books.segments.active, options.config(), nowMs)) return false;
@@ -206,7 +191,7 @@ export class LogUpkeep {
       await file.close();
     }
     const header = readCleanedHeader(bytes, 0);
-    const span = this.spanOf(old);
+    const span = this.#spanOf(old);
     assert(
       header?.baseOffset === span.baseOffset &&
         header.startIndex === span.startIndex &&
@@ -260,6 +245,21 @@ export class LogUpkeep {
       else this.#parts.fail(error);
       throw error;
     }
+  }
+
+  /** What the header of a cleaned segment in the place of these has to say. */
+  #spanOf(old: readonly Segment[]): CleanedSpan {
+    const { segments, table } = this.#parts.books;
+    const first = old[0]!;
+    const next = segments.at(segments.all.indexOf(old.at(-1)!) + 1);
+    assert(next !== undefined && segments.holdsRun(old), 'full segments are followed by another');
+    return {
+      baseOffset: first.baseOffset,
+      startIndex: first.startIndex,
+      startTerm: table.termAt(first.startIndex - 1),
+      endOffset: next.baseOffset,
+      endIndex: next.startIndex,
+    };
   }
 
   async #pin(old: readonly Segment[]): Promise<(() => void)[]> {

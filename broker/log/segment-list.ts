@@ -4,6 +4,8 @@ import type { Segment } from './segment.ts';
 
 export class SegmentList {
   readonly #segments: Segment[];
+  /** Counts what was taken out or replaced: what was read by path across a change may be of another file. */
+  generation = 0;
 
   constructor(segments: readonly Segment[]) {
     assert(segments.length > 0, 'a log has a segment');
@@ -54,6 +56,7 @@ export class SegmentList {
   /** Takes out the oldest ones; another has to be left. Their marks say so to whoever is reading them. */
   removeFirst(count: number): Segment[] {
     assert(count < this.#segments.length, 'a log keeps a segment');
+    this.generation++;
     const removed = this.#segments.splice(0, count);
     for (const segment of removed) segment.isRemoved = true;
     return removed;
@@ -71,6 +74,7 @@ export class SegmentList {
       this.holdsRun(run) && by.baseOffset === run[0]!.baseOffset,
       'neighbours are replaced from their base on',
     );
+    this.generation++;
     this.#segments.splice(this.#segments.indexOf(run[0]!), run.length, by);
     for (const segment of run) segment.isRemoved = true;
   }
@@ -78,6 +82,7 @@ export class SegmentList {
   /** Takes out the last one; another has to be left. */
   removeLast(): Segment {
     assert(this.#segments.length > 1, 'a log keeps a segment');
+    this.generation++;
     const removed = this.#segments.pop()!;
     removed.isRemoved = true;
     return removed;
@@ -86,6 +91,7 @@ export class SegmentList {
   /** The last one has been cut: this is what it is now. */
   replaceLast(segment: Segment): void {
     assert(segment.baseOffset === this.active.baseOffset, 'a cut segment keeps its base');
+    this.generation++;
     this.active.isRemoved = true;
     this.#segments[this.#segments.length - 1] = segment;
   }
