@@ -239,6 +239,10 @@ function partitionEvents(logger: Logger): PartitionEvents {
     snapshotFailed: (replica, error) => {
       logger.warn({ err: error }, `a producer snapshot of ${nameOf(replica)} could not be written`);
     },
+    maintenanceFailed: (replica, task, error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.error({ err: error }, `${task} failed in the log of ${nameOf(replica)} (${reason})`);
+    },
     offline: ({ identity, reason }) => {
       logger.error({}, `${nameOf(identity)} cannot be used until this node is started again: ${reason}`);
     },

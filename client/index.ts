@@ -13,6 +13,8 @@ export type {
   GroupMember,
   GroupOffset,
   GroupOffsetInput,
+  LogDirDescription,
+  LogDirPartition,
   NewTopic,
   OffsetQuery,
   OffsetResult,

@@ -4,10 +4,12 @@ import { apiVersions } from './api-versions.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
 import { deleteGroups } from './delete-groups.ts';
+import { deleteRecords } from './delete-records.ts';
 import { deleteTopics } from './delete-topics.ts';
 import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeGroups } from './describe-groups.ts';
+import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { fetch } from './fetch.ts';
 import { findCoordinator } from './find-coordinator.ts';
@@ -34,10 +36,12 @@ export const handlers: readonly AnyHandler[] = [
   createPartitions,
   createTopics,
   deleteGroups,
+  deleteRecords,
   deleteTopics,
   describeCluster,
   describeConfigs,
   describeGroups,
+  describeLogDirs,
   describeTopicPartitions,
   fetch,
   findCoordinator,

@@ -7,7 +7,7 @@
 import { AssertionError } from '../../platform/assert.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
-import type { Disk } from '../../platform/disk.ts';
+import type { Disk, DiskSpace } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
 import type { LogConfig } from '../log/log-types.ts';
 import type { ReadPool } from '../log/read-pool.ts';
@@ -46,6 +46,8 @@ export interface DirectoryAssignment {
   readonly directoryId: string;
 }
 
+export type MaintenanceTask = 'deletion' | 'retention' | 'compaction' | 'scrubbing';
+
 /** What an operator has to hear of. */
 export interface PartitionEvents {
   /** The log takes no more appends until the node is started again. */
@@ -58,6 +60,8 @@ export interface PartitionEvents {
   closeFailed(replica: Replica, error: unknown): void;
   /** A producer snapshot could not be written: the next start replays more. */
   snapshotFailed(replica: Replica, error: unknown): void;
+  /** Old records, or what compaction replaced, could not be taken out, or a segment not be looked through. */
+  maintenanceFailed(replica: Replica, task: MaintenanceTask, error: unknown): void;
   /** Recovery found bytes below the durable floor that are not as they were written. */
   damaged(replica: Replica): void;
   setAside(directory: string, renamedTo: string, reason: string): void;
@@ -113,6 +117,16 @@ export class Partitions {
   *all(): Generator<Replica> {
     for (const replicas of this.#byTopic.values()) {
       for (const replica of replicas) if (replica !== undefined) yield replica;
+    }
+  }
+
+  /** Of the file system that a directory lies on; undefined where that cannot be told. */
+  async spaceOf(directory: LogDirectory): Promise<DiskSpace | undefined> {
+    try {
+      return await this.#options.disk.space(directory.path);
+    } catch (error) {
+      directory.failedBy(error);
+      return undefined;
     }
   }
 
@@ -303,6 +317,7 @@ export class Partitions {
       producerExpirationMs: this.#options.producerExpirationMs,
       onFailure: (failed, failure) => events.failed(failed, failure),
       onSnapshotFailure: (failed, error) => events.snapshotFailed(failed, error),
+      onDeletionFailure: (failed, error) => events.maintenanceFailed(failed, 'deletion', error),
     });
     if (replica.damaged) events.damaged(replica);
     return replica;

@@ -14,11 +14,13 @@ import type { Disk } from '../../platform/disk.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { CommitLog } from '../log/commit-log.ts';
 import type { LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
+import { decodeDeleteRecords, encodeDeleteRecords } from '../log/raft-only.ts';
 import { RaftGroup } from '../raft/raft-group.ts';
 import type { HardState } from '../raft/raft-group.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { ProducerStates } from './producer-state.ts';
 import { listSnapshots, readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
+import { RecordDeletions } from './record-deletions.ts';
 import { Waiters } from './waiters.ts';
 import type { Outcome } from './waiters.ts';
 
@@ -42,6 +44,8 @@ export interface ReplicaOptions {
   readonly onFailure: (replica: Replica, failure: ReplicaFailure) => void;
   /** A producer snapshot could not be written: the next start replays more, nothing is lost. */
   readonly onSnapshotFailure: (replica: Replica, error: unknown) => void;
+  /** Records that were deleted are still there: the next start deletes them again. */
+  readonly onDeletionFailure: (replica: Replica, error: unknown) => void;
 }
 
 /** Why a replica takes no more appends: its log has failed, or the data directory that it lies in. */
@@ -73,6 +77,8 @@ export type AppendRefusal =
   | 'KAFKA_STORAGE_ERROR'
   | 'REQUEST_TIMED_OUT';
 
+export type DeletionRefusal = 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE';
+
 /**
  * Bytes of one log that may wait to be written. Requests are bounded by the node's memory for them; this bounds what is left
  * of those that did not wait for their answer, when a disk hangs.
@@ -86,6 +92,7 @@ export class Replica {
   readonly #log: CommitLog;
   readonly #raft: RaftGroup;
   readonly #producers: ProducerStates;
+  readonly #deletions: RecordDeletions;
   /** Who waits for their entries to be written (acks=1) and to be committed (acks=all). */
   readonly #written = new Waiters();
   readonly #committed = new Waiters();
@@ -117,6 +124,10 @@ export class Replica {
     });
     // What a damaged log still holds was durable, and so committed, as this node is the only voter.
     this.#highWatermark = this.damaged ? log.logEndOffset : log.logStartOffset;
+    this.#deletions = new RecordDeletions(log, (error) => options.onDeletionFailure(this, error));
+    for (const entry of log.raftOnlyEntries()) {
+      if (entry.kind === 'delete-records') this.#addDeletion(entry.index, entry.payload);
+    }
     log.onProgress(() => this.#advance());
     log.onFailure((failure) => this.#fail(failure));
     log.onRoll((baseOffset) => this.#snapshotProducers(baseOffset));
@@ -259,6 +270,26 @@ export class Replica {
     return { kind: 'appended', baseOffset, endIndex, logStartOffset };
   }
 
+  /**
+   * Deletes the records below `offset`; tells when that is committed and the log starts there, durably. Nothing is to be
+   * done at or below the present start.
+   */
+  async deleteRecords(offset: number): Promise<'done' | DeletionRefusal> {
+    if (this.#failure !== undefined) return 'KAFKA_STORAGE_ERROR';
+    if (!this.isLeader || this.#closed) return 'NOT_LEADER_OR_FOLLOWER';
+    if (offset < 0 || offset > this.#highWatermark) return 'OFFSET_OUT_OF_RANGE';
+    if (offset <= this.#log.logStartOffset) return 'done';
+    const { term } = this.#raft;
+    const payload = encodeDeleteRecords(offset);
+    const { baseIndex, endIndex } = this.#log.appendRaftOnly({ kind: 'delete-records', term, payload });
+    this.#addDeletion(baseIndex, payload);
+    this.#log.requestSync();
+    const isCommitted = await new Promise<boolean>((resolve) => this.whenCommitted(endIndex, resolve));
+    if (!isCommitted) return this.failed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER';
+    const isDone = (await this.#deletions.settled()) && this.#log.logStartOffset >= offset;
+    return isDone ? 'done' : 'KAFKA_STORAGE_ERROR';
+  }
+
   /** For acks=1: this node has handed the bytes to the operating system. */
   whenWritten(endIndex: number, outcome: Outcome): void {
     if (this.#log.writtenEndIndex >= endIndex) outcome(true);
@@ -318,6 +349,7 @@ export class Replica {
     if (this.#closed) return;
     this.#closed = true;
     await this.#snapshotting;
+    await this.#deletions.settled();
     try {
       await this.#log.flushAndClose();
       if (this.#failure === undefined) await this.#writeSnapshot(this.#log.logEndOffset);
@@ -331,6 +363,7 @@ export class Replica {
     this.#closed = true;
     this.#endWaiting();
     await this.#snapshotting;
+    await this.#deletions.settled();
     await this.#log.delete();
   }
 
@@ -343,8 +376,14 @@ export class Replica {
     assert(highWatermark >= this.#highWatermark, 'the high watermark never goes back');
     assert(highWatermark <= this.#log.logEndOffset, 'high watermark <= log end');
     this.#highWatermark = highWatermark;
+    this.#deletions.committed(committedEndIndex, highWatermark);
     this.#committed.reached(committedEndIndex);
     this.#wakeWatchers();
+  }
+
+  #addDeletion(index: number, payload: Buffer): void {
+    const offset = decodeDeleteRecords(payload);
+    if (offset !== undefined && offset > this.#log.logStartOffset) this.#deletions.add(index + 1, offset);
   }
 
   /** Up to where this voter's copy counts: what is synced, with write.caching what is written. */
@@ -398,7 +437,7 @@ async function restoreProducers(options: ReplicaOptions, log: CommitLog): Promis
     const { bytes } = await readSnapshot(disk, directory, offset);
     states = ProducerStates.restore(bytes, { clock, expirationMs: producerExpirationMs });
     if (states === undefined) continue;
-    fromOffset = offset;
+    fromOffset = Math.max(offset, fromOffset);
     break;
   }
   states ??= new ProducerStates({ clock, expirationMs: producerExpirationMs });

@@ -1,4 +1,5 @@
 /** What the admin client takes and gives. Lists keep the order of what was asked for where the broker answers one by one. */
+import type { KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../messages.ts';
 
 export interface NewTopic {
@@ -95,6 +96,26 @@ export interface OffsetResult extends TopicPartition {
   /** The found record's; -1 for the ends. */
   readonly timestamp: number;
   readonly leaderEpoch: number;
+}
+
+/** One data directory of a broker. */
+export interface LogDirDescription {
+  readonly broker: number;
+  readonly path: string;
+  /** Why it cannot be used; then nothing else is known of it. */
+  readonly error: KafkaError | null;
+  /** Of its file system; null from brokers before 3.3. */
+  readonly totalBytes: number | null;
+  readonly usableBytes: number | null;
+  readonly partitions: readonly LogDirPartition[];
+}
+
+export interface LogDirPartition extends TopicPartition {
+  readonly sizeBytes: number;
+  /** How far a replica that is being moved here is behind, in records. */
+  readonly offsetLag: number;
+  /** Whether it is being moved here from another directory. */
+  readonly isFuture: boolean;
 }
 
 export interface ClusterDescription {

@@ -6,6 +6,7 @@ import type { TopicPartition } from '../messages.ts';
 import { alterConfigs, describeConfigs } from './configs.ts';
 import { deleteGroups, describeGroups, listGroups } from './groups.ts';
 import { commitGroupOffsets, fetchGroupOffsets } from './group-offsets.ts';
+import { describeLogDirs } from './log-dirs.ts';
 import { listOffsets } from './offsets.ts';
 import {
   createPartitions,
@@ -25,6 +26,7 @@ import type {
   GroupListing,
   GroupOffset,
   GroupOffsetInput,
+  LogDirDescription,
   NewTopic,
   OffsetQuery,
   OffsetResult,
@@ -112,6 +114,13 @@ export class Admin {
         .map(({ nodeId, host, port, rack }) => ({ id: nodeId, host, port, rack }))
         .sort((a, b) => a.id - b.id),
     };
+  }
+
+  /** The data directories of all brokers; with the partitions of some topics, or of all. */
+  describeLogDirs(
+    options: CallOptions & { readonly topics?: readonly string[] } = {},
+  ): Promise<LogDirDescription[]> {
+    return describeLogDirs(this.#cluster, options.topics, options);
   }
 
   /** The groups of all brokers, by id. */

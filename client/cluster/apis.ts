@@ -37,6 +37,7 @@ const spokenVersions = {
   IncrementalAlterConfigs: [0, 1],
   DescribeCluster: [0, 2],
   DeleteRecords: [0, 2],
+  DescribeLogDirs: [1, 4],
 } as const satisfies Record<string, readonly [min: number, max: number]>;
 
 export type ApiName = keyof typeof spokenVersions;
