@@ -67,5 +67,5 @@ function isAbort(error: unknown): boolean {
 
 /** Known before the command line is parsed, so that errors in it come in the form asked for. */
 function formatOf(args: readonly string[]): OutputFormat {
-  return /(^| )(-o ?|--output[ =])json( |$)/.test(args.join(' ')) ? 'json' : 'table';
+  return /(^| )((-o ?|--output[ =])json|--json)( |$)/.test(args.join(' ')) ? 'json' : 'table';
 }

@@ -17,7 +17,9 @@ export function buildProgram(context: CommandContext, finish: (code: ExitCode) =
   addProduce(program, context, finish);
   addConsume(program, context);
   addGroup(program, context);
+  addLogDirs(program, context);
   addReplay(program, context, finish);
+  addLog(program, context, finish);
   return program;
 }
 
@@ -36,7 +38,9 @@ function addStart(program: Command, context: CommandContext): void {
 }
 
 function addTopic(program: Command, context: CommandContext): void {
-  const topic = program.command('topic').description('create, list, describe, alter and delete topics');
+  const topic = program
+    .command('topic')
+    .description('create, list, describe, alter and delete topics, and their oldest records');
   const load = () => import('./topic/topic.ts');
   client(topic.command('create').argument('<name...>').description('create topics'))
     .option('-p, --partitions <count>', "partitions (default: the broker's num.partitions)")
@@ -61,6 +65,19 @@ function addTopic(program: Command, context: CommandContext): void {
   client(topic.command('delete').argument('<name...>').description('delete topics with all their records'))
     .option('-y, --yes', 'do not ask')
     .action(async (names, options) => (await load()).deleteTopics(names, options, context));
+  client(
+    topic.command('delete-records').argument('<topic>').description('delete the oldest records of a topic'),
+  )
+    .requiredOption(
+      '--before <POSITION>',
+      'the first record that stays: end, an offset, -N (keep the last N) or a time',
+    )
+    .option('-p, --partitions <LIST>', 'only these partitions, such as 0,2')
+    .option('-y, --yes', 'do not ask')
+    .action(async (name, options) => {
+      const { deleteRecords } = await import('./topic/delete-records.ts');
+      await deleteRecords(name, options, context);
+    });
 }
 
 function addProduce(program: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
@@ -180,6 +197,53 @@ function addReplay(program: Command, context: CommandContext, finish: (code: Exi
     .action(async (topic, options) => {
       const { replay } = await import('./replay/replay.ts');
       finish(await replay(topic, options, context));
+    });
+}
+
+function addLog(program: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
+  const log = program
+    .command('log')
+    .description('check, print and repair logs on the disk, without a broker');
+  const load = () => import('./log/log.ts');
+  const paths = '<path...>';
+  const what = 'data directories, directories of partitions, or single files of them';
+  logOptions(
+    log.command('verify').argument(paths, what).description('check every byte; changes nothing'),
+  ).action(async (path, options) => finish(await (await load()).verifyLog(path, options, context)));
+  logOptions(
+    log
+      .command('dump')
+      .argument(paths, what)
+      .description("print batches, indexes and states as Kafka's kafka-dump-log does"),
+  )
+    .option('--print-data-log', 'keys and values of records too')
+    .option('--deep-iteration', 'records too, without their contents')
+    .option('--offsets-decoder', 'records are those of __consumer_offsets')
+    .option('--transaction-log-decoder', 'records are those of __transaction_state')
+    .option('--cluster-metadata-decoder', 'records are those of __cluster_metadata')
+    .option('--skip-record-metadata', 'of records, only keys and values')
+    .option('--max-bytes <BYTES>', 'no more than so much of each segment')
+    .action(async (path, options) => finish(await (await load()).dumpLog(path, options, context)));
+}
+
+function logOptions(command: Command): Command {
+  return command
+    .option('--json', 'one JSON object a line, as -o json')
+    .addOption(outputOption())
+    .option('-q, --quiet', 'only data and errors');
+}
+
+function addLogDirs(program: Command, context: CommandContext): void {
+  client(
+    program
+      .command('log-dirs')
+      .argument('[topic...]')
+      .description('data directories of the brokers: what is free, and what topics take'),
+  )
+    .option('--partitions', 'each partition with its size')
+    .action(async (topics, options) => {
+      const { describeLogDirs } = await import('./log-dirs/log-dirs.ts');
+      await describeLogDirs(topics, options, context);
     });
 }
 

@@ -13,7 +13,8 @@ import type { SoundBatch } from './segment-check.ts';
 export interface OrderRules {
   /**
    * Who wrote the segments. 'kappalog': no gaps but in cleaned segments, and a term begins with a Raft-only entry. 'kafka':
-   * offsets ascend, with gaps where a compaction has been, and terms do not go back.
+   * offsets ascend, with gaps where a compaction has been, and terms do not go back; up to the first Raft-only entry, behind
+   * which everything is Kappalog's.
    */
   readonly writer: 'kappalog' | 'kafka';
   /** Where it is known: every batch is checked against it. */
@@ -31,7 +32,8 @@ export interface OrderStart {
 
 /** Goes over one log, segment after segment, or over one segment. What a place should be that is not known yet, its first batch tells. */
 export class OrderCheck {
-  readonly #rules: OrderRules;
+  readonly #table: KnownPositions | undefined;
+  #writer: OrderRules['writer'];
   #nextOffset: number;
   /** Undefined until it is known. */
   #nextIndex: number | undefined;
@@ -41,7 +43,8 @@ export class OrderCheck {
   #cleaned: { readonly header: CleanedHeader; readonly cover: CleanedCover } | undefined;
 
   constructor(rules: OrderRules, start: OrderStart) {
-    this.#rules = rules;
+    this.#table = rules.table;
+    this.#writer = rules.writer;
     this.#nextOffset = start.offset;
     this.#nextIndex = start.index;
     this.#term = start.term;
@@ -135,9 +138,9 @@ export class OrderCheck {
       return `the Raft-only entry has index ${entry.index}, not ${this.#nextIndex + skipped}`;
     if (this.#term !== undefined && entry.term < this.#term)
       return `the term goes back from ${this.#term} to ${entry.term}`;
-    const { table } = this.#rules;
-    if (table !== undefined && !isKnown(table, entry))
+    if (this.#table !== undefined && !isKnown(this.#table, entry))
       return `the Raft-only entry ${entry.index} is not one that the log knows of`;
+    this.#writer = 'kappalog';
     this.#nextOffset = entry.offset;
     this.#nextIndex = entry.index + 1;
     this.#term = entry.term;
@@ -146,15 +149,14 @@ export class OrderCheck {
 
   #offsetFault(baseOffset: number, what: string): string | undefined {
     if (baseOffset === this.#nextOffset) return undefined;
-    const mayLeaveGap = this.#rules.writer === 'kafka' || this.#cleaned !== undefined;
+    const mayLeaveGap = this.#writer === 'kafka' || this.#cleaned !== undefined;
     if (mayLeaveGap && baseOffset > this.#nextOffset) return undefined;
     return `${what} begins at offset ${baseOffset}, not at ${this.#nextOffset}`;
   }
 
   #termFault(term: number, baseOffset: number): string | undefined {
-    const { writer, table } = this.#rules;
-    const due = table?.epochAt(baseOffset) ?? this.#term;
-    if (writer === 'kappalog' && due !== undefined && term !== due)
+    const due = this.#table?.epochAt(baseOffset) ?? this.#term;
+    if (this.#writer === 'kappalog' && due !== undefined && term !== due)
       return `the batch's term is ${term}, not ${due}`;
     if (this.#term !== undefined && term < this.#term)
       return `the term goes back from ${this.#term} to ${term}`;

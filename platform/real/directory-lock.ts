@@ -53,6 +53,12 @@ export function lockDirectory(directory: string): () => void {
   };
 }
 
+/** The living process that holds a directory; undefined where none does, or there is no such directory. Takes nothing. */
+export function holderOfDirectory(directory: string): number | undefined {
+  const holder = readHolder(`${directory}/.lock`);
+  return holder !== undefined && isAlive(holder) ? holder.pid : undefined;
+}
+
 function tryLink(candidate: string, path: string): boolean {
   try {
     linkSync(candidate, path);
@@ -88,7 +94,7 @@ function readHolder(path: string): Holder | undefined {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
     throw error;
   }
   const match = /^\{"pid":(\d+),"started":"(\d*)","boot":"([\w-]*)"\}$/.exec(text);

@@ -1,0 +1,223 @@
+/** Checks one partition's directory: its segments, the files beside them, and how far the log was once durable. */
+import type { Disk } from '../../platform/disk.ts';
+import { readWholeFile } from '../../platform/whole-files.ts';
+import { readFloors } from '../log/durable-floors.ts';
+import type { Floor } from '../log/durable-floors.ts';
+import type { OrderStart } from '../log/order-check.ts';
+import { readReplicaState } from '../log/replica-state-file.ts';
+import type { ReplicaState } from '../log/replica-state-file.ts';
+import { readPartitionMetadata } from '../partition/partition-metadata.ts';
+import { snapshotFault } from './dump-indexes.ts';
+import { advices } from './findings.ts';
+import type { Finding, VerifiedCounts } from './findings.ts';
+import { offsetOfName, parentOf } from './inspected-files.ts';
+import type { InspectedPartition } from './inspected-files.ts';
+import { checkLog, positionOfEntry } from './verify-segments.ts';
+import type { CheckedLog, CheckedSegment } from './verify-segments.ts';
+
+export interface PartitionSurroundings {
+  readonly disk: Disk;
+  readonly counts: VerifiedCounts;
+  readonly writer: 'kappalog' | 'kafka';
+  /** The data directory's journal holds writes that its next start brings into the segments. */
+  readonly isJournalInUse: boolean;
+}
+
+/** All that verifying a partition tells; repairing goes by it. */
+export interface VerifiedPartition {
+  readonly partition: InspectedPartition;
+  readonly state: ReplicaState | 'none' | 'corrupt';
+  readonly floor: Floor | undefined;
+  readonly topicId: string | undefined;
+  readonly log: CheckedLog;
+  readonly findings: readonly Finding[];
+  readonly leftovers: readonly string[];
+  /** The end of what is sound lies below what was once durable. */
+  readonly isDamaged: boolean;
+}
+
+const leftoverPattern = /\.(tmp|deleted|cleaned|repaired)$/;
+
+export async function verifyPartition(
+  partition: InspectedPartition,
+  surroundings: PartitionSurroundings,
+): Promise<VerifiedPartition> {
+  return new PartitionVerification(partition, surroundings).run();
+}
+
+class PartitionVerification {
+  readonly #partition: InspectedPartition;
+  readonly #surroundings: PartitionSurroundings;
+  readonly #findings: Finding[] = [];
+  readonly #advice: { readonly restore: string; readonly startsAnew: string; readonly repair: string };
+
+  constructor(partition: InspectedPartition, surroundings: PartitionSurroundings) {
+    this.#partition = partition;
+    this.#surroundings = surroundings;
+    const { kafka } = advices;
+    this.#advice =
+      surroundings.writer === 'kafka' ? { restore: kafka, startsAnew: kafka, repair: kafka } : advices;
+  }
+
+  async run(): Promise<VerifiedPartition> {
+    const { path, names } = this.#partition;
+    const { disk, counts, writer } = this.#surroundings;
+    counts.partitions++;
+    const topicId = await this.#topicId();
+    const state = await readReplicaState(disk, path);
+    if (state === 'corrupt')
+      this.#find('repairable', 'replica-state', 'it is damaged', this.#advice.startsAnew, { position: 0 });
+    const floor = await this.#floor(topicId);
+    const bases = names.filter((name) => /^\d{20}\.log$/.test(name)).map(offsetOfName);
+    const known = typeof state === 'object' ? state : undefined;
+    const log = await checkLog({
+      disk,
+      directory: path,
+      bases,
+      // What the state knows ends at the recovery point, so that batches are held against each other instead.
+      rules: { writer: isAdopted(known) ? 'kafka' : writer },
+      start: startOf(known, bases[0]),
+      counts,
+    });
+    const isDamaged = this.#verifyLog(log, known, floor);
+    await this.#verifyOthers();
+    const leftovers = names.filter((name) => leftoverPattern.test(name));
+    return {
+      partition: this.#partition,
+      state,
+      floor,
+      topicId,
+      log,
+      findings: this.#findings,
+      leftovers,
+      isDamaged,
+    };
+  }
+
+  async #topicId(): Promise<string | undefined> {
+    try {
+      return await readPartitionMetadata(this.#surroundings.disk, this.#partition.path);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes('partition.metadata')) throw error;
+      this.#find('damage', 'partition.metadata', 'it does not name a topic', 'restore it from a backup');
+      return undefined;
+    }
+  }
+
+  async #floor(topicId: string | undefined): Promise<Floor | undefined> {
+    const { disk } = this.#surroundings;
+    const path = `${parentOf(this.#partition.path)}/floors`;
+    if (topicId === undefined || !(await disk.exists(path))) return undefined;
+    const number = Number(/-(\d+)(\..*)?$/.exec(this.#partition.name)?.[1]);
+    const { floors } = readFloors(await readWholeFile(disk, path));
+    return floors.find(({ group }) => group.topicId === topicId && group.partition === number)?.floor;
+  }
+
+  /** True: durable entries are missing. */
+  #verifyLog(log: CheckedLog, state: ReplicaState | undefined, floor: Floor | undefined): boolean {
+    const durableEnd = Math.max(floor?.endIndex ?? 0, state?.point.endIndex ?? 0);
+    for (const checked of log.segments) this.#verifyIndexes(checked);
+    const last = log.segments.at(-1);
+    const endIndex = last?.validEndIndex ?? 0;
+    const isBelow = endIndex < durableEnd && !this.#surroundings.isJournalInUse;
+    if (last?.fault !== undefined) {
+      this.#tellFault(last, log, isBelow);
+      return isBelow || this.#isCertainDamage(last, log);
+    }
+    if (isBelow)
+      this.#find(
+        'damage',
+        last === undefined ? '' : nameOfSegment(last),
+        `the log ends at index ${endIndex}, and was once durable up to ${durableEnd}`,
+        this.#advice.restore,
+        { offset: log.order.nextOffset },
+      );
+    return isBelow;
+  }
+
+  /** A tear can only be at the end of the newest segment. */
+  #isCertainDamage({ fault }: CheckedSegment, log: CheckedLog): boolean {
+    return log.unread.length > 0 || fault?.isUnreadable === true;
+  }
+
+  #tellFault(checked: CheckedSegment, log: CheckedLog, isBelowDurable: boolean): void {
+    const { fault, sizeBytes, validBytes } = checked;
+    if (fault === undefined) return;
+    const name = nameOfSegment(checked);
+    const place = { position: fault.position, offset: fault.offset };
+    const rest = sizeBytes - validBytes;
+    if (isBelowDurable || this.#isCertainDamage(checked, log)) {
+      const later =
+        log.unread.length === 0 ? '' : ` (${log.unread.length} later segments have not been read)`;
+      this.#find('damage', name, `${fault.reason}${later}`, this.#advice.restore, place);
+    } else if (fault.isZeros) {
+      this.#find('note', name, `${rest} bytes of zeros follow that were never written`, advices.none, place);
+    } else {
+      const cause = `${fault.reason}: a torn end of ${rest} bytes that were never durable`;
+      this.#find('repairable', name, cause, this.#advice.startsAnew, place);
+    }
+  }
+
+  #verifyIndexes(checked: CheckedSegment): void {
+    const { segment, indexFaults, transactionFault } = checked;
+    const base = nameOfSegment(checked).slice(0, 20);
+    for (const fault of indexFaults) {
+      const cause = `entry ${fault.entry}: ${fault.reason}`;
+      this.#find('repairable', `${base}.${fault.index}`, cause, this.#advice.repair, {
+        position: positionOfEntry(fault),
+        offset: segment.baseOffset,
+      });
+    }
+    if (transactionFault !== undefined)
+      this.#find('repairable', `${base}.txnindex`, transactionFault, this.#advice.repair);
+  }
+
+  async #verifyOthers(): Promise<void> {
+    const { path, names } = this.#partition;
+    const { disk, counts } = this.#surroundings;
+    counts.files += names.length;
+    for (const name of names) {
+      if (/^\d{20}\.snapshot$/.test(name)) {
+        const fault = snapshotFault(await readWholeFile(disk, `${path}/${name}`));
+        if (fault !== undefined) this.#find('repairable', name, fault, this.#advice.startsAnew);
+      } else if (leftoverPattern.test(name)) {
+        this.#find('note', name, 'a leftover of something that was interrupted', this.#advice.startsAnew);
+      } else if (name.endsWith('.swap')) {
+        this.#find('note', name, 'a cleaned segment on its way into the log', this.#advice.startsAnew);
+      } else if (name.endsWith('.damaged')) {
+        this.#find(
+          'note',
+          name,
+          'set aside because it was damaged',
+          'keep it until it is not needed any more',
+        );
+      }
+    }
+  }
+
+  #find(
+    kind: Finding['kind'],
+    name: string,
+    cause: string,
+    advice: string,
+    place: { readonly position?: number; readonly offset?: number } = {},
+  ): void {
+    const { path } = this.#partition;
+    this.#findings.push({ kind, file: name === '' ? path : `${path}/${name}`, cause, advice, ...place });
+  }
+}
+
+/** Its beginning was written by Kafka. */
+function isAdopted(state: ReplicaState | undefined): boolean {
+  return state?.table.entries.some(({ kind }) => kind === 'epoch') === true;
+}
+
+function startOf(state: ReplicaState | undefined, offset = 0): OrderStart {
+  const start = state?.table.start;
+  if (start?.offset !== offset) return { offset };
+  return { offset, index: start.index, ...(start.term > 0 ? { term: start.term } : {}) };
+}
+
+function nameOfSegment({ segment }: CheckedSegment): string {
+  return `${String(segment.baseOffset).padStart(20, '0')}.log`;
+}
