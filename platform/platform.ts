@@ -3,6 +3,7 @@ import type { Disk } from './disk.ts';
 import type { Ids } from './ids.ts';
 import type { Network } from './network.ts';
 import type { Random } from './random.ts';
+import type { Yield } from './yield.ts';
 
 /** All that a node or a client takes from its surroundings. The composition root picks the real or the simulated ones. */
 export interface Platform {
@@ -11,4 +12,5 @@ export interface Platform {
   readonly network: Network;
   readonly random: Random;
   readonly ids: Ids;
+  readonly yielding: Yield;
 }

@@ -4,6 +4,7 @@ import { RealClock } from './real-clock.ts';
 import { RealDisk } from './real-disk.ts';
 import { RealNetwork } from './real-network.ts';
 import { RealRandom } from './real-random.ts';
+import { RealYield } from './real-yield.ts';
 
 /** The machine's own clock, disk, network and randomness. For composition roots; each call makes a set of its own. */
 export function realPlatform(): Platform {
@@ -14,5 +15,6 @@ export function realPlatform(): Platform {
     network: new RealNetwork(),
     random,
     ids: new RandomIds(random),
+    yielding: new RealYield(),
   };
 }
