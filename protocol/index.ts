@@ -16,6 +16,7 @@ export { crc32c } from './checksums.ts';
 export { javaStringHash, murmur2, partitionOfCoordinator, partitionOfKey } from './hashing.ts';
 export { compress, decompress } from './compression/compression.ts';
 export { compressAsync } from './compression/compress-async.ts';
+export { decompressAsync } from './compression/decompress-async.ts';
 export {
   batchField,
   batchHeaderBytes,
@@ -42,6 +43,8 @@ export type { BatchSlice, DecodeLimits, LogRecord } from './batch-decoder.ts';
 export { RecordCursor } from './record-cursor.ts';
 export { validateBatchRecords } from './batch-validator.ts';
 export type { RecordFault, RecordRules, RecordSummary } from './batch-validator.ts';
+export { completeBatch, completeEmptyBatch, recordBytesMax, writeRecords } from './batch-thinning.ts';
+export type { BatchChange, RecordStretches } from './batch-thinning.ts';
 export { rebuildBatch, recompressBatch } from './batch-rebuilder.ts';
 export type { RebuildOptions, RecompressOptions } from './batch-rebuilder.ts';
 export { decodeFetched, decodeLegacy, iterateFetched, verifyFetchedCrc } from './legacy-records.ts';

@@ -19,11 +19,16 @@ export function bounded(codec: string, bytesMax: number, run: () => Buffer): Buf
   try {
     output = run();
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return failTooLarge(bytesMax);
-    return failDamaged(codec, error.message, error);
+    return failDecompression(codec, bytesMax, error);
   }
   // zlib takes no limit below one byte.
   if (output.length > bytesMax) failTooLarge(bytesMax);
   return output;
+}
+
+/** What Node's zlib has thrown, as an error of ours. */
+export function failDecompression(codec: string, bytesMax: number, error: unknown): never {
+  if (!(error instanceof Error)) throw error;
+  if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return failTooLarge(bytesMax);
+  return failDamaged(codec, error.message, error);
 }

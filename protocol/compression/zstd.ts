@@ -12,6 +12,19 @@ const skippableMagic = 0x184d2a50;
 export function decompressZstd(data: Buffer, bytesMax: number): Buffer {
   const outputs: Buffer[] = [];
   let outputBytes = 0;
+  for (const frame of zstdFrames(data)) {
+    const left = bytesMax - outputBytes;
+    const maxOutputLength = Math.max(1, Math.min(left, constants.MAX_LENGTH));
+    const output = bounded('zstd', left, () => zstdDecompressSync(frame, { maxOutputLength }));
+    outputBytes += output.length;
+    outputs.push(output);
+  }
+  return outputs.length === 1 ? outputs[0]! : Buffer.concat(outputs, outputBytes);
+}
+
+/** The frames that hold data. Throws ProtocolError 'bad-compression' where something else stands between or behind them. */
+export function zstdFrames(data: Buffer): Buffer[] {
+  const frames: Buffer[] = [];
   let position = 0;
   if (data.length === 0) failDamaged('zstd', 'there is no frame');
   while (position < data.length) {
@@ -24,15 +37,10 @@ export function decompressZstd(data: Buffer, bytesMax: number): Buffer {
     }
     if (magic !== frameMagic) failDamaged('zstd', 'a frame does not begin with its magic number');
     const end = frameEnd(data, position);
-    const frame = data.subarray(position, end);
-    const left = bytesMax - outputBytes;
-    const maxOutputLength = Math.max(1, Math.min(left, constants.MAX_LENGTH));
-    const output = bounded('zstd', left, () => zstdDecompressSync(frame, { maxOutputLength }));
-    outputBytes += output.length;
-    outputs.push(output);
+    frames.push(data.subarray(position, end));
     position = end;
   }
-  return outputs.length === 1 ? outputs[0]! : Buffer.concat(outputs, outputBytes);
+  return frames;
 }
 
 /** Where the frame ends, by the sizes of its header and blocks (RFC 8878, 3.1.1). */
