@@ -150,9 +150,16 @@ export class Group {
     return this.#countsWritten();
   }
 
-  /** Whether it may ask for leadership: a voter of the configuration that it knows, with nothing amiss. */
+  /**
+   * Whether it may ask for leadership: a voter, with nothing amiss. One that an entry removes which may not be committed is still
+   * needed: it may be the only one with that entry, and the others cannot do without its vote (thesis, 4.2.2).
+   */
   get isPromotable(): boolean {
-    return this.#impairment === undefined && isVoter(this.configuration, this.id);
+    if (this.#impairment !== undefined) return false;
+    const { last } = this.configurations;
+    if (isVoter(last.configuration, this.id)) return true;
+    if (last.index < this.#committedEndIndex) return false;
+    return isVoter(this.configurations.at(this.#committedEndIndex).configuration, this.id);
   }
 
   /** Enters `term`, or gives this term's vote. Nothing leaves before it is durable. */

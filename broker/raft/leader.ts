@@ -215,7 +215,7 @@ export class Leader {
   }
 
   #speakTo(follower: Progress): void {
-    if (follower.state === 'replicate') follower.becomeProbe(follower.matchedEndIndex);
+    if (follower.state === 'replicate') follower.becomeProbe(follower.receivedEndIndex);
     follower.isProbing = false;
     this.replication.maybeSend(follower);
   }

@@ -34,6 +34,8 @@ export class Progress {
   nextIndex: number;
   /** Everything before it counts for the quorum: this member holds it, as durably as the group asks. */
   matchedEndIndex = 0;
+  /** Its log is this leader's up to here, as far as it has answered, whether or not that would outlive a crash of it. */
+  receivedEndIndex = 0;
   /** What this member knows to be committed, and what it has been told. */
   knownCommittedEndIndex = 0;
   toldCommittedEndIndex = 0;
@@ -73,6 +75,7 @@ export class Progress {
   /** Its node has started anew: nothing that it said before holds. */
   reset(nextIndex: number): void {
     this.matchedEndIndex = 0;
+    this.receivedEndIndex = 0;
     this.knownCommittedEndIndex = 0;
     this.followsSince = undefined;
     this.answeredSendAt = Number.NEGATIVE_INFINITY;
@@ -125,6 +128,7 @@ export class Progress {
       this.#inflights = this.#inflights.slice(this.#inflightStart);
       this.#inflightStart = 0;
     }
+    this.receivedEndIndex = Math.max(this.receivedEndIndex, endIndex);
     this.nextIndex = Math.max(this.nextIndex, endIndex);
   }
 

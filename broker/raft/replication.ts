@@ -151,8 +151,9 @@ export class Replication {
     const isNews = follower.acknowledged(endIndex);
     follower.received(answer.matchedEndIndex);
     if (follower.state === 'probe') follower.becomeReplicate(answer.matchedEndIndex);
-    else if (follower.state === 'catch-up' && answer.matchedEndIndex >= log.startIndex) {
-      follower.becomeReplicate(answer.matchedEndIndex);
+    else if (follower.state === 'catch-up') {
+      if (answer.matchedEndIndex >= log.startIndex) follower.becomeReplicate(answer.matchedEndIndex);
+      else this.#snapshots.outdated(follower);
     }
     this.maybeSend(follower);
     return isNews;

@@ -67,6 +67,15 @@ export class SnapshotSender {
     if (position < sending.snapshot.sizeBytes) this.#readChunk(follower);
   }
 
+  /** The member has more than before, and still less than the log begins with: what was on its way no longer helps. */
+  outdated(follower: Progress): void {
+    const { sending } = follower;
+    if (sending === undefined || follower.receivedEndIndex <= sending.snapshot.lastIndex) return;
+    follower.sending = undefined;
+    follower.read = undefined;
+    this.start(follower);
+  }
+
   #readChunk(follower: Progress): void {
     const { sending } = follower;
     if (sending === undefined) return;
