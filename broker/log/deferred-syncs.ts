@@ -50,7 +50,7 @@ export class DeferredSyncs {
     this.#timerMs = Infinity;
     const nowMs = this.#clock?.monotonicMs() ?? 0;
     let nextMs = Infinity;
-    for (const [target, dueMs] of [...this.#dueMs]) {
+    for (const [target, dueMs] of this.#dueMs) {
       if (dueMs <= nowMs) this.#request(target);
       else nextMs = Math.min(nextMs, dueMs);
     }

@@ -286,6 +286,10 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     return this.#settledChanges === this.#changes;
   }
 
+  get unsyncedBytes(): number {
+    return this.#segment.writtenBytes - this.#segment.flushedBytes;
+  }
+
   unsynced(): ReturnType<UnsyncedBytes['range']> {
     if (this.#failure !== undefined) return undefined;
     return this.#unsynced.range(this.#segment);

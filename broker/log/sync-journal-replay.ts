@@ -53,6 +53,8 @@ export interface ReplayedJournal {
 export async function replayJournal(disk: Disk, directory: string): Promise<ReplayedJournal> {
   const path = `${directory}/${journalName}`;
   if (!(await disk.exists(path))) return { journal: undefined, replay: nothing };
+  // A process that was killed may have left the name in the operating system's memory alone.
+  await disk.syncDirectory(directory);
   const file = await disk.open(path, 'write');
   let replayed: ReplayedJournal = { journal: undefined, replay: nothing };
   try {

@@ -36,6 +36,7 @@ import { SyncJournal } from './sync-journal.ts';
 import { replayJournal } from './sync-journal-replay.ts';
 import type { JournalReplay } from './sync-journal-replay.ts';
 import { DeferredSyncs } from './deferred-syncs.ts';
+import { unsyncedBytesMax } from './unsynced-bytes.ts';
 import { WriteFiles } from './write-files.ts';
 
 /** One file's side of it. The target is asked for its file when its turn comes. */
@@ -50,7 +51,9 @@ export interface SyncTarget {
 export interface LogSyncTarget extends SyncTarget {
   /** Name of the log's directory. */
   readonly name: string;
-  /** All that is written and not durable, where it is little and at hand. */
+  /** Bytes written and not durable. */
+  readonly unsyncedBytes: number;
+  /** All of them, where they are few and at hand. */
   unsynced(): Omit<JournalRecord, 'name'> | undefined;
   /** The bytes of `unsynced` go into the journal: they are what `syncEnded` will have made durable. */
   journalBegins(): void;
@@ -62,6 +65,8 @@ export interface SyncerOptions {
   readonly concurrencyMax: number;
   /** Bounds the files that logs keep open for writing; shared by a node's directories. */
   readonly writeFiles?: WriteFiles;
+  /** So many requests have found a crowd before the journal is made. */
+  readonly crowdedMin?: number;
   /** For `flush.ms`, and for the sync of the files that an idle journal covers. */
   readonly clock?: Clock;
 }
@@ -84,6 +89,8 @@ const manyMin = 4;
 const journalBytesDefault = 32 * 1024 * 1024;
 /** What one frame takes at most: the memory of a round. */
 const frameBytesMax = 4 * 1024 * 1024;
+/** A few logs that are made at one time, once, need no journal. */
+const crowdedMinDefault = 100;
 /** Less room than this in a half is left: any log's bytes fit. */
 const roomMinBytes = 20 * 1024;
 /** After so long without a round, the journal's logs have their files synced. */
@@ -140,6 +147,8 @@ export class Syncer {
   #checkpoint: Promise<void> | undefined;
   #idleTimer: Timer | undefined;
   #roundsAtTimer = 0;
+  #crowdedRequests = 0;
+  readonly #crowdedMin: number;
   #rounds = 0;
   #syncs = 0;
 
@@ -150,6 +159,7 @@ export class Syncer {
     assert(options.concurrencyMax >= 1, 'a syncer runs at least one sync at a time');
     this.#concurrencyMax = options.concurrencyMax;
     this.#clock = options.clock;
+    this.#crowdedMin = options.crowdedMin ?? crowdedMinDefault;
     this.#journal = opened.journal;
     this.replay = opened.replay ?? { frames: 0, bytes: 0, files: 0, damage: [] };
     this.writeFiles = options.writeFiles ?? new WriteFiles();
@@ -188,7 +198,7 @@ export class Syncer {
   cancel(target: SyncTarget): void {
     this.#deferred.cancel(target);
     this.#files.delete(target);
-    this.#logs.delete(target as LogSyncTarget);
+    if (isLog(target)) this.#logs.delete(target);
     this.#again.delete(target);
   }
 
@@ -215,9 +225,11 @@ export class Syncer {
    * them, of what was written before this call. Rejects where that cannot be had; then they must be left alone.
    */
   async forget(target: LogSyncTarget): Promise<void> {
+    await this.settle(target);
     const log = this.#coverage.of(target.name);
     if (log === undefined) return;
-    await this.settle(log.target);
+    // An earlier log in this directory has failed, and only the journal can restore what it had made durable.
+    if (log.target !== target && isUnsettled(log)) throw journalNeeded(log.name);
     await this.#forget(log, log.settledFrame);
   }
 
@@ -252,7 +264,7 @@ export class Syncer {
   #idleWaiters: (() => void)[] = [];
 
   #isBusy(target: SyncTarget): boolean {
-    return this.#running.has(target) || this.#round?.has(target as LogSyncTarget) === true;
+    return this.#running.has(target) || (isLog(target) && this.#round?.has(target) === true);
   }
 
   #enqueue(target: SyncTarget): void {
@@ -263,13 +275,22 @@ export class Syncer {
       target.unsynced() !== undefined;
     if (isForJournal) this.#logs.add(target);
     else this.#files.add(target);
-    if (this.#files.size >= manyMin) this.#journal?.prepare();
+    if (this.#journal?.isReady === false && isLog(target)) this.#maybePrepare(this.#journal, target);
+  }
+
+  /** The journal is made when it would have been of use for some time. */
+  #maybePrepare(journal: SyncJournal, target: LogSyncTarget): void {
+    if (this.#files.size + this.#running.size < manyMin || target.unsyncedBytes > unsyncedBytesMax) return;
+    this.#crowdedRequests++;
+    if (this.#crowdedRequests >= this.#crowdedMin) journal.prepare();
   }
 
   #startSome(): void {
     if (this.#isEnding) return;
-    const isCrowded = this.#logs.size + this.#running.size >= manyMin;
-    if (this.#round === undefined && (this.#forgets.length > 0 || isCrowded)) this.#beginRound();
+    // With all places taken, a log does not wait for others that have much to sync.
+    const isFull = this.#logs.size > 0 && this.#running.size >= this.#concurrencyMax;
+    const isRoundDue = this.#forgets.length > 0 || this.#logs.size >= manyMin || isFull;
+    if (this.#round === undefined && isRoundDue) this.#beginRound();
     this.#startFrom(this.#settling, this.#concurrencyMax);
     this.#startFrom(this.#files, this.#concurrencyMax);
     // While a round is in flight, others wait for the next one: a sync of their own would only slow it down.
@@ -288,7 +309,7 @@ export class Syncer {
 
   #startFile(target: SyncTarget): void {
     this.#files.delete(target);
-    this.#logs.delete(target as LogSyncTarget);
+    if (isLog(target)) this.#logs.delete(target);
     this.#settling.delete(target);
     this.#background.delete(target);
     const settlers = this.#settlers.get(target) ?? [];
@@ -470,15 +491,7 @@ export class Syncer {
   }
 
   #rejectForgets(): void {
-    for (const { name, reject } of this.#forgets.splice(0)) {
-      reject(
-        new DiskError(
-          'io',
-          name,
-          `${name} cannot be cut or removed: the sync journal has records of it, and has failed. A restart replays them.`,
-        ),
-      );
-    }
+    for (const forget of this.#forgets.splice(0)) forget.reject(journalNeeded(forget.name));
   }
 
   #settle(target: LogSyncTarget, line: Set<SyncTarget>): Promise<void> {
@@ -515,6 +528,11 @@ export class Syncer {
 
 function isLog(target: SyncTarget): target is LogSyncTarget {
   return 'unsynced' in target;
+}
+
+function journalNeeded(name: string): DiskError {
+  const reason = 'the sync journal has records of it, and has failed. A restart replays them.';
+  return new DiskError('io', name, `${name} cannot be cut or removed: ${reason}`);
 }
 
 function toError(cause: unknown): Error {

@@ -5,7 +5,7 @@
 import type { Segment } from './segment.ts';
 
 /** Of more than this a sync of the file costs less than a second writing of its bytes. */
-const unsyncedBytesMax = 16 * 1024;
+export const unsyncedBytesMax = 16 * 1024;
 
 export class UnsyncedBytes {
   /** They follow each other in the file. */

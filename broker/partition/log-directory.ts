@@ -10,7 +10,8 @@ import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { DurableFloors } from '../log/durable-floors.ts';
-import { Syncer } from '../log/syncer.ts';
+import { openSyncer } from '../log/syncer.ts';
+import type { Syncer } from '../log/syncer.ts';
 import { VoteStore } from './vote-store.ts';
 
 export interface LogDirectoryOptions {
@@ -21,6 +22,8 @@ export interface LogDirectoryOptions {
   readonly id: string;
   /** Syncs of its files that run at one time. */
   readonly syncsMax: number;
+  /** Bytes of the journal that syncs of many logs share; 0 for a disk in memory, where a sync costs nothing. */
+  readonly journalBytes?: number;
 }
 
 interface Files {
@@ -51,7 +54,14 @@ export class LogDirectory {
     const directory = new LogDirectory(path, id);
     const votes = await VoteStore.open(disk, path);
     try {
-      const syncer = new Syncer({ concurrencyMax: options.syncsMax });
+      const syncer = await openSyncer({
+        disk,
+        clock,
+        directory: path,
+        concurrencyMax: options.syncsMax,
+        ...(options.journalBytes === undefined ? {} : { journalBytes: options.journalBytes }),
+        onJournalFailure: (error) => directory.failedBy(error),
+      });
       const floors = await DurableFloors.open({
         disk,
         clock,
@@ -116,8 +126,9 @@ export class LogDirectory {
   /** The logs in it are closed. Rejects with the first error, when everything has been tried. */
   async close(): Promise<void> {
     if (this.#files === undefined) return;
-    const { floors, votes } = this.#files;
+    const { syncer, floors, votes } = this.#files;
     const ends = await Promise.allSettled([floors.close(), votes.close()]);
+    ends.push(...(await Promise.allSettled([syncer.close()])));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 

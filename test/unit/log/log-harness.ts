@@ -21,6 +21,9 @@ export interface HarnessOptions {
   readonly poolBytes?: number;
   readonly clock?: ManualClock;
   readonly floor?: DurableFloor;
+  /** The one log's own where they are not given. */
+  readonly directory?: string;
+  readonly syncer?: Syncer;
 }
 
 export interface Opened {
@@ -35,11 +38,11 @@ export async function openLog(options: HarnessOptions): Promise<Opened> {
   const { disk, config, tailBytes = 0, blockBytes = 4096, poolBytes = 64 * blockBytes } = options;
   const tailCache = new TailCache({ maxBytes: tailBytes });
   const readPool = new ReadPool({ disk, maxBytes: poolBytes, blockBytes });
-  const syncer = new Syncer();
+  const syncer = options.syncer ?? new Syncer();
   const { log, recovery } = await CommitLog.open({
     disk,
     clock: options.clock ?? new ManualClock(),
-    directory,
+    directory: options.directory ?? directory,
     syncer,
     tailCache,
     readPool,
