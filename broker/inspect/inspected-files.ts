@@ -43,10 +43,10 @@ export type Target =
   | { readonly kind: 'data-directory'; readonly directory: InspectedDirectory };
 
 const byName: readonly (readonly [RegExp, FileKind])[] = [
-  [/^\d{20}\.log(\.(damaged|deleted|cleaned|swap|repaired))?$/, 'log'],
-  [/^\d{20}\.index(\.(damaged|deleted|cleaned|swap))?$/, 'index'],
-  [/^\d{20}\.timeindex(\.(damaged|deleted|cleaned|swap))?$/, 'timeindex'],
-  [/^\d{20}\.txnindex(\.(damaged|deleted|cleaned|swap))?$/, 'txnindex'],
+  [/^\d{20}\.log(\.(deleted|cleaned|swap|valid|(damaged|given-up)(\.\d+)?))?$/, 'log'],
+  [/^\d{20}\.index(\.(deleted|cleaned|swap|(damaged|given-up)(\.\d+)?))?$/, 'index'],
+  [/^\d{20}\.timeindex(\.(deleted|cleaned|swap|(damaged|given-up)(\.\d+)?))?$/, 'timeindex'],
+  [/^\d{20}\.txnindex(\.(deleted|cleaned|swap|(damaged|given-up)(\.\d+)?))?$/, 'txnindex'],
   [/^\d{20}\.snapshot(\.deleted)?$/, 'snapshot'],
   [/^\d{20}-\d{10}\.checkpoint$/, 'checkpoint'],
   [/^replica-state$/, 'replica-state'],

@@ -4,6 +4,7 @@ import { readWholeFile } from '../../platform/whole-files.ts';
 import { readFloors } from '../log/durable-floors.ts';
 import type { Floor } from '../log/durable-floors.ts';
 import type { OrderStart } from '../log/order-check.ts';
+import { kafkaEpochFile } from '../log/recovery-leftovers.ts';
 import { readReplicaState } from '../log/replica-state-file.ts';
 import type { ReplicaState } from '../log/replica-state-file.ts';
 import { readPartitionMetadata } from '../partition/partition-metadata.ts';
@@ -36,7 +37,7 @@ export interface VerifiedPartition {
   readonly isDamaged: boolean;
 }
 
-const leftoverPattern = /\.(tmp|deleted|cleaned|repaired)$/;
+const leftoverPattern = /\.(tmp|deleted|cleaned|valid)$/;
 
 export async function verifyPartition(
   partition: InspectedPartition,
@@ -75,7 +76,7 @@ class PartitionVerification {
       directory: path,
       bases,
       // What the state knows ends at the recovery point, so that batches are held against each other instead.
-      rules: { writer: isAdopted(known) ? 'kafka' : writer },
+      rules: { writer: names.includes(kafkaEpochFile) ? 'kafka' : writer },
       start: startOf(known, bases[0]),
       counts,
     });
@@ -184,7 +185,7 @@ class PartitionVerification {
         this.#find('note', name, 'a leftover of something that was interrupted', this.#advice.startsAnew);
       } else if (name.endsWith('.swap')) {
         this.#find('note', name, 'a cleaned segment on its way into the log', this.#advice.startsAnew);
-      } else if (name.endsWith('.damaged')) {
+      } else if (/\.damaged(\.\d+)?$/.test(name)) {
         this.#find(
           'note',
           name,
@@ -205,11 +206,6 @@ class PartitionVerification {
     const { path } = this.#partition;
     this.#findings.push({ kind, file: name === '' ? path : `${path}/${name}`, cause, advice, ...place });
   }
-}
-
-/** Its beginning was written by Kafka. */
-function isAdopted(state: ReplicaState | undefined): boolean {
-  return state?.table.entries.some(({ kind }) => kind === 'epoch') === true;
 }
 
 function startOf(state: ReplicaState | undefined, offset = 0): OrderStart {

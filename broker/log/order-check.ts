@@ -156,7 +156,7 @@ export class OrderCheck {
 
   #termFault(term: number, baseOffset: number): string | undefined {
     const due = this.#table?.epochAt(baseOffset) ?? this.#term;
-    if (this.#writer === 'kappalog' && due !== undefined && term !== due)
+    if ((this.#writer === 'kappalog' || this.#table !== undefined) && due !== undefined && term !== due)
       return `the batch's term is ${term}, not ${due}`;
     if (this.#term !== undefined && term < this.#term)
       return `the term goes back from ${this.#term} to ${term}`;

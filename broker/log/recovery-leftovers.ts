@@ -21,7 +21,7 @@ const damagedPattern = /^\d{20}\.log\.damaged(\.\d+)?$/;
 const segmentPattern = /^(\d{20})\.(log|index|timeindex|txnindex)$/;
 const pairPattern = /^(\d{20})\.(log|index|timeindex|txnindex)\.(deleted|cleaned|swap|valid)$/;
 /** Kafka's own file: a log that has it was written by Kafka, at least at first. */
-const kafkaEpochFile = 'leader-epoch-checkpoint';
+export const kafkaEpochFile = 'leader-epoch-checkpoint';
 
 export interface FoundFiles {
   /** Of segments, ascending. */

@@ -9,7 +9,8 @@ import { IndexCheck, readIndexFiles } from './index-check.ts';
 import type { IndexFault } from './index-check.ts';
 import type { LogDamage } from './log-types.ts';
 import { OrderCheck } from './order-check.ts';
-import type { KnownPositions } from './order-check.ts';
+import type { KnownPositions, OrderRules } from './order-check.ts';
+import { kafkaEpochFile } from './recovery-leftovers.ts';
 import { checkBatches } from './segment-check.ts';
 import { offsetEntryBytes, timeEntryBytes } from './segment-indexes.ts';
 import type { Segment } from './segment.ts';
@@ -19,6 +20,7 @@ export interface ScrubbedLog extends KnownPositions {
   readonly directory: string;
   /** Closed segments, oldest first. */
   fullSegments(): readonly Segment[];
+  raftOnlyEntries(): readonly { readonly index: number }[];
   readonly damage: readonly LogDamage[];
   reportDamage(damage: LogDamage): void;
 }
@@ -63,20 +65,33 @@ class ScrubPass {
   position = 0;
   readonly #log: ScrubbedLog;
   readonly #segment: Segment;
-  readonly #order: OrderCheck;
+  #order: OrderCheck;
 
   constructor(log: ScrubbedLog, segment: Segment) {
     this.#log = log;
     this.#segment = segment;
-    this.#order = new OrderCheck({ writer: 'kappalog', table: log }, { offset: segment.baseOffset });
+    this.#order = this.#orderOf('kappalog');
+  }
+
+  #orderOf(writer: OrderRules['writer']): OrderCheck {
+    return new OrderCheck({ writer, table: this.#log }, { offset: this.#segment.baseOffset });
+  }
+
+  /** In a log that Kafka began, all before the first entry of Raft's is Kafka's. */
+  async #isAdopted(disk: Disk): Promise<boolean> {
+    const firstOwn = this.#log.raftOnlyEntries()[0]?.index ?? Infinity;
+    if (firstOwn < this.#segment.startIndex) return false;
+    return disk.exists(`${this.#log.directory}/${kafkaEpochFile}`);
   }
 
   /** False where it was stopped. */
   async run({ disk, pace }: ScrubOptions): Promise<boolean> {
     const segment = this.#segment;
+    const isAdopted = await this.#isAdopted(disk);
+    if (isAdopted) this.#order = this.#orderOf('kafka');
     const order = this.#order;
     const files = await readIndexFiles(disk, segment);
-    const indexes = new IndexCheck({ baseOffset: segment.baseOffset, isExact: true }, files);
+    const indexes = new IndexCheck({ baseOffset: segment.baseOffset, isExact: !isAdopted }, files);
     let isStopped = false;
     order.beginSegment(segment.baseOffset);
     const file = await disk.open(segment.path, 'read');

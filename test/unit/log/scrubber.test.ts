@@ -29,6 +29,10 @@ class ClosedLog implements ScrubbedLog {
     return this.#segments.filter(({ isRemoved }) => !isRemoved);
   }
 
+  raftOnlyEntries(): readonly { readonly index: number }[] {
+    return this.#table.entries;
+  }
+
   reportDamage(damage: LogDamage): void {
     this.damage.push(damage);
   }
