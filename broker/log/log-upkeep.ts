@@ -68,7 +68,7 @@ export class LogUpkeep {
       assert(offset <= books.endOffset, 'a log starts within itself');
       // A log that ended below its start after a crash would be damaged.
       await flushedTo(offset);
-      await this.#moveStart(offset);
+      await this.#moveStart(offset, this.#limitIndex(offset));
     });
   }
 
@@ -83,6 +83,8 @@ export class LogUpkeep {
         logStartOffset: books.logStartOffset,
         endOffset: books.endOffset,
         limitOffset,
+        limitIndex: this.#limitIndex(limitOffset),
+        endIndex: books.endIndex,
       };
       const past = pastRetention(view, options.config(), nowMs);
       let count = 0;
@@ -93,7 +95,7 @@ export class LogUpkeep {
       // One that has been begun but not closed off goes the next time.
       const next = segments.at(count);
       if (next === undefined || !last.isFull) return [];
-      await this.#moveStart(Math.max(books.logStartOffset, next.baseOffset));
+      await this.#moveStart(Math.max(books.logStartOffset, next.baseOffset), view.limitIndex);
       return past;
     });
   }
@@ -138,13 +140,25 @@ export class LogUpkeep {
     return true;
   }
 
-  /** Raises the log start, and deletes the full segments that are then wholly below it. */
-  async #moveStart(logStartOffset: number): Promise<void> {
+  /**
+   * The records below this offset are committed, and with them all entries before the last of them. A Raft-only entry that stands
+   * right at the offset need not be: the segment that ends with it may not go yet, as Raft may have to cut it off.
+   */
+  #limitIndex(committedEndOffset: number): number {
+    return this.#parts.books.table.indexOfOffset(committedEndOffset - 1) + 1;
+  }
+
+  /** Raises the log start, and deletes the full segments that are then wholly below it and, as entries go, below `limitIndex`. */
+  async #moveStart(logStartOffset: number, limitIndex: number): Promise<void> {
     const { books, checkpoints } = this.#parts;
     const removed = await checkpoints.inLine(async (write) => {
       const { all } = books.segments;
       let count = 0;
-      while (all[count]!.isFull && all[count + 1]!.baseOffset <= logStartOffset) count++;
+      for (let next = all[1]; next !== undefined; next = all[count + 1]) {
+        const isBelow = next.baseOffset <= logStartOffset && next.startIndex <= limitIndex;
+        if (!isBelow || !all[count]!.isFull) break;
+        count++;
+      }
       const first = all[count]!;
       const start = books.table.startAt(first.baseOffset, first.startIndex);
       await this.#orGiveUp(() =>

@@ -120,6 +120,8 @@ class Recovery {
 
   async #startAnew(): Promise<RecoveredLog> {
     const { disk, directory } = this.#options;
+    // Before there is a file in it, and also where it was there: a process that was killed may have made it.
+    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));
     const { active, file } = await this.#addSegment();
     await disk.syncDirectory(directory);
     const isDamaged =

@@ -52,6 +52,9 @@ export interface RetentionView {
   readonly endOffset: number;
   /** The high watermark. */
   readonly limitOffset: number;
+  /** Raft index after the last entry that the high watermark shows to be committed. */
+  readonly limitIndex: number;
+  readonly endIndex: number;
 }
 
 /** How many segments, from the first one on, are to go, and why. The active one may be among them: it has to be rolled first. */
@@ -66,7 +69,8 @@ export function pastRetention(view: RetentionView, config: LogConfig, nowMs: num
       const next = segments[place + 1];
       const end = next?.baseOffset ?? view.endOffset;
       const isEmptyLast = next === undefined && !segment.holdsOffsets;
-      if (end > view.limitOffset || isEmptyLast || !isPast(segment, next)) break;
+      const isCommitted = end <= view.limitOffset && (next?.startIndex ?? view.endIndex) <= view.limitIndex;
+      if (!isCommitted || isEmptyLast || !isPast(segment, next)) break;
       count++;
       bytes += segment.appendedBytes;
     }

@@ -1,7 +1,8 @@
 /**
  * Cuts the end off a log, so that a crash at any moment leaves either a log that recovery cuts itself or the cut one:
  * first the durable floor and the recovery point step back, then files go, newest first, then the segment that stays is cut
- * and synced, before anything new is written.
+ * and synced, before anything new is written. Its index files may be halfway between old and new meanwhile, so the recovery
+ * point vouches for them only once they have been written anew.
  */
 import { assert } from '../../platform/assert.ts';
 import type { DiskFile } from '../../platform/disk.ts';
@@ -15,6 +16,9 @@ import type { SegmentIndexes } from './segment-files.ts';
 import { Segment, segmentFiles, segmentPath } from './segment.ts';
 import { DamagedTransactionIndex } from './transaction-index-files.ts';
 import type { TransactionIndexFiles } from './transaction-index-files.ts';
+
+/** More than any index file has: a start after a crash makes the files anew from the segment. */
+const indexBytesUnknown = 2 ** 31 - 1;
 
 export interface Truncation {
   readonly options: LogOptions;
@@ -31,7 +35,7 @@ export interface Truncation {
 /** The log must be at rest. Resolves with the file to append to. Rejects with a DiskError, after which the log has to be opened again. */
 export async function truncateLog(truncation: Truncation): Promise<DiskFile> {
   const { options, books, indexes, checkpoints, to } = truncation;
-  const { disk, directory, readPool, floor } = options;
+  const { disk, readPool, floor } = options;
   const { segment, position, endIndex } = to;
   const { segments } = books;
   assert(!segment.isCleaned || position === 0, 'what has been cleaned was committed');
@@ -43,8 +47,10 @@ export async function truncateLog(truncation: Truncation): Promise<DiskFile> {
   await floor?.lower({ term: books.table.lastTerm, endIndex });
   const cut = await rebuildBooks(truncation);
   const fullSegments = segments.full.filter(({ baseOffset }) => baseOffset < cut.baseOffset);
+  const point = pointAtEnd(cut, endIndex);
   await checkpoints.inLine(async (write) => {
-    checkpoints.restart(cut, pointAtEnd(cut, endIndex));
+    const unknown = { offsetIndexBytes: indexBytesUnknown, timeIndexBytes: indexBytesUnknown };
+    checkpoints.restart(cut, { ...point, ...unknown });
     await write({ fullSegments });
   });
   let { file } = truncation;
@@ -63,7 +69,10 @@ export async function truncateLog(truncation: Truncation): Promise<DiskFile> {
   cut.timeIndexFileBytes = 0;
   await indexes.cutFiles(cut);
   await indexes.write(cut, cut.offsetIndex.sizeBytes, cut.timeIndex.sizeBytes);
-  await disk.syncDirectory(directory);
+  await checkpoints.inLine(async (write) => {
+    checkpoints.restart(cut, point);
+    await write({});
+  });
   readPool.indexes.forget(cut);
   return file;
 }
