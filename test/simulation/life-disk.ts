@@ -86,15 +86,6 @@ export class LifeDisk implements Disk {
     });
   }
 
-  sizeOf(path: string): Promise<number | undefined> {
-    return this.#access.run('list', path, {
-      complete: () => {
-        const node = find(this.#root, path);
-        return node?.kind === 'file' ? node.cache.sizeBytes : undefined;
-      },
-    });
-  }
-
   list(directory: string): Promise<string[]> {
     return this.#access.run('list', directory, {
       complete: () => [...directoryAt(this.#root, directory).entries.keys()].sort(),

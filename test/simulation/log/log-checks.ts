@@ -21,12 +21,14 @@ function checkPositions(log: CommitLog, model: LogModel): void {
   checkEqual(log.endIndex, model.endIndex, () => `${model.name}: end index`);
   checkEqual(log.logEndOffset, model.endOffset, () => `${model.name}: log end offset`);
   checkEqual(log.lastTerm, model.lastTerm, () => `${model.name}: last term`);
+  checkEqual(log.logStartOffset, model.startOffset, () => `${model.name}: log start offset`);
+  const startIndex = log.indexOfOffset(log.logStartOffset);
   for (const { index, endIndex, offset, endOffset, term } of model.entries) {
-    if (offset < log.logStartOffset) continue;
+    if (offset < log.logStartOffset || index < startIndex) continue;
     const what = (name: string) => () => `${model.name}: ${name} at index ${index}`;
     checkEqual(log.offsetOfIndex(index), offset, what('offset'));
     checkEqual(log.offsetOfIndex(endIndex), endOffset, what('end offset'));
-    if (index >= log.indexOfOffset(log.logStartOffset)) checkEqual(log.termAt(index), term, what('term'));
+    checkEqual(log.termAt(index), term, what('term'));
     if (endOffset === offset) continue;
     checkEqual(log.indexOfOffset(offset), index, what('index'));
     checkEqual(log.epochAt(offset), term, what('epoch'));
@@ -42,8 +44,8 @@ function checkTerms(log: CommitLog, model: LogModel): void {
   check(known.length >= needed, () => `${model.name}: ${known.length} Raft-only entries, not ${needed}`);
   const expected = all.slice(all.length - known.length).map(wordsOf);
   checkEqual(known, expected, () => `${model.name}: Raft-only entries`);
-  for (const { offset, term } of model.entries) {
-    if (offset < log.logStartOffset) continue;
+  for (const { index, offset, term } of model.entries) {
+    if (offset < log.logStartOffset || index < startIndex) continue;
     const next = model.entries.find((entry) => entry.term > term);
     const answer = log.endOffsetForEpoch(term);
     checkEqual(
@@ -134,12 +136,15 @@ export async function checkTimestamp(
 ): Promise<void> {
   const { timestamp, endOffset } = request;
   const { version } = model;
-  const expected = model.firstAtOrAfter(timestamp, log.logStartOffset, endOffset);
+  const { logStartOffset } = log;
+  const expected = model.firstAtOrAfter(timestamp, logStartOffset, endOffset);
   const found = await log.offsetForTimestamp(timestamp, endOffset);
   if (model.version !== version || model.truncatingTo !== undefined) return;
+  if (log.logStartOffset !== logStartOffset) return;
   const what = `${model.name}: the first record at ${timestamp} or later below ${endOffset}`;
   checkEqual(found?.offset, expected?.offset, () => what);
   checkEqual(found?.timestamp, expected?.timestamp, () => `${what}, its timestamp`);
-  if (found !== undefined)
-    checkEqual(found.leaderEpoch, log.epochAt(found.offset), () => `${what}, its epoch`);
+  if (found === undefined) return;
+  const { term } = model.entries.findLast(({ offset }) => offset <= found.offset)!;
+  checkEqual(found.leaderEpoch, term, () => `${what}, its epoch`);
 }

@@ -3,9 +3,11 @@ import { CommitLog } from '../../../broker/log/commit-log.ts';
 import type { RecoveryReport } from '../../../broker/log/commit-log.ts';
 import { DurableFloors } from '../../../broker/log/durable-floors.ts';
 import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
+import { openSyncer } from '../../../broker/log/syncer.ts';
+import type { Syncer } from '../../../broker/log/syncer.ts';
 import { TailCache } from '../../../broker/log/tail-cache.ts';
 import type { Disk } from '../../../platform/disk.ts';
+import type { Random } from '../../../platform/random.ts';
 import { logConfigDefaults } from '../../support/log-config.ts';
 import type { LifeClock } from '../simulated-clock.ts';
 import type { LogSimulationOptions } from './log-options.ts';
@@ -25,18 +27,21 @@ export class LogLife {
   readonly clock: LifeClock;
   readonly floors: DurableFloors;
   readonly opened: ReadonlyMap<string, OpenedLog>;
+  readonly syncer: Syncer;
   readonly #readPool: ReadPool;
 
-  private constructor(
-    clock: LifeClock,
-    floors: DurableFloors,
-    readPool: ReadPool,
-    opened: ReadonlyMap<string, OpenedLog>,
-  ) {
-    this.clock = clock;
-    this.floors = floors;
-    this.#readPool = readPool;
-    this.opened = opened;
+  private constructor(parts: {
+    readonly clock: LifeClock;
+    readonly syncer: Syncer;
+    readonly floors: DurableFloors;
+    readonly readPool: ReadPool;
+    readonly opened: ReadonlyMap<string, OpenedLog>;
+  }) {
+    this.clock = parts.clock;
+    this.syncer = parts.syncer;
+    this.floors = parts.floors;
+    this.#readPool = parts.readPool;
+    this.opened = parts.opened;
   }
 
   /** Rejects with a DiskError. */
@@ -45,12 +50,20 @@ export class LogLife {
     readonly clock: LifeClock;
     readonly options: LogSimulationOptions;
     readonly names: readonly string[];
+    readonly random: Random;
     readonly onFloorsFailure: () => void;
   }): Promise<LogLife> {
     const { disk, clock, options, names } = start;
     await disk.makeDirectory(dataDirectory);
     await disk.syncDirectory('/');
-    const syncer = new Syncer({ concurrencyMax: options.syncConcurrencyMax });
+    const syncer = await openSyncer({
+      disk,
+      clock,
+      directory: dataDirectory,
+      concurrencyMax: options.syncConcurrencyMax,
+      journalBytes: options.journalBytes,
+      random: start.random,
+    });
     const floors = await DurableFloors.open({
       disk,
       clock,
@@ -71,14 +84,15 @@ export class LogLife {
         await CommitLog.open({ ...shared, directory: logDirectory(name), config: () => config }),
       );
     }
-    return new LogLife(clock, floors, readPool, opened);
+    return new LogLife({ clock, syncer, floors, readPool, opened });
   }
 
   /** A clean stop of the process; says whether every part of it went well. */
   async close(): Promise<boolean> {
     const parts = [...this.opened.values()].map(({ log }) => log.flushAndClose());
     const closed = await Promise.allSettled(parts);
-    const last = await Promise.allSettled([this.floors.close(), this.#readPool.files.close()]);
-    return [...closed, ...last].every(({ status }) => status === 'fulfilled');
+    const shared = await Promise.allSettled([this.floors.close(), this.#readPool.files.close()]);
+    const last = await Promise.allSettled([this.syncer.close()]);
+    return [...closed, ...shared, ...last].every(({ status }) => status === 'fulfilled');
   }
 }

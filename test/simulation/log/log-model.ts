@@ -6,6 +6,7 @@
  */
 import type { Random } from '../../../platform/random.ts';
 import { encodeRaftOnly } from '../../../broker/log/raft-only.ts';
+import { check } from '../simulation-failure.ts';
 import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from '../../../broker/log/raft-only.ts';
 
 export interface ModelRecord {
@@ -33,6 +34,10 @@ export class LogModel {
   flushedEndIndex = 1;
   /** May not be truncated. */
   committedEndIndex = 1;
+  /** First offset that may be read: it is durable, and never goes back. */
+  startOffset = 0;
+  /** How far an operation that is under way, or was when the process died, may have moved it. */
+  startOffsetMax = 0;
   /** Where a truncation that is under way leads. */
   truncatingTo: number | undefined;
   /** Counts what may change the answer to a look-up that is under way. */
@@ -92,6 +97,21 @@ export class LogModel {
   noteFlushed(endIndex: number): void {
     const limit = this.truncatingTo ?? Infinity;
     this.flushedEndIndex = Math.max(this.flushedEndIndex, Math.min(endIndex, limit));
+  }
+
+  /** The log says that it begins here. */
+  noteStart(offset: number): void {
+    check(
+      offset >= this.startOffset && offset <= this.startOffsetMax,
+      () => `${this.name}: starts at ${offset}, not in [${this.startOffset}, ${this.startOffsetMax}]`,
+    );
+    if (offset > this.startOffset) this.version++;
+    this.startOffset = offset;
+  }
+
+  /** Something begins that may move the start as far as this. */
+  allowStart(offset: number): void {
+    this.startOffsetMax = Math.max(this.startOffsetMax, offset);
   }
 
   /** Some of what is flushed is committed now. */

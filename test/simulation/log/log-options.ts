@@ -14,6 +14,9 @@ export const stepKinds = [
   'look-up',
   'verify',
   'truncate',
+  'log-start',
+  'retention',
+  'roll',
   'clock-jump',
   'clean-stop',
   'kill',
@@ -36,6 +39,11 @@ export interface LogSimulationOptions {
   readonly blockBytes: number;
   readonly poolBlocks: number;
   readonly syncConcurrencyMax: number;
+  /** 0: there is no journal. */
+  readonly journalBytes: number;
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  readonly fileDeleteDelayMs: number;
   readonly valueBytesMax: number;
   readonly recordsMax: number;
   readonly keys: number;
@@ -57,6 +65,9 @@ const usualWeights: Readonly<Record<StepKind, number>> = {
   'look-up': 2,
   verify: 1,
   truncate: 3,
+  'log-start': 2,
+  retention: 2,
+  roll: 1,
   'clock-jump': 1,
   'clean-stop': 2,
   kill: 2,
@@ -69,6 +80,9 @@ const usualWeights: Readonly<Record<StepKind, number>> = {
 /** What some worlds do not have at all. */
 const optional: ReadonlySet<StepKind> = new Set([
   'truncate',
+  'log-start',
+  'retention',
+  'roll',
   'clock-jump',
   'clean-stop',
   'kill',
@@ -83,8 +97,10 @@ export function drawOptions(random: Random): LogSimulationOptions {
   for (const kind of stepKinds) {
     weights[kind] *= optional.has(kind) ? oneOf(0, 1, 1, 3) : oneOf(1, 1, 2);
   }
+  // A journal takes rounds of many logs.
+  const hasJournal = random.below(8) === 0;
   return {
-    logs: oneOf(1, 1, 2, 3),
+    logs: hasJournal ? 4 + random.below(4) : oneOf(1, 1, 2, 3),
     steps: 30 + random.below(oneOf(20, 50, 120)),
     segmentBytes: oneOf(400, 700, 1500, 4000),
     segmentMs: oneOf(50, 2000, 3_600_000),
@@ -94,6 +110,10 @@ export function drawOptions(random: Random): LogSimulationOptions {
     blockBytes: oneOf(128, 512, 4096),
     poolBlocks: oneOf(1, 4, 64),
     syncConcurrencyMax: 1 + random.below(3),
+    journalBytes: hasJournal ? oneOf(48 * 1024, 96 * 1024) : 0,
+    retentionMs: oneOf(-1, 100, 5000),
+    retentionBytes: oneOf(-1, 0, 2000, 10_000),
+    fileDeleteDelayMs: oneOf(0, 10, 60_000),
     valueBytesMax: oneOf(20, 60, 300, 1200),
     recordsMax: 1 + random.below(5),
     keys: oneOf(2, 5, 30),

@@ -5,6 +5,7 @@ import { encodeBatch } from '../../../protocol/index.ts';
 import type { NewRecord } from '../../../protocol/index.ts';
 import type { SimulatedOperation } from '../life-disk.ts';
 import { checkRead, checkTimestamp } from './log-checks.ts';
+import { check } from '../simulation-failure.ts';
 import { logDirectory } from './log-life.ts';
 import type { LogModel } from './log-model.ts';
 import { stepKinds } from './log-options.ts';
@@ -51,6 +52,12 @@ const steps: Readonly<Record<StepKind, Step>> = {
   'look-up': lookUp,
   verify,
   truncate,
+  'log-start': moveStart,
+  retention,
+  roll: (simulation, model) => {
+    const rolling = simulation.logOf(model).maybeRoll();
+    simulation.start(rolling.then(() => undefined));
+  },
   'clock-jump': (simulation) => {
     const { random } = simulation;
     const byMs =
@@ -150,7 +157,13 @@ function lookUp(simulation: LogSimulation, model: LogModel): void {
   const records = model.entries.flatMap((entry) => entry.records);
   if (records.length === 0) return;
   const { timestamp } = records[random.below(records.length)]!;
-  simulation.start(checkTimestamp(log, model, { timestamp, endOffset: model.endOffset }));
+  const { version } = model;
+  const looking = checkTimestamp(log, model, { timestamp, endOffset: model.endOffset });
+  simulation.start(
+    looking.catch((error: unknown) => {
+      if (model.version === version) throw error;
+    }),
+  );
 }
 
 async function verify(simulation: LogSimulation, model: LogModel): Promise<void> {
@@ -170,6 +183,50 @@ function truncate(simulation: LogSimulation, model: LogModel): void {
   simulation.say(`${model.name} is cut to ${endIndex}`);
   const log = simulation.logOf(model);
   simulation.start(log.truncateTo(endIndex).then(() => model.cutTo(endIndex)));
+}
+
+function moveStart(simulation: LogSimulation, model: LogModel): void {
+  const { random } = simulation;
+  const log = simulation.logOf(model);
+  if (log.failure !== undefined) return;
+  const roomMax = model.committedEndOffset - log.logStartOffset;
+  // Now and then an offset that is below the start already.
+  const offset = Math.max(0, log.logStartOffset + random.below(roomMax + 3) - 2);
+  model.allowStart(offset);
+  simulation.say(`${model.name} is to start at ${offset}`);
+  const isCutting = model.truncatingTo !== undefined;
+  const moving = log.advanceLogStart(offset).then(() => {
+    if (!simulation.isCurrent(log) || isCutting || log.failure !== undefined) return;
+    model.noteStart(log.logStartOffset);
+    check(model.truncatingTo !== undefined || log.logStartOffset >= offset, () => {
+      return `${model.name}: starts at ${log.logStartOffset} after it was to start at ${offset}`;
+    });
+  });
+  simulation.start(moving);
+}
+
+/** By size and time, as the world's settings have it. */
+function retention(simulation: LogSimulation, model: LogModel): void {
+  const { clock, options } = simulation;
+  const log = simulation.logOf(model);
+  if (log.failure !== undefined) return;
+  const limitOffset = model.committedEndOffset;
+  const before = log.logStartOffset;
+  model.allowStart(limitOffset);
+  simulation.say(`${model.name} retention below ${limitOffset}`);
+  const deleting = log.deleteOldSegments(limitOffset).then((deleted) => {
+    if (!simulation.isCurrent(log)) return;
+    const { retentionMs, retentionBytes } = options;
+    const reasons = deleted.map(({ reason }) => reason);
+    if (reasons.includes('size') && !reasons.includes('time')) {
+      check(log.sizeBytes >= retentionBytes, () => `${model.name}: retention left ${log.sizeBytes} bytes`);
+    } else if (reasons.includes('time') && !reasons.includes('size')) {
+      const youngest = model.latest(before, log.logStartOffset)?.timestamp ?? 0;
+      check(youngest < clock.wallMs() - retentionMs, () => `${model.name}: retention took a young record`);
+    }
+    if (log.failure === undefined) model.noteStart(log.logStartOffset);
+  });
+  simulation.start(deleting);
 }
 
 const injectable: readonly (readonly [SimulatedOperation, readonly DiskErrorCode[]])[] = [
