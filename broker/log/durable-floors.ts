@@ -48,6 +48,8 @@ const header = Buffer.from('KLFLOOR1', 'latin1');
 const slotBytes = 128;
 const copyBytes = 64;
 const usedBytes = 40;
+/** Slots (16 KiB) that are written along rather than begin another write. */
+const gapSlotsMax = 128;
 /** With the sync after it, this keeps a floor within 100 ms of its data. */
 const delayMs = 50;
 
@@ -65,6 +67,8 @@ export class DurableFloors {
   readonly #free: number[] = [];
   /** What the file holds, and is about to. */
   #image: Buffer;
+  /** Slots that have ever been taken; the image has room for more. */
+  #slotCount: number;
   /** Slots changed since the last write began. */
   readonly #dirty = new Set<Slot>();
   #timer: Timer | undefined;
@@ -86,6 +90,7 @@ export class DurableFloors {
       if (slot === 'free' || slot === 'damaged') this.#free.push(number);
       else this.#slots.set(keyOf(slot.group), slot);
     }
+    this.#slotCount = image.length / slotBytes - 1;
     this.damagedSlots = damagedSlots;
   }
 
@@ -107,25 +112,7 @@ export class DurableFloors {
 
   /** The floor of one log; no other may be using it. */
   floor(group: FloorGroup): DurableFloor {
-    let slot = this.#slots.get(keyOf(group));
-    return {
-      current: () => slot?.floor,
-      raise: (floor) => {
-        slot ??= this.#slotOf(group);
-        this.#raise(slot, floor);
-      },
-      lower: (floor) => {
-        slot ??= this.#slotOf(group);
-        this.#set(slot, floor);
-        return this.flush();
-      },
-      forget: async () => {
-        if (slot === undefined) return;
-        const forgotten = slot;
-        slot = undefined;
-        await this.#forget(forgotten);
-      },
-    };
+    return new LogFloor(this, group, this.#slots.get(keyOf(group)));
   }
 
   /** Resolves when all floors are durable as they are now. */
@@ -153,7 +140,8 @@ export class DurableFloors {
     }
   }
 
-  #raise(slot: Slot, floor: Floor): void {
+  /** These four are for LogFloor. */
+  raise(slot: Slot, floor: Floor): void {
     if (slot.floor !== undefined && floor.endIndex <= slot.floor.endIndex) return;
     this.#set(slot, floor);
     if (this.#failure !== undefined || this.#timer !== undefined || this.#isClosed) return;
@@ -163,14 +151,19 @@ export class DurableFloors {
     });
   }
 
-  async #forget(slot: Slot): Promise<void> {
+  lower(slot: Slot, floor: Floor): Promise<void> {
+    this.#set(slot, floor);
+    return this.flush();
+  }
+
+  async forget(slot: Slot): Promise<void> {
     this.#slots.delete(keyOf(slot.group));
     this.#set(slot, undefined);
     await this.flush();
     this.#free.push(slot.number);
   }
 
-  #slotOf(group: FloorGroup): Slot {
+  slotOf(group: FloorGroup): Slot {
     const known = this.#slots.get(keyOf(group));
     if (known !== undefined) return known;
     const number = this.#free.pop() ?? this.#grow();
@@ -180,9 +173,15 @@ export class DurableFloors {
     return slot;
   }
 
+  /** The image doubles: thousands of logs are added one by one. The file grows only as far as slots are written. */
   #grow(): number {
-    const number = this.#image.length / slotBytes - 1;
-    this.#image = Buffer.concat([this.#image, Buffer.alloc(slotBytes)]);
+    const number = this.#slotCount++;
+    const neededBytes = (number + 2) * slotBytes;
+    if (neededBytes > this.#image.length) {
+      const larger = Buffer.alloc(Math.max(neededBytes, 2 * this.#image.length));
+      this.#image.copy(larger);
+      this.#image = larger;
+    }
     return number;
   }
 
@@ -194,19 +193,64 @@ export class DurableFloors {
   async #write(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#dirty.size === 0) return;
-    let first = Infinity;
-    let last = 0;
     for (const slot of this.#dirty) {
       slot.sequence++;
       writeCopy(this.#image, slot);
-      first = Math.min(first, slot.number);
-      last = Math.max(last, slot.number);
     }
+    const numbers = [...this.#dirty].map((slot) => slot.number).sort((a, b) => a - b);
     this.#dirty.clear();
-    const bytes = Buffer.from(this.#image.subarray((first + 1) * slotBytes, (last + 2) * slotBytes));
-    await this.#file.write([bytes], (first + 1) * slotBytes);
+    // The runs as they are now: what changes while they are written belongs to the next write.
+    const runs = runsOf(numbers).map(({ first, last }) => ({
+      position: (first + 1) * slotBytes,
+      bytes: Buffer.from(this.#image.subarray((first + 1) * slotBytes, (last + 2) * slotBytes)),
+    }));
+    for (const { position, bytes } of runs) await this.#file.write([bytes], position);
     await this.#options.syncer.sync(this.#file);
   }
+}
+
+/** One log's side. It takes a slot when it has something to keep. */
+class LogFloor implements DurableFloor {
+  readonly #floors: DurableFloors;
+  readonly #group: FloorGroup;
+  #slot: Slot | undefined;
+
+  constructor(floors: DurableFloors, group: FloorGroup, slot: Slot | undefined) {
+    this.#floors = floors;
+    this.#group = group;
+    this.#slot = slot;
+  }
+
+  current(): Floor | undefined {
+    return this.#slot?.floor;
+  }
+
+  raise(floor: Floor): void {
+    this.#slot ??= this.#floors.slotOf(this.#group);
+    this.#floors.raise(this.#slot, floor);
+  }
+
+  lower(floor: Floor): Promise<void> {
+    this.#slot ??= this.#floors.slotOf(this.#group);
+    return this.#floors.lower(this.#slot, floor);
+  }
+
+  async forget(): Promise<void> {
+    const slot = this.#slot;
+    this.#slot = undefined;
+    if (slot !== undefined) await this.#floors.forget(slot);
+  }
+}
+
+/** Slots, ascending, in runs that one write takes each: bytes between near ones are written along, far ones are not. */
+function runsOf(numbers: readonly number[]): { readonly first: number; last: number }[] {
+  const runs: { readonly first: number; last: number }[] = [];
+  for (const number of numbers) {
+    const run = runs.at(-1);
+    if (run !== undefined && number - run.last <= gapSlotsMax) run.last = number;
+    else runs.push({ first: number, last: number });
+  }
+  return runs;
 }
 
 /** What a file of floors holds: for who only looks. `damagedSlots`: where slots begin of which neither copy is whole. */

@@ -186,8 +186,13 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
    */
   requestSync(): void {
     const { writeCaching, flushMessages, flushMs } = this.#options.config();
-    if (!writeCaching || this.#queuedEndIndex - this.#flushedEndIndex >= flushMessages) this.#requestNow();
-    else if (flushMs < flushMsNever) this.#options.syncer.requestLater(this, flushMs);
+    if (!writeCaching) {
+      this.#requestNow();
+    } else if (this.#queuedEndIndex - this.#flushedEndIndex >= flushMessages) {
+      // One sync when all of it is written, not another one before.
+      this.#wantedEndIndex = this.#queuedEndIndex;
+      if (this.#writtenEndIndex === this.#queuedEndIndex) this.#maybeSync();
+    } else if (flushMs < flushMsNever) this.#options.syncer.requestLater(this, flushMs);
   }
 
   #requestNow(): void {
@@ -353,7 +358,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     const isIdle = this.isFileIdle && (this.isSettled || this.#failure !== undefined);
     if (!isIdle) return false;
     this.#leaveFile();
-    await file.close();
+    await file.close().catch((error: unknown) => this.#fail('write', error));
     return true;
   }
 

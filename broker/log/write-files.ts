@@ -10,7 +10,7 @@ import { assert } from '../../platform/assert.ts';
 export interface WriteFileOwner {
   /** Neither writing nor syncing. */
   readonly isFileIdle: boolean;
-  /** Syncs what is not synced, then closes. Resolves with false where the log has been written to meanwhile, and keeps it. */
+  /** Syncs what is not synced, then closes. Never rejects; resolves with false where the log has been written to meanwhile, and keeps it. */
   closeFile(): Promise<boolean>;
 }
 
@@ -23,6 +23,8 @@ export class WriteFiles {
   /** Places taken: by open files, by such as are being closed, and by such as are being opened. */
   #taken = 0;
   #waiting: (() => void)[] = [];
+  /** Being closed to come back within the bound. */
+  #closing = 0;
 
   constructor(openMax = openMaxDefault) {
     assert(openMax >= 1, 'one file at least can be written to');
@@ -50,10 +52,11 @@ export class WriteFiles {
     this.#taken++;
   }
 
-  /** The owner has a file that somebody else has opened. This one does not wait: the bound is exceeded for a moment. */
+  /** The owner has a file that somebody else has opened. It does not wait: the bound is exceeded until an idle one is closed. */
   adopted(owner: WriteFileOwner): void {
     this.#taken++;
     this.#owners.add(owner);
+    if (this.#taken > this.#openMax) this.#closeOneLater();
   }
 
   /** The owner writes to its open file. */
@@ -72,8 +75,26 @@ export class WriteFiles {
 
   /** An owner has become idle, or a place free: whoever waits looks again. */
   idle(): void {
-    if (this.#waiting.length === 0) return;
-    this.#waiting.shift()?.();
+    if (this.#waiting.length > 0) this.#waiting.shift()?.();
+    else if (this.#taken - this.#closing > this.#openMax) this.#closeOneLater();
+  }
+
+  #closeOneLater(): void {
+    // The owner who has just got its file is about to write: it is in line, but not idle for long.
+    this.#closing++;
+    queueMicrotask(() => void this.#closeOne());
+  }
+
+  async #closeOne(): Promise<void> {
+    const idle = this.#leastRecentIdle();
+    try {
+      if (idle !== undefined) {
+        this.#owners.delete(idle);
+        if (!(await idle.closeFile())) this.#owners.add(idle);
+      }
+    } finally {
+      this.#closing--;
+    }
   }
 
   #leastRecentIdle(): WriteFileOwner | undefined {

@@ -87,7 +87,7 @@ class Machine {
       concurrencyMax: 3,
       journalBytes: 128 * 1024,
       crowdedMin: 5,
-      writeFiles: new WriteFiles(3),
+      writeFiles: new WriteFiles(6),
     });
     expect(this.#syncer.replay.damage).toEqual([]);
     this.replayedFrames += this.#syncer.replay.frames;
