@@ -5,5 +5,14 @@ export { StartError } from './start-error.ts';
 export type { StartErrorCode } from './start-error.ts';
 export type { Logger } from './logger.ts';
 /** Logs on the disk, without a broker: what `kappalog log` is made of. */
-export { brokersOn, dumpLogs, NothingToInspect, sentenceOf, verifyLogs } from './inspect/inspection.ts';
+export {
+  brokersOn,
+  DirectoryLocked,
+  dumpLogs,
+  NothingToInspect,
+  repairLogs,
+  RepairRefused,
+  sentenceOf,
+  verifyLogs,
+} from './inspect/inspection.ts';
 export type { DumpOptions, Finding, RecordDecoder } from './inspect/inspection.ts';

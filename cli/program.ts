@@ -224,6 +224,16 @@ function addLog(program: Command, context: CommandContext, finish: (code: ExitCo
     .option('--skip-record-metadata', 'of records, only keys and values')
     .option('--max-bytes <BYTES>', 'no more than so much of each segment')
     .action(async (path, options) => finish(await (await load()).dumpLog(path, options, context)));
+  logOptions(
+    log
+      .command('repair')
+      .argument('<path...>', 'data directories, or directories of partitions')
+      .description('make good what can be made good; no broker may run there'),
+  )
+    .option('--accept-data-loss', 'give up what follows on damage, and let the log go on from there')
+    .option('--dry-run', 'print what would be done and do nothing')
+    .option('--index-interval-bytes <BYTES>', "the topic's index.interval.bytes (default: 4096)")
+    .action(async (path, options) => finish(await (await load()).repairLog(path, options, context)));
 }
 
 function logOptions(command: Command): Command {

@@ -3,7 +3,8 @@
  * machine's disk, and the lock of a data directory before it changes anything in it.
  */
 import { resolve } from 'node:path';
-import { holderOfDirectory } from '../../platform/real/directory-lock.ts';
+import { holderOfDirectory, lockDirectory } from '../../platform/real/directory-lock.ts';
+import { RealClock } from '../../platform/real/real-clock.ts';
 import { RealDisk } from '../../platform/real/real-disk.ts';
 import { dumpTarget } from './dump.ts';
 import type { DumpOptions, DumpSink } from './dump.ts';
@@ -11,7 +12,13 @@ import { noCounts } from './findings.ts';
 import type { Finding, FindingKind, VerifiedCounts } from './findings.ts';
 import { findTarget, parentOf } from './inspected-files.ts';
 import type { Target } from './inspected-files.ts';
+import { dataDirectoryOf, repairTarget } from './repair.ts';
+import type { RepairEvents, RepairOptions } from './repair.ts';
 import { verifyTarget } from './verify.ts';
+
+export { DirectoryLocked } from '../../platform/real/directory-lock.ts';
+export { RepairRefused } from './repair.ts';
+export type { RepairEvents, RepairOptions } from './repair.ts';
 
 export { sentenceOf } from './findings.ts';
 export type { Finding, FindingKind, VerifiedCounts } from './findings.ts';
@@ -64,6 +71,28 @@ export async function verifyLogs(
     });
   }
   return { counts, found };
+}
+
+/**
+ * Repairs what the paths name, which no broker may use. Rejects with NothingToInspect, RepairRefused, DirectoryLocked (each
+ * before anything has been changed in the path it is about) and DiskError.
+ */
+export async function repairLogs(
+  paths: readonly string[],
+  options: RepairOptions,
+  events: RepairEvents,
+): Promise<void> {
+  const platform = { disk: new RealDisk(), clock: new RealClock() };
+  for (const target of await targetsOf(platform.disk, paths)) {
+    const directory = await dataDirectoryOf(platform.disk, target);
+    if (target.kind === 'file') continue;
+    const unlock = directory === undefined ? () => undefined : lockDirectory(directory);
+    try {
+      await repairTarget(platform, target, options, events);
+    } finally {
+      unlock();
+    }
+  }
 }
 
 /** Brokers that run on the paths: what is read of their newest segments may be half written. */

@@ -32,7 +32,6 @@ export interface VerifiedPartition {
   readonly topicId: string | undefined;
   readonly log: CheckedLog;
   readonly findings: readonly Finding[];
-  readonly leftovers: readonly string[];
   /** The end of what is sound lies below what was once durable. */
   readonly isDamaged: boolean;
 }
@@ -80,9 +79,10 @@ class PartitionVerification {
       start: startOf(known, bases[0]),
       counts,
     });
-    const isDamaged = this.#verifyLog(log, known, floor);
+    // What was set aside stays damage until it is given up, even where nothing tells any more how much there was.
+    const isDamaged =
+      this.#verifyLog(log, known, floor) || names.some((name) => /^\d{20}\.log\.damaged/.test(name));
     await this.#verifyOthers();
-    const leftovers = names.filter((name) => leftoverPattern.test(name));
     return {
       partition: this.#partition,
       state,
@@ -90,7 +90,6 @@ class PartitionVerification {
       topicId,
       log,
       findings: this.#findings,
-      leftovers,
       isDamaged,
     };
   }

@@ -4,6 +4,7 @@ import type { Disk } from '../../platform/disk.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
 import { readFloors } from '../log/durable-floors.ts';
 import { decodeHeaders, halvesPosition } from '../log/sync-journal-format.ts';
+import { journalName } from '../log/sync-journal-replay.ts';
 import { readVotes } from '../partition/vote-store.ts';
 import { dumpTarget } from './dump.ts';
 import { advices } from './findings.ts';
@@ -45,7 +46,7 @@ async function verifyDirectory(
 ): Promise<void> {
   const { path, names } = directory;
   const writer = await writerOf(disk, path);
-  const isJournalInUse = await verifyJournal(disk, path, tell);
+  const holdsWrites = await verifyJournal(disk, path, tell);
   if (names.includes('votes')) {
     const { faults } = readVotes(await readWholeFile(disk, `${path}/votes`));
     for (const { position, reason } of faults)
@@ -70,7 +71,7 @@ async function verifyDirectory(
       });
   }
   for (const partition of directory.partitions) {
-    await tellPartition(partition, { disk, counts, writer, isJournalInUse }, tell);
+    await tellPartition(partition, { disk, counts, writer, isJournalInUse: holdsWrites }, tell);
   }
 }
 
@@ -90,27 +91,36 @@ async function tellPartition(
   }
 }
 
-/** Whether the journal holds what the segments do not have yet. */
+/** Tells whether the journal holds what the segments do not have yet. */
 async function verifyJournal(
   disk: Disk,
   directory: string,
   tell: (finding: Finding) => void,
 ): Promise<boolean> {
-  const path = `${directory}/sync-journal`;
-  if (!(await disk.exists(path))) return false;
+  const path = `${directory}/${journalName}`;
+  const header = await readJournalHeader(disk, path);
+  if (header === 'damaged') {
+    const cause = 'neither copy of its header is whole: what it held cannot be brought into the segments';
+    tell({ kind: 'damage', file: path, position: 0, cause, advice: advices.restore });
+  }
+  if (header !== 'in-use') return false;
+  const cause = 'it holds writes that are not in the segments yet';
+  tell({ kind: 'note', file: path, cause, advice: 'the next start of the broker brings them in' });
+  return true;
+}
+
+export async function isJournalInUse(disk: Disk, directory: string): Promise<boolean> {
+  return (await readJournalHeader(disk, `${directory}/${journalName}`)) === 'in-use';
+}
+
+async function readJournalHeader(disk: Disk, path: string): Promise<'in-use' | 'done' | 'damaged'> {
+  if (!(await disk.exists(path))) return 'done';
   const file = await disk.open(path, 'read');
   try {
     const bytes = Buffer.alloc(halvesPosition);
     const header = decodeHeaders(bytes.subarray(0, await file.read(bytes, 0)));
-    if (header === undefined) {
-      const cause = 'neither copy of its header is whole: what it held cannot be brought into the segments';
-      tell({ kind: 'damage', file: path, position: 0, cause, advice: advices.restore });
-      return false;
-    }
-    if (header === 'empty' || !header.isInUse) return false;
-    const cause = 'it holds writes that are not in the segments yet';
-    tell({ kind: 'note', file: path, cause, advice: 'the next start of the broker brings them in' });
-    return true;
+    if (header === undefined) return 'damaged';
+    return header !== 'empty' && header.isInUse ? 'in-use' : 'done';
   } finally {
     await file.close();
   }
@@ -123,8 +133,7 @@ export async function surroundingsOf(
 ): Promise<Omit<PartitionSurroundings, 'disk' | 'counts'>> {
   const parent = parentOf(partition.path);
   if (await disk.exists(`${parent}/meta.properties`)) {
-    const isJournalInUse = await verifyJournal(disk, parent, () => undefined);
-    return { writer: await writerOf(disk, parent), isJournalInUse };
+    return { writer: await writerOf(disk, parent), isJournalInUse: await isJournalInUse(disk, parent) };
   }
   // Kafka keeps no replica-state, and Kappalog is never without for long.
   const isOwn = partition.names.includes('replica-state');

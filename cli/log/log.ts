@@ -1,6 +1,7 @@
 /** `kappalog log verify | dump | repair`: logs on the disk, without a broker. */
 import type { DumpOptions, RecordDecoder } from '../../broker/index.ts';
 import { CliError, usageError } from '../cli-error.ts';
+import { parseCount } from '../client.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 
@@ -64,6 +65,45 @@ export async function verifyLog(
   return found.damage + found.repairable === 0 ? ExitCode.ok : ExitCode.error;
 }
 
+export interface RepairFlags extends LogOptions {
+  readonly acceptDataLoss?: boolean;
+  readonly dryRun?: boolean;
+  readonly indexIntervalBytes?: string;
+}
+
+/** Makes good what can be made good; exit code 5 where something is left as it is. */
+export async function repairLog(
+  paths: readonly string[],
+  flags: RepairFlags,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { repairLogs } = await import('../../broker/index.ts');
+  const { output } = context;
+  const dryRun = flags.dryRun === true;
+  const indexIntervalBytes = parseCount(flags.indexIntervalBytes ?? '4096', '--index-interval-bytes', 1);
+  const options = { acceptDataLoss: flags.acceptDataLoss === true, dryRun, indexIntervalBytes };
+  const counts = { steps: 0, refusals: 0 };
+  await inspecting(() =>
+    repairLogs(paths, options, {
+      stepped: (what) => {
+        counts.steps++;
+        const text = dryRun ? `Would do: ${what}.` : `Done: ${what}.`;
+        output.write(`${output.json ? JSON.stringify({ type: 'step', done: !dryRun, what }) : text}\n`);
+      },
+      refused: (why) => {
+        counts.refusals++;
+        output.write(
+          `${output.json ? JSON.stringify({ type: 'refusal', why }) : `Left as it is: ${why}.`}\n`,
+        );
+      },
+    }),
+  );
+  const isNothing = counts.steps + counts.refusals === 0;
+  if (output.json) output.write(`${JSON.stringify({ type: 'summary', dryRun, ...counts })}\n`);
+  else if (isNothing) output.write('There is nothing to repair.\n');
+  return counts.refusals === 0 ? ExitCode.ok : ExitCode.partial;
+}
+
 function dumpOptionsOf(flags: DumpFlags): DumpOptions {
   const decoders: readonly (readonly [boolean | undefined, RecordDecoder])[] = [
     [flags.offsetsDecoder, 'offsets'],
@@ -78,15 +118,8 @@ function dumpOptionsOf(flags: DumpFlags): DumpOptions {
     records: isContent ? 'contents' : flags.deepIteration === true ? 'metadata' : 'none',
     decoder: decoder ?? 'text',
     skipRecordMetadata: flags.skipRecordMetadata === true,
-    maxBytes: flags.maxBytes === undefined ? undefined : parseBytes(flags.maxBytes),
+    maxBytes: flags.maxBytes === undefined ? undefined : parseCount(flags.maxBytes, '--max-bytes', 1),
   };
-}
-
-function parseBytes(text: string): number {
-  const bytes = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(bytes) || bytes < 1)
-    throw usageError(`--max-bytes takes a whole number of bytes, at least 1, not '${text}'.`);
-  return bytes;
 }
 
 /** Reading beside a broker is allowed: what it is writing just then may look torn. */
@@ -102,12 +135,19 @@ async function warnOfBrokers(paths: readonly string[], { output }: CommandContex
 
 /** Puts what cannot be inspected into a sentence. */
 async function inspecting<T>(action: () => Promise<T>): Promise<T> {
-  const { NothingToInspect } = await import('../../broker/index.ts');
+  const { DirectoryLocked, NothingToInspect, RepairRefused } = await import('../../broker/index.ts');
   try {
     return await action();
   } catch (cause) {
     if (cause instanceof NothingToInspect)
       throw new CliError('NOT_A_LOG', `${cause.message}.`, { exitCode: ExitCode.usage, cause });
+    if (cause instanceof RepairRefused) throw new CliError('REPAIR_REFUSED', `${cause.message}.`, { cause });
+    if (cause instanceof DirectoryLocked)
+      throw new CliError(
+        'DIRECTORY_LOCKED',
+        `A broker (process ${cause.pid}) runs on the data directory; stop it before its logs are repaired.`,
+        { cause },
+      );
     throw cause;
   }
 }
