@@ -21,7 +21,7 @@ const config = { segmentBytes: 1500, indexIntervalBytes: 100 };
 /** Opens the log with its durable floor. */
 export async function openWithFloor(
   disk: Disk,
-): Promise<Opened & { readonly floors: DurableFloors; close(): Promise<void> }> {
+): Promise<Opened & { readonly floors: DurableFloors; readonly close: () => Promise<void> }> {
   const clock = new ManualClock();
   const syncer = await openSyncer({ disk, clock, directory: dataDirectory, concurrencyMax: 1 });
   const floors = await DurableFloors.open({
