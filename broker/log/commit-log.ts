@@ -113,8 +113,9 @@ export class CommitLog {
     );
     this.#upkeep = this.#makeUpkeep();
     const { damage } = recovered.report;
-    if (damage !== undefined)
-      this.#failure = { kind: 'damage', code: 'corrupt', directory: options.directory, cause: damage };
+    if (damage === undefined) return;
+    this.#damage.push(damage);
+    this.#failure = { kind: 'damage', code: 'corrupt', directory: options.directory, cause: damage };
   }
 
   /**
