@@ -8,10 +8,12 @@ import type { Platform } from '../platform/platform.ts';
 import { DiskError } from '../platform/disk.ts';
 import { DirectoryLocked, lockDirectory } from '../platform/real/directory-lock.ts';
 import { errnoOf } from '../platform/real/errno.ts';
+import { filesOpenMax } from '../platform/real/open-files-limit.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
 import { openDataDirectory } from './data-directory.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
 import { directoryError } from './node-start.ts';
+import { WriteFiles } from './log/write-files.ts';
 import { LogDirectory } from './partition/log-directory.ts';
 import { DamagedVotes } from './partition/vote-store.ts';
 import { StartError } from './start-error.ts';
@@ -33,9 +35,16 @@ export interface DataDirectories {
   unlock(): void;
 }
 
+/** Files open for writing, where the system allows as many. */
+const writeFilesMax = 2048;
 /** Concurrent syncs: they leave threads of libuv's pool, whose size is four unless the environment says otherwise, to reads. */
 const syncsMax = 8;
 const threadsLeftToReads = 1;
+
+/** What the directories of a node share. */
+interface OpeningOptions extends DataDirectoriesOptions {
+  readonly writeFiles: WriteFiles;
+}
 
 /** Rejects with a StartError. */
 export async function openDataDirectories(options: DataDirectoriesOptions): Promise<DataDirectories> {
@@ -49,8 +58,9 @@ export async function openDataDirectories(options: DataDirectoriesOptions): Prom
     await checkMetadataLog(options);
     const [first, ...rest] = paths;
     const identity = await claim(options, first!, { locks, clusterId: undefined });
-    opened.push(await open(options, first!, identity));
-    for (const path of rest) opened.push(await openOther(options, path, { locks, identity }));
+    const opening = { ...options, writeFiles: new WriteFiles(filesOpenMax(writeFilesMax)) };
+    opened.push(await open(opening, first!, identity));
+    for (const path of rest) opened.push(await openOther(opening, path, { locks, identity }));
     return { all: opened, identity, unlock };
   } catch (error) {
     await Promise.allSettled(opened.map((directory) => directory.close()));
@@ -78,7 +88,7 @@ async function checkMetadataLog({ platform, paths }: DataDirectoriesOptions): Pr
 
 /** One that the node can do without; whatever is wrong with more than its disk rejects. */
 async function openOther(
-  options: DataDirectoriesOptions,
+  options: OpeningOptions,
   path: string,
   { locks, identity }: { locks: (() => void)[]; identity: DirectoryIdentity },
 ): Promise<LogDirectory> {
@@ -114,14 +124,24 @@ async function claim(
 }
 
 async function open(
-  { platform, paths }: DataDirectoriesOptions,
+  { platform, paths, lock, writeFiles }: OpeningOptions,
   path: string,
   { directoryId }: DirectoryIdentity,
 ): Promise<LogDirectory> {
-  const { disk, clock } = platform;
+  const { disk, clock, random } = platform;
   const share = Math.max(1, Math.floor(concurrentSyncs() / paths.length));
   try {
-    return await LogDirectory.open({ disk, clock, path, id: directoryId, syncsMax: share });
+    return await LogDirectory.open({
+      disk,
+      clock,
+      path,
+      id: directoryId,
+      syncsMax: share,
+      writeFiles,
+      random: random.fork(`journal ${path}`),
+      // What is not locked is in memory, where a sync costs nothing.
+      ...(lock ? {} : { journalBytes: 0 }),
+    });
   } catch (error) {
     if (error instanceof DamagedVotes) throw new StartError('damaged', error.message, { cause: error });
     throw directoryError(path, error);

@@ -118,6 +118,8 @@ export class LogUpkeep {
         return false;
       }
       await this.#checkCleaned(old, cleaned);
+      // Or a start after the swap would write the journal's records of the old segments into the new one.
+      await options.syncer.forgetSettled(options.directory.slice(options.directory.lastIndexOf('/') + 1));
       await checkpoints.inLine((write) => {
         const change = {
           fullSegments: books.segments.full.flatMap((segment) => {

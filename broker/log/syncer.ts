@@ -233,6 +233,15 @@ export class Syncer {
     await this.#forget(log, log.settledFrame);
   }
 
+  /**
+   * As `forget`, for files of the log that have been settled before, as full segments are: what has been written since to its
+   * newest one keeps its records.
+   */
+  async forgetSettled(name: string): Promise<void> {
+    const log = this.#coverage.of(name);
+    if (log !== undefined) await this.#forget(log, log.settledFrame);
+  }
+
   /** As `forget`, for a closed log that is gone with its directory: what it had written need not last. */
   async discard(name: string): Promise<void> {
     const log = this.#coverage.of(name);

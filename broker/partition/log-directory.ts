@@ -9,9 +9,11 @@
 import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
+import type { Random } from '../../platform/random.ts';
 import { DurableFloors } from '../log/durable-floors.ts';
 import { openSyncer } from '../log/syncer.ts';
 import type { Syncer } from '../log/syncer.ts';
+import type { WriteFiles } from '../log/write-files.ts';
 import { VoteStore } from './vote-store.ts';
 
 export interface LogDirectoryOptions {
@@ -24,6 +26,9 @@ export interface LogDirectoryOptions {
   readonly syncsMax: number;
   /** Bytes of the journal that syncs of many logs share; 0 for a disk in memory, where a sync costs nothing. */
   readonly journalBytes?: number;
+  /** The node's bound on files that are open for writing. */
+  readonly writeFiles: WriteFiles;
+  readonly random: Random;
 }
 
 interface Files {
@@ -59,6 +64,8 @@ export class LogDirectory {
         clock,
         directory: path,
         concurrencyMax: options.syncsMax,
+        writeFiles: options.writeFiles,
+        random: options.random,
         ...(options.journalBytes === undefined ? {} : { journalBytes: options.journalBytes }),
         onJournalFailure: (error) => directory.failedBy(error),
       });

@@ -14,6 +14,11 @@ export function connectionDescriptorLimit(): number {
   return limit - Math.min(reservedMax, Math.ceil(limit / 8));
 }
 
+/** How many files of one kind may be kept open: as many as asked for, or an eighth of what the system allows. */
+export function filesOpenMax(wanted: number): number {
+  return Math.max(16, Math.min(wanted, Math.floor(openFilesLimit() / 8)));
+}
+
 function openFilesLimit(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
