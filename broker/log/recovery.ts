@@ -211,7 +211,6 @@ class Recovery {
     Object.assign(segment.totals, point.totals);
     this.#checker = new LogChecker(table, point, this.#found.isAdopted);
     this.#unsurePosition = point.position;
-    if (point.offsetIndexBytes === 0 && point.timeIndexBytes === 0) return;
     const loaded = await loadIndexes(this.#options.disk, segment, point);
     if (loaded === undefined) {
       await this.#indexes.rebuild(segment);

@@ -2,6 +2,7 @@
  * Index files of a log's segments. While a segment is appended to, its indexes live in memory; their files follow at each
  * checkpoint, when it rolls and on a clean stop, always synced. What they lack after a crash is rebuilt from the `.log`.
  */
+import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { batchField } from '../../protocol/index.ts';
 import { scanBatches } from './batch-scan.ts';
@@ -177,22 +178,37 @@ export function accountFor(segment: Segment, batch: ScannedBatch, indexIntervalB
   segment.addBatch({ sizeBytes, lastOffset, maxTimestamp }, indexIntervalBytes);
 }
 
-/** What the index files hold, up to these sizes; undefined where they hold less or do not fit the segment. */
+/** What the index files hold, of these sizes at least; undefined where they hold less or do not fit the segment. */
 export async function loadIndexes(
   disk: Disk,
   segment: Segment,
-  sizes: { readonly offsetIndexBytes?: number; readonly timeIndexBytes?: number } = {},
+  sizes: { readonly offsetIndexBytes: number; readonly timeIndexBytes: number },
 ): Promise<IndexPair | undefined> {
-  if (!(await disk.exists(segment.offsetIndexPath)) || !(await disk.exists(segment.timeIndexPath)))
-    return undefined;
-  const offsetBytes = await readWholeFile(disk, segment.offsetIndexPath);
-  const timeBytes = await readWholeFile(disk, segment.timeIndexPath);
-  const { offsetIndexBytes = offsetBytes.length, timeIndexBytes = timeBytes.length } = sizes;
-  if (offsetBytes.length < offsetIndexBytes || timeBytes.length < timeIndexBytes) return undefined;
-  const offsetIndex = new OffsetIndex(offsetBytes.subarray(0, offsetIndexBytes));
-  const timeIndex = new TimeIndex(timeBytes.subarray(0, timeIndexBytes));
+  const offsetBytes = await readBeginning(disk, segment.offsetIndexPath, sizes.offsetIndexBytes);
+  const timeBytes = await readBeginning(disk, segment.timeIndexPath, sizes.timeIndexBytes);
+  if (offsetBytes === undefined || timeBytes === undefined) return undefined;
+  const offsetIndex = new OffsetIndex(offsetBytes);
+  const timeIndex = new TimeIndex(timeBytes);
   const relativeEnd = segment.endOffset - segment.baseOffset;
   if (!offsetIndex.isSane(relativeEnd, segment.writtenBytes) || !timeIndex.isSane(relativeEnd))
     return undefined;
   return { offsetIndex, timeIndex };
+}
+
+/** Undefined where the file is missing or shorter. */
+async function readBeginning(disk: Disk, path: string, sizeBytes: number): Promise<Buffer | undefined> {
+  if (sizeBytes === 0) return Buffer.alloc(0);
+  let file;
+  try {
+    file = await disk.open(path, 'read');
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(sizeBytes);
+    return (await file.read(bytes, 0)) === sizeBytes ? bytes : undefined;
+  } finally {
+    await file.close();
+  }
 }
