@@ -9,7 +9,6 @@ import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
 import { isRaftOnly } from './raft-only.ts';
 import type { ReadPool } from './read-pool.ts';
-import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import { OffsetIndex, TimeIndex } from './segment-indexes.ts';
 import { Segment } from './segment.ts';
 
