@@ -5,6 +5,7 @@
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { batchField } from '../../protocol/index.ts';
+import { replaceFile } from '../../platform/whole-files.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
 import { isRaftOnly } from './raft-only.ts';
