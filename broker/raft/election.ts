@@ -59,9 +59,13 @@ export function wouldVote(group: Group, request: VoteRequest): boolean {
   return request.term > group.term && isComplete(group, request);
 }
 
-/** Of the present term. A voter that knows the term's leader has nobody else to vote for. */
+/** One vote a term, of this one or a later; who knows the term's leader has nobody else to vote for. */
 export function mayVote(group: Group, request: VoteRequest): boolean {
-  const { votedFor } = group.hardState;
-  if (votedFor !== undefined) return votedFor === request.from;
-  return group.leader === undefined && isComplete(group, request);
+  if (request.term < group.term) return false;
+  if (request.term === group.term) {
+    const { votedFor } = group.hardState;
+    if (votedFor !== undefined) return votedFor === request.from;
+    if (group.leader !== undefined) return false;
+  }
+  return isComplete(group, request);
 }

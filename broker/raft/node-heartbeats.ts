@@ -146,12 +146,13 @@ export class NodeHeartbeats implements Peers {
       const isUnconfirmed = peer.led.terms.size > 0 && this.#now - peer.confirmedAt === electionTicks;
       if ((isUnheard && !peer.isSilent) || isUnconfirmed) this.#events.push({ kind: 'node-silent', nodeId });
       peer.isSilent = isUnheard;
-      if (this.#now - peer.sentAt >= heartbeatTicks) {
-        peer.sentAt = this.#now;
-        const { digest: ledDigest } = peer.led;
-        this.#send({ kind: 'heartbeat', ...this.#envelope(nodeId), sentAt: this.#now, ledDigest });
-      }
+      if (this.#now - peer.sentAt >= heartbeatTicks) this.#beat(nodeId, peer);
     }
+  }
+
+  /** Makes itself known to all nodes at once, before the first heartbeats are due. */
+  greet(): void {
+    for (const [nodeId, peer] of this.#peers) this.#beat(nodeId, peer);
   }
 
   /** Returns false for what a former incarnation sent: nothing of it may be used, messages of groups included. */
@@ -225,6 +226,16 @@ export class NodeHeartbeats implements Peers {
     };
     this.#peers.set(nodeId, peer);
     return peer;
+  }
+
+  #beat(nodeId: number, peer: Peer): void {
+    peer.sentAt = this.#now;
+    this.#send({
+      kind: 'heartbeat',
+      ...this.#envelope(nodeId),
+      sentAt: this.#now,
+      ledDigest: peer.led.digest,
+    });
   }
 
   #met(nodeId: number, peer: Peer, incarnation: number): void {

@@ -253,9 +253,10 @@ export class Raft {
     this.#settle();
   }
 
-  /** Entries below `startIndex`, all committed, are gone from the log. */
+  /** Entries below `startIndex`, all committed and durable here, are gone from the log. */
   compacted(startIndex: number): void {
-    assert(startIndex <= this.committedEndIndex, 'only what is committed is removed');
+    const isSafe = startIndex <= this.committedEndIndex && startIndex <= this.flushedEndIndex;
+    assert(isSafe, 'only what is committed, and durable here, is removed');
     this.#group.log.compact(startIndex);
     this.#group.configurations.compact(startIndex);
   }
@@ -427,9 +428,9 @@ export class Raft {
     }
     // Not even the term is taken over: the candidate learns it when it hears the leader (thesis, 4.2.3).
     if (isProtected && request.term > group.term) return;
-    if (request.term > group.term) this.#follow(request.term, undefined);
-    const isGranted = request.term === group.term && mayVote(group, request);
-    if (isGranted && group.hardState.votedFor === undefined) group.setHardState(group.term, to);
+    const isGranted = mayVote(group, request);
+    if (request.term > group.term) this.#follow(request.term, undefined, isGranted ? to : undefined);
+    else if (isGranted && group.hardState.votedFor === undefined) group.setHardState(group.term, to);
     if (isGranted && this.#state instanceof Follower) this.#state.heard();
     group.outbox.send({ kind: 'vote-answer', to, term: group.term, isGranted });
   }
@@ -498,11 +499,11 @@ export class Raft {
     this.#forced = undefined;
   }
 
-  /** Enters the term, if it is a new one, as a follower. */
-  #follow(term: number, leader: MemberId | undefined): void {
+  /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
+  #follow(term: number, leader: MemberId | undefined, vote?: MemberId): void {
     if (this.#state instanceof Leader) this.#state.end();
     if (leader !== undefined) this.#forced = undefined;
-    if (term > this.term) this.#group.setHardState(term, undefined);
+    if (term > this.term) this.#group.setHardState(term, vote);
     this.#group.leader = leader;
     this.#state = new Follower(this.#group);
     this.#announce();

@@ -86,13 +86,13 @@ export class Replication {
   /** Sends what there is to send, as far as it may be sent now. */
   maybeSend(follower: Progress): void {
     const { log, outbox, settings } = this.#group;
-    if (this.isSilent(follower) || follower.read !== undefined || !this.#hasRoom(follower)) return;
-    if (follower.state !== 'catch-up' && follower.nextIndex < log.startIndex) {
+    if (this.isSilent(follower) || follower.state === 'catch-up') return;
+    if (follower.nextIndex < log.startIndex) {
       follower.becomeCatchUp();
       this.#snapshots.start(follower);
       return;
     }
-    if (follower.state === 'catch-up') return;
+    if (follower.read !== undefined || !this.#hasRoom(follower)) return;
     if (follower.nextIndex < log.endIndex && !follower.isSearching) {
       follower.read = ++this.#reads;
       outbox.put({
@@ -166,7 +166,7 @@ export class Replication {
       if (this.isSettled(follower) || this.isSilent(follower)) continue;
       if (peers.now - follower.lastSentAt < settings.timing.heartbeatTicks) continue;
       if (follower.state === 'catch-up') this.#snapshots.resume(follower);
-      else if (follower.state === 'probe') {
+      else if (follower.state === 'probe' || follower.nextIndex < this.#group.log.startIndex) {
         follower.isProbing = false;
         this.maybeSend(follower);
       } else if (follower.read === undefined) this.#sendBare(follower);

@@ -87,8 +87,10 @@ export class Harness {
       send: (from, to, packet) => this.#send(from, to, packet),
       diskDelay: () => (this.#isHealed ? 1 : random.below(this.#faults.diskDelayMax + 1)),
       nodeOfMember: (member) => this.#nodes.find((node) => node.member === member),
-      trace: (line) => {
-        if (options.isTraced === true) this.lines.push(`${this.#now} ${line()}`);
+      crashKeeps: (count) => random.below(count + 1),
+      readsSlowly: () => random.below(4) === 0,
+      onOutput: (nodeId, output) => {
+        if (options.isTraced === true) this.lines.push(`${this.#now} ${nodeId} ${JSON.stringify(output)}`);
       },
       onRead: (token, endIndex) => this.#readServed(token, endIndex),
     };
@@ -183,8 +185,7 @@ export class Harness {
   }
 
   #start(node: SimNode): void {
-    const peers = this.#nodes.map(({ nodeId }) => nodeId).filter((id) => id !== node.nodeId);
-    node.start(peers.length > 0 ? this.#nodeIds().filter((id) => id !== node.nodeId) : peers);
+    node.start(this.#nodeIds().filter((id) => id !== node.nodeId));
   }
 
   #nodeIds(): number[] {
@@ -217,7 +218,11 @@ export class Harness {
   }
 
   #propose(): void {
-    for (const leader of this.#leaders()) leader.propose(1 + this.#random.below(3));
+    for (const leader of this.#leaders()) {
+      const count = 1 + this.#random.below(3);
+      // Clients wait for their answers: what has not been committed is bounded.
+      if (leader.endIndex - leader.committed < 100) leader.propose(count);
+    }
   }
 
   #read(): void {
@@ -240,7 +245,7 @@ export class Harness {
     const node = this.#nodes[this.#random.below(this.#nodes.length)]!;
     if (node.process === undefined) return;
     this.#counts.crashes++;
-    this.#world.trace(() => `crash ${node.nodeId}`);
+    this.lines.push(`${this.#now} crash ${node.nodeId}`);
     node.crash();
     this.#after(this.#random.below(400), () => {
       if (node.process === undefined) this.#start(node);

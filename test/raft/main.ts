@@ -1,9 +1,15 @@
-/** Runs the consensus core under faults: `node test/raft/main.ts [--seeds 2000] [--from 1] [--seed N]`; one seed prints its trace. */
+/** Runs the consensus core under faults: `node test/raft/main.ts [--seeds 2000] [--from 1] [--first] [--seed N]`; one seed prints its trace. */
 import { parseArgs } from 'node:util';
 import { Harness } from './harness.ts';
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' } },
+  options: {
+    seeds: { type: 'string' },
+    from: { type: 'string' },
+    seed: { type: 'string' },
+    /** Stops at the first failure. */
+    first: { type: 'boolean' },
+  },
 });
 if (values.seed !== undefined) {
   const harness = new Harness(values.seed, { isTraced: true });
@@ -20,7 +26,7 @@ if (values.seed !== undefined) {
   const totals: Record<string, number> = {};
   let failures = 0;
   const startedAt = performance.now();
-  for (let seed = from; seed < from + count && failures < 10; seed++) {
+  for (let seed = from; seed < from + count && failures < (values.first === true ? 1 : 10); seed++) {
     try {
       for (const [name, value] of Object.entries(new Harness(seed).run())) {
         totals[name] = (totals[name] ?? 0) + value;

@@ -10,7 +10,7 @@ import { membersOf } from '../../broker/raft/configuration.ts';
 import type { Configuration, PlacedConfiguration } from '../../broker/raft/configuration.ts';
 import type { Message, Snapshot } from '../../broker/raft/messages.ts';
 import { Raft } from '../../broker/raft/raft.ts';
-import type { HardState, Output, RaftSettings } from '../../broker/raft/raft.ts';
+import type { HardState, Impairment, Output, RaftSettings } from '../../broker/raft/raft.ts';
 import type { TermLogState } from '../../broker/raft/term-log.ts';
 import type { Random } from '../../platform/random.ts';
 import type { Checker, Entry } from './checker.ts';
@@ -48,7 +48,11 @@ export interface World {
   send(from: number, to: number, packet: Packet): void;
   diskDelay(): number;
   nodeOfMember(member: MemberId): SimNode | undefined;
-  trace(line: () => string): void;
+  /** Of `count` things under way in a crash, how many happen all the same. */
+  crashKeeps(count: number): number;
+  /** Whether a read of entries takes time. */
+  readsSlowly(): boolean;
+  onOutput(nodeId: number, output: Output): void;
   onRead(token: number, endIndex: number | undefined): void;
 }
 
@@ -62,13 +66,17 @@ interface DiskOperation {
 export class SimNode {
   readonly nodeId: number;
   readonly #world: World;
+  readonly #first: Configuration;
   disk: SimDisk;
   process: SimProcess | undefined;
   incarnation = 0;
+  /** What recovery says of the disk at the next start. */
+  impairment: Impairment | undefined;
 
   constructor(nodeId: number, world: World, configuration: Configuration) {
     this.nodeId = nodeId;
     this.#world = world;
+    this.#first = configuration;
     this.disk = emptyDisk(`d${nodeId}`, configuration);
   }
 
@@ -85,6 +93,11 @@ export class SimNode {
   crash(): void {
     this.process?.crash();
     this.process = undefined;
+  }
+
+  /** Another disk takes the place of the one that was there. */
+  wipe(): void {
+    this.disk = emptyDisk(`${this.disk.directory}b`, this.#first);
   }
 
   holds(index: number, term: number): boolean {
@@ -146,7 +159,7 @@ export class SimProcess {
       committedEndIndex: disk.start.index,
       countsWritten: () => false,
       catchUp: world.catchUp,
-      impairment: undefined,
+      impairment: node.impairment,
     });
     world.checker.hardState(node.member, disk.hardState);
     const latest = [...disk.snapshots.values()].at(-1);
@@ -171,6 +184,11 @@ export class SimProcess {
     this.#nodeEvents();
     if (this.raft.isTicking) this.raft.tick();
     this.#drain();
+  }
+
+  greet(): void {
+    this.heartbeats.greet();
+    this.#nodeEvents();
   }
 
   /** Calls an input of the core, then does what it says. */
@@ -205,8 +223,8 @@ export class SimProcess {
   /** Removes committed entries from the log's beginning, and keeps a snapshot of them. */
   compact(): void {
     const startIndex = this.#start.index + this.#world.random.below(this.#committed - this.#start.index + 1);
-    const durableEnd = this.node.disk.start.index + this.node.disk.entries.length;
-    if (startIndex <= this.#start.index || startIndex > durableEnd) return;
+    // What the disk holds beyond may be of another log, whose truncation is still in line.
+    if (startIndex <= this.#start.index || startIndex > this.raft.flushedEndIndex) return;
     const { disk } = this.node;
     const configuration = this.#configurations().findLast(({ index }) => index < startIndex)!;
     const start = { index: startIndex, term: this.raft.termAt(startIndex - 1), configuration };
@@ -231,11 +249,10 @@ export class SimProcess {
 
   crash(): void {
     this.#isDown = true;
-    const { random } = this.#world;
-    let through = random.below(this.#operations.length + 1);
+    let through = this.#world.crashKeeps(this.#operations.length);
     for (const operation of this.#operations) {
       if (through-- === 0) {
-        const cut = random.below(operation.entries.length + 1);
+        const cut = this.#world.crashKeeps(operation.entries.length);
         // Batches are whole or not there: recovery cuts a torn one.
         const entries = operation.entries.slice(0, cut);
         if (operation.kind === 'append' && !isBatchCut(operation.entries, cut)) {
@@ -245,7 +262,7 @@ export class SimProcess {
       }
       this.#perform(operation);
     }
-    const states = this.#hardStates.length === 0 ? 0 : random.below(this.#hardStates.length + 1);
+    const states = this.#world.crashKeeps(this.#hardStates.length);
     if (states > 0) this.node.disk.hardState = this.#hardStates[states - 1]!;
   }
 
@@ -324,7 +341,7 @@ export class SimProcess {
   #carryOut(output: Output, later: (() => void)[]): void {
     const { checker } = this.#world;
     const { member } = this.node;
-    this.#world.trace(() => `${this.node.nodeId} ${JSON.stringify(output)}`);
+    this.#world.onOutput(this.node.nodeId, output);
     switch (output.kind) {
       case 'persist-hard-state':
         this.#persist(output.hardState);
@@ -390,9 +407,11 @@ export class SimProcess {
       case 'read':
         this.#world.onRead(output.token, output.endIndex);
         break;
+      case 'repaired':
+        this.node.impairment = undefined;
+        break;
       case 'configuration-committed':
       case 'transfer-ended':
-      case 'repaired':
       case 'ticking':
         break;
       case 'data-lost':
@@ -442,7 +461,7 @@ export class SimProcess {
       this.#reads.set(output.read, entries);
       this.raft.entriesRead(output.read, this.#start.index + end, entries.length);
     };
-    if (this.#world.random.below(4) > 0) {
+    if (!this.#world.readsSlowly()) {
       later.push(finish);
       return;
     }
