@@ -151,8 +151,6 @@ export class SegmentIndexes {
     if (segment.isFull) copy.completeTimeIndex();
     segment.setIndexes(copy.offsetIndex, copy.timeIndex);
     if (segment.isRemoved) return;
-    if (segment.isFull) copy.completeTimeIndex();
-    segment.setIndexes(copy.offsetIndex, copy.timeIndex);
     // Whole or not at all: of a full segment nobody would know that its index files had been cut short.
     await this.#replace(segment.offsetIndexPath, copy.offsetIndex.bytes());
     await this.#replace(segment.timeIndexPath, copy.timeIndex.bytes());

@@ -211,11 +211,12 @@ describe('files of deleted segments', () => {
 
   it('do not disturb a reader that was reading them: it gets nothing, or what it asked for', async () => {
     const { log } = await opened({ timestamps: days(9, 9, 9, 9, 9, 9) });
-    const reads = [0, 1, 2, 4].map((offset) =>
-      log.read({ offset, endOffset: 6, maxBytes: 1, minOneBatch: true }),
-    );
+    const reads = [0, 1, 2, 4].map(async (offset) => {
+      const read = await log.read({ offset, endOffset: 6, maxBytes: 1, minOneBatch: true });
+      return recordsOf(read);
+    });
     await log.advanceLogStart(4);
-    const found = (await Promise.all(reads)).map((read) => recordsOf(read));
+    const found = await Promise.all(reads);
     expect(found[3]).toEqual(expectedRecords(5, 4));
     for (const [place, records] of found.slice(0, 3).entries())
       expect([[], expectedRecords(place + 1, place)]).toContainEqual(records);
