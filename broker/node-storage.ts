@@ -11,6 +11,12 @@ import { ReadPool } from './log/read-pool.ts';
 import { TailCache } from './log/tail-cache.ts';
 import type { StorageState } from './http/http-server.ts';
 import type { Logger } from './logger.ts';
+import { LogMaintenance } from './partition/log-maintenance.ts';
+import type {
+  MaintenanceEvents,
+  MaintenanceFigures,
+  MaintenanceSettings,
+} from './partition/log-maintenance.ts';
 import { Partitions } from './partition/partitions.ts';
 import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
 import type { LogDirectory } from './partition/log-directory.ts';
@@ -25,6 +31,8 @@ export interface NodeStorageOptions {
   readonly inMemory: boolean;
   readonly topicConfig: (topic: string) => LogConfig;
   readonly producerExpirationMs: () => number;
+  /** Live. */
+  readonly maintenance: MaintenanceSettings;
 }
 
 /** What the metrics show of it. */
@@ -42,6 +50,7 @@ export interface StorageFigures {
   readonly tailCacheBytes: number;
   readonly readPoolBytes: number;
   readonly syncs: number;
+  readonly maintenance: MaintenanceFigures;
 }
 
 /** Names of partitions in an answer about health. */
@@ -96,6 +105,7 @@ export class NodeStorage {
   readonly partitions: Partitions;
   /** The metadata log is a replica like any other, but of no topic that clients can name. */
   readonly #metadata: Partitions;
+  readonly #maintenance: LogMaintenance;
   readonly #directories: DataDirectories;
   readonly #tailCache = new TailCache({ maxBytes: tailCacheBytes });
   readonly #readPool: ReadPool;
@@ -124,6 +134,18 @@ export class NodeStorage {
       logConfig: () => metadataLogConfig,
     });
     this.partitions = new Partitions({ ...shared, directories: directories.all, logConfig: topicConfig });
+    const { random, yielding } = platform;
+    const maintenance = new LogMaintenance({
+      partitions: this.partitions,
+      disk,
+      clock,
+      random,
+      yielding,
+      settings: options.maintenance,
+      events: maintenanceEvents(logger, shared.events),
+    });
+    this.#maintenance = maintenance;
+    this.partitions.onRemoval((replica) => maintenance.release(replica));
   }
 
   /** Holds the metadata log: a node cannot go on without it. */
@@ -146,6 +168,11 @@ export class NodeStorage {
     return this.partitions.setAsideStrays([`${clusterMetadataTopic}-0`]);
   }
 
+  /** Retention, compaction and scrubbing begin; call once all replicas that the cluster knows are open. */
+  startMaintenance(): void {
+    this.#maintenance.start();
+  }
+
   figures(): StorageFigures {
     const figures = {
       partitionsFailed: 0,
@@ -157,7 +184,7 @@ export class NodeStorage {
     };
     for (const replica of this.partitions.all()) {
       if (replica.failed) figures.partitionsFailed++;
-      else if (replica.damaged) figures.partitionsDamaged++;
+      else if (replica.hasDamage) figures.partitionsDamaged++;
       figures.logBytes += replica.sizeBytes;
       figures.logSegments += replica.segmentCount;
       figures.logQueuedBytes += replica.queuedBytes;
@@ -172,6 +199,7 @@ export class NodeStorage {
       directoriesOffline: all.filter(({ isOnline }) => !isOnline).length,
       tailCacheBytes: this.#tailCache.sizeBytes,
       readPoolBytes: this.#readPool.sizeBytes,
+      maintenance: this.#maintenance.figures(),
       syncs: all.reduce((sum, { syncCount }) => sum + syncCount, 0),
     };
   }
@@ -182,7 +210,7 @@ export class NodeStorage {
     const damaged: string[] = [];
     for (const replica of this.partitions.all()) {
       if (replica.failed) failed.push(nameOf(replica.identity));
-      else if (replica.damaged) damaged.push(nameOf(replica.identity));
+      else if (replica.hasDamage) damaged.push(nameOf(replica.identity));
     }
     for (const { identity } of this.partitions.offline()) failed.push(nameOf(identity));
     return {
@@ -196,7 +224,13 @@ export class NodeStorage {
 
   /** Ends everything, whatever the disk still takes: what it refuses is logged, and recovered by the next start. */
   async close(): Promise<void> {
-    const parts = [this.partitions, this.#metadata, ...this.#directories.all, this.#readPool.files];
+    const parts = [
+      this.#maintenance,
+      this.partitions,
+      this.#metadata,
+      ...this.#directories.all,
+      this.#readPool.files,
+    ];
     for (const part of parts) {
       await part.close().catch((error: unknown) => {
         this.#logger.error({ err: error }, 'a part of the data directory could not be closed cleanly');
@@ -212,6 +246,24 @@ function logOffline(logger: Logger, directory: LogDirectory): void {
     { directory: path },
     `the data directory ${path} is offline, with all replicas in it, until this node is started again (${offlineReason})`,
   );
+}
+
+function maintenanceEvents(logger: Logger, events: PartitionEvents): MaintenanceEvents {
+  return {
+    failed: (replica, task, error) => events.maintenanceFailed(replica, task, error),
+    damageFound: (replica, damage) => {
+      const [first] = damage;
+      logger.error(
+        { damage },
+        `the log of ${nameOf(replica)} is damaged on the disk (${first?.file} at byte ${first?.position}: ` +
+          `${first?.reason}): repair it from a backup, or delete what is damaged`,
+      );
+    },
+    scrubbingFailed: (directory, error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn({ err: error }, `the logs in ${directory} could not be checked (${reason})`);
+    },
+  };
 }
 
 function nameOf({ topic, partition }: { topic: string; partition: number }): string {

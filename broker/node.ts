@@ -187,6 +187,7 @@ class Node implements Broker {
       host: null,
       logDirectories: storage.onlineDirectoryIds(),
     });
+    storage.startMaintenance();
     this.#listener.serve();
     this.#ready = true;
     await this.#openHttp();
@@ -233,6 +234,7 @@ class Node implements Broker {
       inMemory: this.#options.storage === 'memory',
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,
+      maintenance: this.#config,
     });
     this.#storage.firstDirectory.onOffline(() => void this.#giveUp());
     return this.#storage;

@@ -136,6 +136,12 @@ export class BrokerConfig {
   get logCleanerEnable(): boolean {
     return this.#boolean('log.cleaner.enable');
   }
+  get logCleanerIoBufferLoadFactor(): number {
+    return this.#number('log.cleaner.io.buffer.load.factor');
+  }
+  get logCleanerIoBufferSize(): number {
+    return this.#number('log.cleaner.io.buffer.size');
+  }
   get logCleanerIoMaxBytesPerSecond(): number {
     return this.#number('log.cleaner.io.max.bytes.per.second');
   }

@@ -33,7 +33,7 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['group.min.session.timeout.ms', 'The shortest session timeout that a group member may ask for.'],
   [
     'kappalog.scrub.bytes.per.second',
-    'Bytes per second at which the segments on disk are read again and checked; 0 turns that off.',
+    'Bytes per second at which the segments of each data directory are read again and checked; 0 turns that off.',
   ],
   ['log.cleaner.backoff.ms', 'How long compaction rests when no log needs it.'],
   ['log.cleaner.dedupe.buffer.size', 'Bytes of memory for the keys of the log that is being compacted.'],
@@ -42,6 +42,11 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'How long compaction keeps a deletion mark; the default of delete.retention.ms.',
   ],
   ['log.cleaner.enable', 'Whether logs are compacted.'],
+  [
+    'log.cleaner.io.buffer.load.factor',
+    'How full the memory for keys gets before a log is compacted in several passes.',
+  ],
+  ['log.cleaner.io.buffer.size', 'Bytes of one read and of one write of compaction.'],
   ['log.cleaner.io.max.bytes.per.second', 'The most bytes per second that compaction reads and writes.'],
   [
     'log.cleaner.max.compaction.lag.ms',

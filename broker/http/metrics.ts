@@ -13,6 +13,8 @@ export interface NodeGauges {
   storage(): StorageFigures;
 }
 
+type MaintenanceFigures = StorageFigures['maintenance'];
+
 export class Metrics {
   readonly #registry = new Registry();
   readonly #requestSeconds: Histogram<'api'>;
@@ -65,7 +67,7 @@ export class Metrics {
   }
 
   #addStorage(read: () => StorageFigures): void {
-    const gauges: readonly [keyof StorageFigures, string, string][] = [
+    const gauges: readonly [keyof Omit<StorageFigures, 'maintenance'>, string, string][] = [
       ['partitions', 'kappalog_partitions', 'Partitions with a replica on this node.'],
       ['partitionsFailed', 'kappalog_partitions_failed', 'Replicas whose log or data directory has failed.'],
       ['partitionsDamaged', 'kappalog_partitions_damaged', 'Replicas whose log is damaged.'],
@@ -89,5 +91,77 @@ export class Metrics {
       ['syncs', 'kappalog_syncs', 'Syncs of log files since the start.'],
     ];
     for (const [key, name, help] of gauges) this.#addGauge(name, help, () => read()[key]);
+    this.#addMaintenance(() => read().maintenance);
+  }
+
+  #addMaintenance(read: () => MaintenanceFigures): void {
+    const gauges: readonly [name: string, help: string, of: (figures: MaintenanceFigures) => number][] = [
+      [
+        'kappalog_retention_rounds',
+        'Times that all logs were looked through for what is past retention.',
+        ({ retentionRounds }) => retentionRounds,
+      ],
+      [
+        'kappalog_retention_segments',
+        'Segments deleted by retention since the start.',
+        ({ deletedSegments }) => deletedSegments,
+      ],
+      [
+        'kappalog_retention_bytes',
+        'Bytes deleted by retention since the start.',
+        ({ deletedBytes }) => deletedBytes,
+      ],
+      [
+        'kappalog_cleaner_logs',
+        'Times that a log was compacted since the start.',
+        ({ cleaner }) => cleaner.cleanings,
+      ],
+      [
+        'kappalog_cleaner_read_bytes',
+        'Bytes that compaction has read since the start.',
+        ({ cleaner }) => cleaner.bytesRead,
+      ],
+      [
+        'kappalog_cleaner_written_bytes',
+        'Bytes that compaction has written since the start.',
+        ({ cleaner }) => cleaner.bytesWritten,
+      ],
+      [
+        'kappalog_cleaner_throttled_seconds',
+        'Time that compaction has waited for its limit on bytes.',
+        ({ cleaner }) => cleaner.throttledMs / 1000,
+      ],
+      [
+        'kappalog_cleaner_dirty_ratio',
+        'Dirty share of the log that needs compaction most.',
+        ({ cleaner }) => cleaner.dirtyRatioMax,
+      ],
+      [
+        'kappalog_cleaner_map_bytes',
+        'Memory that compaction holds for keys.',
+        ({ cleanerMapBytes }) => cleanerMapBytes,
+      ],
+      [
+        'kappalog_cleaner_uncleanable_logs',
+        'Logs that are not compacted because of damage.',
+        ({ uncleanableLogs }) => uncleanableLogs,
+      ],
+      [
+        'kappalog_scrubbed_bytes',
+        'Bytes of segments that were read again and checked since the start.',
+        ({ scrubbedBytes }) => scrubbedBytes,
+      ],
+      [
+        'kappalog_scrubbed_segments',
+        'Segments that were read again and checked since the start.',
+        ({ scrubbedSegments }) => scrubbedSegments,
+      ],
+      [
+        'kappalog_scrubbed_damaged_segments',
+        'Segments that turned out to be damaged since the start.',
+        ({ damagedSegments }) => damagedSegments,
+      ],
+    ];
+    for (const [name, help, of] of gauges) this.#addGauge(name, help, () => of(read()));
   }
 }

@@ -80,6 +80,7 @@ export class Partitions {
   readonly #offline = new Map<string, Map<number, OfflineReplica>>();
   #count = 0;
   #sweep: Timer | undefined;
+  #beforeRemoval: (replica: Replica) => Promise<void> = () => Promise.resolve();
 
   constructor(options: PartitionsOptions) {
     this.#options = options;
@@ -100,6 +101,11 @@ export class Partitions {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** The one listener is called for a replica that is to be removed; its files go when that has resolved. */
+  onRemoval(listener: (replica: Replica) => Promise<void>): void {
+    this.#beforeRemoval = listener;
   }
 
   get directories(): readonly LogDirectory[] {
@@ -252,6 +258,7 @@ export class Partitions {
     const errors: unknown[] = [];
     for (const replica of replicas) {
       if (replica === undefined) continue;
+      await this.#beforeRemoval(replica);
       this.#count--;
       await replica.delete().catch((error: unknown) => errors.push(error));
     }

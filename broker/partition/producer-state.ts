@@ -101,6 +101,16 @@ export class ProducerStates {
     state.batches.push(batch);
   }
 
+  /** The last offset of each producer's last batch, by producer id: compaction keeps that batch, for its sequence. */
+  lastOffsets(): Map<number, number> {
+    const offsets = new Map<number, number>();
+    for (const [id, { batches }] of this.#producers) {
+      const last = batches.at(-1);
+      if (last !== undefined) offsets.set(id, last.lastOffset);
+    }
+    return offsets;
+  }
+
   /** Forgets producers that have not written for `producer.id.expiration.ms`. */
   expire(): void {
     const oldestMs = this.#options.clock.monotonicMs() - this.#options.expirationMs();

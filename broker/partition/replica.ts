@@ -13,7 +13,9 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { CommitLog } from '../log/commit-log.ts';
-import type { LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
+import type { CleanableLog, CleanerLimits } from '../log/compaction/cleanable-log.ts';
+import type { DeletedSegments, LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
+import type { ScrubbedLog } from '../log/scrub-segment.ts';
 import { decodeDeleteRecords, encodeDeleteRecords } from '../log/raft-only.ts';
 import { RaftGroup } from '../raft/raft-group.ts';
 import type { HardState } from '../raft/raft-group.ts';
@@ -210,6 +212,16 @@ export class Replica {
     return this.#highWatermark;
   }
 
+  /** For those who maintain logs; only the replica appends and moves positions. */
+  get log(): CleanableLog & ScrubbedLog {
+    return this.#log;
+  }
+
+  /** Recovery or scrubbing has met damage in it. */
+  get hasDamage(): boolean {
+    return this.damaged || this.#log.damage.length > 0;
+  }
+
   get queuedBytes(): number {
     return this.#log.queuedBytes;
   }
@@ -333,6 +345,19 @@ export class Replica {
   /** The largest epoch at or below the one asked, and where it ends; the leader's own ends at the log's end. */
   endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } | undefined {
     return this.#log.endOffsetForEpoch(epoch);
+  }
+
+  /** Retention, among what is committed. Rejects with a DiskError. */
+  deleteOldSegments(): Promise<readonly DeletedSegments[]> {
+    if (this.#closed || this.#failure !== undefined) return Promise.resolve([]);
+    return this.#log.deleteOldSegments(this.#highWatermark);
+  }
+
+  /** What compaction must leave as it is; undefined where the log is to be left alone. */
+  cleanerLimits(): CleanerLimits | undefined {
+    if (this.#closed || this.#failure !== undefined) return undefined;
+    const endOffset = Math.min(this.#highWatermark, this.lastStableOffset);
+    return { endOffset, lastOffsetsOfProducers: this.#producers.lastOffsets() };
   }
 
   expireProducers(): void {

@@ -54,6 +54,43 @@ describe('topics', () => {
     expect(stderr).toMatch(/INVALID_TOPIC_EXCEPTION.*Created before that: first-of-two\./);
   });
 
+  it('give up their oldest records, once somebody has said yes', async () => {
+    await cli.text(['topic', 'create', 'old', '-p', '2']);
+    await cli.run(['produce', 'old', '-p', '1', '--timestamp', '2026-11-22'], { input: 'a\nb\nc\nd\n' });
+    const refused = await cli.run(['topic', 'delete-records', 'old', '--before', '-1']);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain('This deletes 3 records of old for good. Add --yes');
+    const deleted = (...more: string[]) => cli.json(['topic', 'delete-records', 'old', '--yes', ...more]);
+    expect(await deleted('--before', '1')).toEqual({
+      partitions: [
+        { partition: 0, startOffset: 0, endOffset: 0, deleted: 0 },
+        { partition: 1, startOffset: 1, endOffset: 4, deleted: 1 },
+      ],
+    });
+    expect(await deleted('--before', '-1', '-p', '1')).toMatchObject({
+      partitions: [{ partition: 1, startOffset: 3, deleted: 2 }],
+    });
+    expect(await deleted('--before', '2026-11-22')).toMatchObject({ partitions: [{}, { startOffset: 3 }] });
+    expect(await deleted('--before', '2026-11-23')).toMatchObject({ partitions: [{}, { startOffset: 4 }] });
+    expect(await cli.text(['consume', 'old', '--until', 'end'])).toBe('');
+    expect((await cli.run(['topic', 'delete-records', 'old', '--before', 'end', '-p', '2', '-y'])).code).toBe(
+      3,
+    );
+  });
+
+  it('take space in data directories', async () => {
+    await cli.text(['topic', 'create', 'sized', '-p', '2']);
+    expect(await cli.text(['log-dirs', 'sized', '--partitions'])).toMatch(
+      /^\/kappalog on broker 1: 2 partitions with [\d,]+ bytes, [\d,]+ of [\d,]+ bytes free\n\n.*\nsized +0 +\d+\nsized +1 +\d+\n$/,
+    );
+    expect(await cli.json(['log-dirs', 'sized'])).toMatchObject({
+      directories: [
+        { broker: 1, path: '/kappalog', error: null, partitions: [{ topic: 'sized' }, { partition: 1 }] },
+      ],
+    });
+    expect((await cli.run(['log-dirs', 'no-such-topic'])).code).toBe(3);
+  });
+
   it('are not created by a dry run', async () => {
     expect(await cli.text(['topic', 'create', 'dry', '--dry-run'])).toContain('Could create topic dry');
     expect((await cli.run(['topic', 'describe', 'dry'])).code).toBe(3);

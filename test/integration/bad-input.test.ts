@@ -235,43 +235,47 @@ describe('an embedded broker refuses to start, and says in a sentence why,', () 
 describe('a low limit of open files', () => {
   const launcher = fileURLToPath(new URL('../../bin/kappalog.js', import.meta.url));
 
-  it('is told by name, to the client and in the log; the broker serves on', { timeout: 60_000 }, async () => {
-    const dataDir = join(directory, 'few-files');
-    const port = await freePort();
-    const command = `ulimit -n 80 && exec "$0" "$@"`;
-    const args = ['start', '--port', String(port), '--http-port', 'off', '--data-dir', dataDir];
-    const child = spawn('bash', ['-c', command, process.execPath, launcher, ...args], { stdio: 'pipe' });
-    const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text));
-    await new Promise<void>((resolve) => {
-      child.stdout.on('data', () => {
-        if (output.includes('ready')) resolve();
+  it(
+    'bounds what logs hold open, not how many there are; more connections than it allows are told in the log',
+    { timeout: 60_000 },
+    async () => {
+      const dataDir = join(directory, 'few-files');
+      const port = await freePort();
+      const command = `ulimit -n 80 && exec "$0" "$@"`;
+      const args = ['start', '--port', String(port), '--http-port', 'off', '--data-dir', dataDir];
+      const child = spawn('bash', ['-c', command, process.execPath, launcher, ...args], { stdio: 'pipe' });
+      const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+      let output = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (text: Buffer) => (output += text));
+      await new Promise<void>((resolve) => {
+        child.stdout.on('data', () => {
+          if (output.includes('ready')) resolve();
+        });
+        void exited.then(() => resolve());
       });
-      void exited.then(() => resolve());
-    });
-    try {
-      const connection = await WireConnection.open(port);
-      const { topics } = await connection.call('CreateTopics', 5, {
-        topics: [{ name: 'wide', numPartitions: 200, replicationFactor: 1, assignments: [], configs: [] }],
-        timeoutMs: 30_000,
-      });
-      expect(topics[0]!.errorCode).toBe(ErrorCode.KAFKA_STORAGE_ERROR);
-      expect(topics[0]!.errorMessage).toMatch(/too many open files/i);
-      await createTopic(connection, 'narrow', 2);
-      const others: WireConnection[] = [];
-      for (let i = 0; i < 100; i++) others.push(await WireConnection.open(port));
-      await Promise.race(others.map((other) => other.ended));
-      for (const other of others) await other[Symbol.asyncDispose]();
-      const answer = await connection.call('Produce', produceVersion, produceOf('narrow', ['a']));
-      expect(answer.responses[0]!.partitionResponses[0]!.errorCode).toBe(ErrorCode.NONE);
-      expect(output).toMatch(/connections cannot be taken: the limit of open files is reached/);
-      await connection[Symbol.asyncDispose]();
-    } finally {
-      child.kill('SIGTERM');
-      expect(await exited).toBe(0);
-    }
-  });
+      try {
+        const connection = await WireConnection.open(port);
+        const { topics } = await connection.call('CreateTopics', 5, {
+          topics: [{ name: 'wide', numPartitions: 200, replicationFactor: 1, assignments: [], configs: [] }],
+          timeoutMs: 30_000,
+        });
+        expect(topics[0]!).toMatchObject({ errorCode: ErrorCode.NONE, errorMessage: null });
+        await createTopic(connection, 'narrow', 2);
+        const others: WireConnection[] = [];
+        for (let i = 0; i < 100; i++) others.push(await WireConnection.open(port));
+        await Promise.race(others.map((other) => other.ended));
+        for (const other of others) await other[Symbol.asyncDispose]();
+        const answer = await connection.call('Produce', produceVersion, produceOf('narrow', ['a']));
+        expect(answer.responses[0]!.partitionResponses[0]!.errorCode).toBe(ErrorCode.NONE);
+        expect(output).toMatch(/connections cannot be taken: the limit of open files is reached/);
+        await connection[Symbol.asyncDispose]();
+      } finally {
+        child.kill('SIGTERM');
+        expect(await exited).toBe(0);
+      }
+    },
+  );
 });
 
 describe('requests that never end', () => {

@@ -53,6 +53,7 @@ export async function serveNode(
     inMemory: true,
     topicConfig: (topic) => cluster.topicConfig(topic),
     producerExpirationMs: () => config.producerIdExpirationMs,
+    maintenance: config,
   });
   const { partitions, identity } = storage;
   const cluster: Cluster = new Cluster({
