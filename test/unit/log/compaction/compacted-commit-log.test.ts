@@ -1,0 +1,205 @@
+/** The cleaner and the commit log together: what consumers read, what a crash leaves, what else may happen meanwhile. */
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CommitLog } from '../../../../broker/log/commit-log.ts';
+import { slotBytes } from '../../../../broker/log/compaction/key-map.ts';
+import { LogCleaner } from '../../../../broker/log/compaction/log-cleaner.ts';
+import { CountedYield } from '../../../../platform/counted-yield.ts';
+import { ManualClock } from '../../../../platform/manual-clock.ts';
+import { MemoryDisk } from '../../../../platform/memory-disk.ts';
+import { SeededRandom } from '../../../../platform/seeded-random.ts';
+import { decodeBatch, encodeBatch, iterateBatches } from '../../../../protocol/index.ts';
+import type { LogConfig } from '../../../../broker/log/log-types.ts';
+import { flushed, openLog, startTerm } from '../log-harness.ts';
+
+const config: Partial<LogConfig> = {
+  compacts: true,
+  deletes: false,
+  segmentBytes: 700,
+  indexIntervalBytes: 150,
+  minCleanableDirtyRatio: 0,
+};
+
+function newCleaner(disk: MemoryDisk, clock: ManualClock, yielding = new CountedYield()): LogCleaner {
+  return new LogCleaner({
+    disk,
+    clock,
+    yielding,
+    random: new SeededRandom(3),
+    settings: () => ({
+      dedupeBufferBytes: 12 * slotBytes,
+      loadFactor: 0.9,
+      ioBufferBytes: 4096,
+      bytesPerSecondMax: Infinity,
+    }),
+  });
+}
+
+/** By offset, `key=value`. */
+type Model = Map<number, string>;
+
+function append(log: CommitLog, model: Model, keys: readonly number[], round: number): void {
+  const records = keys.map((key, place) => ({
+    timestamp: 1000 + round,
+    key: Buffer.from(`k${key}`),
+    value: Buffer.from(`v${round}.${place}`.padEnd(30, '.')),
+  }));
+  const { baseOffset } = log.append(encodeBatch(records), log.lastTerm);
+  for (const [place, { key, value }] of records.entries()) {
+    model.set(baseOffset + place, `${key.toString()}=${value.toString()}`);
+  }
+}
+
+/** What must be left of records below an end: the last of each key. */
+function compacted(model: Model, endOffset: number): Model {
+  const last = new Map<string, number>();
+  for (const [offset, text] of model) if (offset < endOffset) last.set(text.split('=')[0]!, offset);
+  return new Map(
+    [...model].filter(([offset, text]) => offset >= endOffset || last.get(text.split('=')[0]!) === offset),
+  );
+}
+
+/** As a consumer reads: on from the offset after the last batch of each answer. */
+async function readLog(log: CommitLog, maxBytes = 500): Promise<Model> {
+  const seen: Model = new Map();
+  let offset = log.logStartOffset;
+  while (offset < log.logEndOffset) {
+    const read = await log.read({ offset, endOffset: log.logEndOffset, maxBytes, minOneBatch: true });
+    const bytes = Buffer.concat(read.parts.map((part) => Buffer.from(part)));
+    read.release();
+    let next = offset;
+    for (const { header, bytes: batch } of iterateBatches(bytes)) {
+      next = header.lastOffset + 1;
+      for (const record of decodeBatch(batch)) {
+        if (record.offset >= offset)
+          seen.set(record.offset, `${record.key!.toString()}=${record.value!.toString()}`);
+      }
+    }
+    expect(next).toBeGreaterThan(offset);
+    offset = next;
+  }
+  return seen;
+}
+
+const limitsOf = (log: CommitLog) => ({
+  endOffset: log.logEndOffset,
+  lastOffsetsOfProducers: new Map<number, number>(),
+});
+
+const anyBatches = fc.array(fc.array(fc.nat({ max: 14 }), { minLength: 1, maxLength: 5 }), {
+  minLength: 5,
+  maxLength: 40,
+  size: 'max',
+});
+
+describe('a compacted commit log', () => {
+  it('reads as the model says, cleaned again and again, across clean stops', async () => {
+    let dropped = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyBatches, { minLength: 1, maxLength: 3, size: 'max' }), async (rounds) => {
+        const disk = new MemoryDisk();
+        const clock = new ManualClock();
+        let { log } = await openLog({ disk, clock, config });
+        startTerm(log, 1);
+        let model: Model = new Map();
+        for (const [round, batches] of rounds.entries()) {
+          for (const keys of batches) append(log, model, keys, round);
+          await flushed(log);
+          const { endOffset } = log.fullSegments().at(-1) ?? { endOffset: 0 };
+          const outcome = await newCleaner(disk, clock).cleanLog(log, limitsOf(log));
+          expect(outcome.kind).toBe(endOffset > 0 ? 'cleaned' : 'nothing-to-clean');
+          const before = model.size;
+          model = compacted(model, endOffset);
+          dropped += before - model.size;
+          expect(await readLog(log)).toEqual(model);
+          expect(log.cleanedEndOffset).toBe(endOffset);
+          startTerm(log, round + 2);
+          await log.flushAndClose();
+          const reopened = await openLog({ disk, clock, config });
+          expect(reopened.recovery).toMatchObject({ kind: 'clean', damage: undefined });
+          ({ log } = reopened);
+          expect(log.cleanedEndOffset).toBe(endOffset);
+          expect(await readLog(log)).toEqual(model);
+        }
+        await log.flushAndClose();
+      }),
+      { numRuns: 60 },
+    );
+    expect(dropped).toBeGreaterThan(1000);
+  });
+
+  it('loses nothing in a crash at any step of a cleaning', async () => {
+    let crashed = 0;
+    for (let seed = 0; seed < 150; seed++) {
+      const random = new SeededRandom(seed);
+      const operationsMax = 1 + random.below(220);
+      let operations = 0;
+      let isCleaning = false;
+      const before = new MemoryDisk({
+        crashes: random.fork('crash'),
+        faults: () => (isCleaning && ++operations > operationsMax ? 'io' : undefined),
+      });
+      await before.makeDirectory('/data');
+      await before.syncDirectory('/');
+      const clock = new ManualClock();
+      const { log } = await openLog({ disk: before, clock, config });
+      startTerm(log, 1);
+      const model: Model = new Map();
+      for (let round = 0; round < 60; round++) append(log, model, [random.below(9), random.below(9)], round);
+      await flushed(log);
+      const { endOffset } = log.fullSegments().at(-1)!;
+      isCleaning = true;
+      const { kind } = await newCleaner(before, clock).cleanLog(log, limitsOf(log));
+      if (kind !== 'cleaned') crashed++;
+      isCleaning = false;
+      const disk = before.crash();
+      const reopened = await openLog({ disk, clock, config });
+      expect(reopened.recovery.damage, `seed ${seed}`).toBeUndefined();
+      const seen = await readLog(reopened.log);
+      // Each record of the old log is there or the last of its key is.
+      const final = compacted(model, endOffset);
+      for (const [offset, text] of final)
+        expect(seen.get(offset), `seed ${seed}, offset ${offset}`).toBe(text);
+      for (const [offset, text] of seen)
+        expect(text, `seed ${seed}, offset ${offset}`).toBe(model.get(offset));
+      const again = await newCleaner(disk, clock).cleanLog(reopened.log, limitsOf(reopened.log));
+      expect(['cleaned', 'nothing-to-clean'], `seed ${seed}`).toContain(again.kind);
+      expect(await readLog(reopened.log), `seed ${seed}`).toEqual(final);
+      const names = await disk.list(reopened.log.directory);
+      expect(names.filter((name) => /\.(cleaned|swap)$/.test(name))).toEqual([]);
+      await reopened.log.flushAndClose();
+    }
+    expect(crashed).toBeGreaterThan(30);
+  });
+
+  it('is called off when the log is cut or closed under it', async () => {
+    for (const ending of ['truncate', 'close'] as const) {
+      for (let turn = 1; turn < 12; turn += 2) {
+        const disk = new MemoryDisk();
+        const clock = new ManualClock();
+        const { log } = await openLog({ disk, clock, config });
+        startTerm(log, 1);
+        const model: Model = new Map();
+        for (let round = 0; round < 60; round++) append(log, model, [round % 7, round % 5], round);
+        await flushed(log);
+        const [first, second] = log.fullSegments();
+        const cutOffset = second!.baseOffset;
+        const yielding = new CountedYield(async (count) => {
+          if (count !== turn) return;
+          if (ending === 'truncate') await log.truncateTo(log.indexOfOffset(cutOffset));
+          else await log.flushAndClose();
+        });
+        const { kind } = await newCleaner(disk, clock, yielding).cleanLog(log, limitsOf(log));
+        expect(kind).toBe('called-off');
+        if (ending === 'truncate') await log.flushAndClose();
+        const { log: reopened, recovery } = await openLog({ disk, clock, config });
+        expect(recovery.damage).toBeUndefined();
+        const seen = await readLog(reopened);
+        const kept = ending === 'truncate' ? [...model].filter(([offset]) => offset < cutOffset) : [...model];
+        expect(first!.endOffset).toBe(cutOffset);
+        for (const [offset, text] of compacted(new Map(kept), cutOffset)) expect(seen.get(offset)).toBe(text);
+        await reopened.flushAndClose();
+      }
+    }
+  });
+});
