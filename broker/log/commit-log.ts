@@ -47,19 +47,7 @@ import type { LogTail } from './tail-cache.ts';
 import { TransactionIndexFiles } from './transaction-index-files.ts';
 import { truncateLog } from './truncation.ts';
 
-export type {
-  Appended,
-  DeletedSegments,
-  FoundRecord,
-  LogConfig,
-  LogDamage,
-  LogFailure,
-  LogOptions,
-  LogRead,
-  ReadRequest,
-  RecoveryReport,
-  SegmentInfo,
-} from './log-types.ts';
+export type * from './log-types.ts';
 export type { PlacedRaftOnlyEntry, RaftOnlyEntry, RaftOnlyKind } from './raft-only.ts';
 
 const empty: LogRead = { parts: [], sizeBytes: 0, release: () => undefined };
@@ -111,7 +99,16 @@ export class CommitLog {
         endOffset,
       },
     );
-    this.#upkeep = this.#makeUpkeep();
+    this.#upkeep = new LogUpkeep({
+      options,
+      books: this.#books,
+      indexes,
+      transactions: this.#transactions,
+      checkpoints: this.#checkpoints,
+      writer: this.#writer,
+      beginSegment: () => this.#roll(),
+      isOpen: () => this.#state === 'open' && this.#failure === undefined,
+    });
     const { damage } = recovered.report;
     if (damage === undefined) return;
     this.#damage.push(damage);
@@ -127,23 +124,6 @@ export class CommitLog {
     const indexes = new SegmentIndexes(disk, readPool, () => config().indexIntervalBytes);
     const recovered = await recoverLog(options, indexes);
     return { log: new CommitLog(options, indexes, recovered), recovery: recovered.report };
-  }
-
-  #makeUpkeep(): LogUpkeep {
-    return new LogUpkeep({
-      options: this.#options,
-      books: this.#books,
-      indexes: this.#indexes,
-      transactions: this.#transactions,
-      checkpoints: this.#checkpoints,
-      flushedTo: async (offset) => {
-        const { table } = this.#books;
-        if (this.flushedEndIndex < table.indexOfOffset(offset)) await this.#writer.flushed();
-      },
-      roll: () => this.#writer.roll(this.#roll()),
-      isOpen: () => this.#state === 'open' && this.#failure === undefined,
-      fail: (error) => this.#writer.fail('write', error),
-    });
   }
 
   get directory(): string {
@@ -231,12 +211,7 @@ export class CommitLog {
   }
 
   segments(): SegmentInfo[] {
-    return this.#segments.all.map(({ baseOffset, endOffset, appendedBytes, totals }) => ({
-      baseOffset,
-      endOffset,
-      sizeBytes: appendedBytes,
-      maxTimestamp: totals.maxTimestamp,
-    }));
+    return this.#segments.infos();
   }
 
   /** Raft's entries that the log still knows of, oldest first. */
@@ -261,10 +236,8 @@ export class CommitLog {
     setPartitionLeaderEpoch(batch, 0, term);
     this.#maybeRollFor({ sizeBytes: batch.length, maxTimestamp, lastOffset });
     const segment = this.#segments.active;
-    segment.addBatch(
-      { sizeBytes: batch.length, lastOffset, maxTimestamp },
-      this.#options.config().indexIntervalBytes,
-    );
+    const span = { sizeBytes: batch.length, lastOffset, maxTimestamp };
+    segment.addBatch(span, this.config.indexIntervalBytes);
     this.#tail.add({ buffer: batch, lease, baseOffset, lastOffset });
     this.#books.endOffset += offsets;
     return this.#appended(segment, batch, baseOffset, offsets);
@@ -484,8 +457,7 @@ export class CommitLog {
   }
 
   #maybeRollFor(batch: Parameters<typeof mustRoll>[1]): void {
-    const { config, clock } = this.#options;
-    if (mustRoll(this.#segments.active, batch, config(), clock.wallMs())) this.#roll();
+    if (mustRoll(this.#segments.active, batch, this.config, this.#options.clock.wallMs())) this.#roll();
   }
 
   #roll(): Segment {

@@ -12,6 +12,7 @@ import type { Checkpoints } from './checkpoints.ts';
 import { cleanedHeaderBytes, readCleanedHeader } from './cleaned-header.ts';
 import type { LogBooks } from './log-books.ts';
 import type { CleanedSpan, DeletedSegments, LogOptions } from './log-types.ts';
+import type { LogWriter } from './log-writer.ts';
 import { isDueToRoll, pastRetention } from './retention.ts';
 import { SegmentDeletion } from './segment-deletion.ts';
 import type { SegmentIndexes } from './segment-files.ts';
@@ -25,13 +26,11 @@ export interface UpkeepParts {
   readonly indexes: SegmentIndexes;
   readonly transactions: TransactionIndexFiles;
   readonly checkpoints: Checkpoints;
-  /** Makes what is below this offset durable. */
-  readonly flushedTo: (offset: number) => Promise<void>;
-  /** Begins a segment though no batch needs it; resolves when the one before is full. */
-  readonly roll: () => Promise<void>;
+  readonly writer: Pick<LogWriter, 'flushedEndIndex' | 'flushed' | 'roll' | 'fail'>;
+  /** Begins a segment though no batch needs it. */
+  readonly beginSegment: () => Segment;
   /** The log takes changes: it is neither being cut nor closed, and has not failed. */
   readonly isOpen: () => boolean;
-  readonly fail: (error: unknown) => void;
 }
 
 export class LogUpkeep {
@@ -63,11 +62,11 @@ export class LogUpkeep {
 
   advanceLogStart(offset: number): Promise<void> {
     return this.#inTurn(undefined, async () => {
-      const { books, flushedTo } = this.#parts;
+      const { books, writer } = this.#parts;
       if (offset <= books.logStartOffset) return;
       assert(offset <= books.endOffset, 'a log starts within itself');
       // A log that ended below its start after a crash would be damaged.
-      await flushedTo(offset);
+      if (writer.flushedEndIndex < books.table.indexOfOffset(offset)) await writer.flushed();
       await this.#moveStart(offset, this.#limitIndex(offset));
     });
   }
@@ -91,7 +90,7 @@ export class LogUpkeep {
       for (const { segments: more } of past) count += more;
       if (count === 0) return [];
       const last = segments.at(count - 1)!;
-      if (last === segments.active) await this.#parts.roll();
+      if (last === segments.active) await this.#roll();
       // One that has been begun but not closed off goes the next time.
       const next = segments.at(count);
       if (next === undefined || !last.isFull) return [];
@@ -136,10 +135,15 @@ export class LogUpkeep {
   }
 
   async #rollIfDue(nowMs: number): Promise<boolean> {
-    const { books, options, roll } = this.#parts;
+    const { books, options } = this.#parts;
     if (!isDueToRoll(books.segments.active, options.config(), nowMs)) return false;
-    await roll();
+    await this.#roll();
     return true;
+  }
+
+  /** Resolves when the segment that was appended to is full. */
+  async #roll(): Promise<void> {
+    await this.#parts.writer.roll(this.#parts.beginSegment());
   }
 
   /**
@@ -176,7 +180,7 @@ export class LogUpkeep {
 
   /** The log does without these for good. Files that keep their names for lack of space go when the log is opened. */
   async #delete(removed: readonly Segment[]): Promise<void> {
-    const { indexes, options, transactions, fail } = this.#parts;
+    const { indexes, options, transactions } = this.#parts;
     for (const { baseOffset } of removed) transactions.forget(baseOffset, false);
     try {
       await this.#forget(removed);
@@ -185,7 +189,7 @@ export class LogUpkeep {
       await this.#forgetFiles(removed);
     } catch (error) {
       if (!this.#isLackOfSpace(error)) {
-        fail(error);
+        this.#fail(error);
         throw error;
       }
       options.onUpkeepError?.(error);
@@ -258,7 +262,7 @@ export class LogUpkeep {
       await writeState();
     } catch (error) {
       if (this.#isLackOfSpace(error)) await this.#orFail(() => abandonSwap(disk, cleaned));
-      else this.#parts.fail(error);
+      else this.#fail(error);
       throw error;
     }
   }
@@ -309,7 +313,7 @@ export class LogUpkeep {
     try {
       await action();
     } catch (error) {
-      if (!this.#isLackOfSpace(error)) this.#parts.fail(error);
+      if (!this.#isLackOfSpace(error)) this.#fail(error);
       throw error;
     }
   }
@@ -318,9 +322,13 @@ export class LogUpkeep {
     try {
       await action();
     } catch (error) {
-      this.#parts.fail(error);
+      this.#fail(error);
       throw error;
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#parts.writer.fail('write', error);
   }
 
   #inTurn<T>(otherwise: T, action: () => Promise<T>): Promise<T> {

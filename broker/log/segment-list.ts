@@ -1,5 +1,6 @@
 /** A log's segments in order of base offset. There is always at least one: the last is the one that is appended to. */
 import { assert } from '../../platform/assert.ts';
+import type { SegmentInfo } from './log-types.ts';
 import type { Segment } from './segment.ts';
 
 export class SegmentList {
@@ -37,6 +38,15 @@ export class SegmentList {
     let sizeBytes = 0;
     for (const segment of this.#segments) sizeBytes += segment.appendedBytes;
     return sizeBytes;
+  }
+
+  infos(): SegmentInfo[] {
+    return this.#segments.map(({ baseOffset, endOffset, appendedBytes, totals }) => ({
+      baseOffset,
+      endOffset,
+      sizeBytes: appendedBytes,
+      maxTimestamp: totals.maxTimestamp,
+    }));
   }
 
   /** As it is now, for a walk that others may interrupt. */
