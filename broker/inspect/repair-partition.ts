@@ -179,7 +179,8 @@ class RepairPlan {
     await disk.syncDirectory(path);
   }
 
-  #planIndexes({ segment, indexFaults, transactionFault, validBytes, aborted }: CheckedSegment): void {
+  #planIndexes(checked: CheckedSegment): void {
+    const { segment, indexFaults, transactionFault, validBytes, aborted, abortMarkers } = checked;
     if (indexFaults.length > 0) {
       const files = indexFaults.map(({ index }) => `.${index}`).join(' and ');
       this.#step(`makes ${files} of ${segment.path} again from its batches`, () =>
@@ -191,8 +192,10 @@ class RepairPlan {
     this.#step(`makes ${path} again from the segment's batches`, async () => {
       const { disk } = this.#context;
       const bytes = (await disk.exists(path)) ? await readWholeFile(disk, path) : Buffer.alloc(0);
-      // Transactions that began before the log's first segment are known to the file alone.
-      const known = decodeAbortedTransactions(bytes, segment).entries;
+      // Of transactions whose batches are gone only the file knows.
+      const known = decodeAbortedTransactions(bytes, segment).entries.filter(({ lastOffset }) =>
+        abortMarkers.has(lastOffset),
+      );
       const byMarker = new Map([...known, ...aborted].map((entry) => [entry.lastOffset, entry]));
       const entries = [...byMarker.values()].sort((a, b) => a.lastOffset - b.lastOffset);
       await replaceFile(disk, segment.directory, baseName(path), encodeAbortedTransactions(entries));

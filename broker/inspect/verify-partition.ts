@@ -36,7 +36,7 @@ export interface VerifiedPartition {
   readonly isDamaged: boolean;
 }
 
-const leftoverPattern = /\.(tmp|deleted|cleaned|valid)$/;
+const leftoverPattern = /\.(tmp|cleaned|valid)$/;
 
 export async function verifyPartition(
   partition: InspectedPartition,
@@ -180,6 +180,8 @@ class PartitionVerification {
       if (/^\d{20}\.snapshot$/.test(name)) {
         const fault = snapshotFault(await readWholeFile(disk, `${path}/${name}`));
         if (fault !== undefined) this.#find('repairable', name, fault, this.#advice.startsAnew);
+      } else if (name.endsWith('.deleted')) {
+        this.#find('note', name, 'it was deleted, and goes after file.delete.delay.ms', advices.none);
       } else if (leftoverPattern.test(name)) {
         this.#find('note', name, 'a leftover of something that was interrupted', this.#advice.startsAnew);
       } else if (name.endsWith('.swap')) {

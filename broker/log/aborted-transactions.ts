@@ -157,30 +157,47 @@ export class OpenTransactions {
   }
 
   /** Takes the next batch, whose CRC has been checked; the entry of the transaction that it aborts, if it does. Throws a ProtocolError for a control batch that cannot be read. */
-  take({ buffer, at, sizeBytes }: ScannedBatch): AbortedTransaction | undefined {
+  take(batch: ScannedBatch): AbortedTransaction | undefined {
+    const { buffer, at } = batch;
     const attributes = batchField.attributes(buffer, at);
     if ((attributes & transactionalAttribute) === 0 || isRaftOnly(buffer, at)) return undefined;
+    if ((attributes & controlAttribute) !== 0) return this.#end(readMarker(batch));
+    // A compaction may have left the batch without records, and the transaction is as open.
     const producerId = batchField.producerId(buffer, at);
-    const offset = batchField.baseOffset(buffer, at);
-    if ((attributes & controlAttribute) === 0) {
-      // A compaction may have left the batch without records, and the transaction is as open.
-      if (!this.#firstOffsets.has(producerId)) this.#firstOffsets.set(producerId, offset);
-      return undefined;
-    }
-    const [record] = decodeBatch(buffer.subarray(at, at + sizeBytes));
-    if (record === undefined) return undefined;
-    return this.#end(producerId, offset, decodeControlRecord(record).type);
+    if (!this.#firstOffsets.has(producerId))
+      this.#firstOffsets.set(producerId, batchField.baseOffset(buffer, at));
+    return undefined;
   }
 
-  #end(producerId: number, lastOffset: number, type: string): AbortedTransaction | undefined {
+  #end(marker: Marker | undefined): AbortedTransaction | undefined {
+    if (marker === undefined) return undefined;
+    const { producerId, offset } = marker;
     const firstOffset = this.#firstOffsets.get(producerId);
     // A marker of a transaction that wrote nothing here ends nothing.
-    if (firstOffset === undefined || (type !== 'ABORT' && type !== 'COMMIT')) return undefined;
+    if (firstOffset === undefined) return undefined;
     this.#firstOffsets.delete(producerId);
-    if (type === 'COMMIT') return undefined;
+    if (marker.type === 'COMMIT') return undefined;
     const [next] = this.#firstOffsets.values();
-    return { producerId, firstOffset, lastOffset, lastStableOffset: next ?? lastOffset + 1 };
+    return { producerId, firstOffset, lastOffset: offset, lastStableOffset: next ?? offset + 1 };
   }
+}
+
+export interface Marker {
+  readonly producerId: number;
+  readonly offset: number;
+  readonly type: 'ABORT' | 'COMMIT';
+}
+
+/** The marker of a transaction's end that the batch holds, if it does. Throws a ProtocolError for a control batch that cannot be read. */
+export function readMarker({ buffer, at, sizeBytes }: ScannedBatch): Marker | undefined {
+  const attributes = batchField.attributes(buffer, at);
+  const isMarker = (attributes & transactionalAttribute) !== 0 && (attributes & controlAttribute) !== 0;
+  if (!isMarker || isRaftOnly(buffer, at)) return undefined;
+  const [record] = decodeBatch(buffer.subarray(at, at + sizeBytes));
+  if (record === undefined) return undefined;
+  const { type } = decodeControlRecord(record);
+  if (type !== 'ABORT' && type !== 'COMMIT') return undefined;
+  return { producerId: batchField.producerId(buffer, at), offset: record.offset, type };
 }
 
 const transactionalAttribute = 0x10;

@@ -22,6 +22,8 @@ const mainClasses = {
   offsets: 'org.apache.kafka.tools.GetOffsetShell',
   configs: 'kafka.admin.ConfigCommand',
   apiVersions: 'org.apache.kafka.tools.BrokerApiVersionsCommand',
+  logDirs: 'org.apache.kafka.tools.LogDirsCommand',
+  deleteRecords: 'org.apache.kafka.tools.DeleteRecordsCommand',
 } as const;
 
 type Tool = (name: keyof typeof mainClasses, args: readonly string[], input?: string) => Promise<string>;
@@ -47,6 +49,7 @@ export async function javaToolsSuite(suite: Suite, jarsMissing: string | undefin
   await configs(suite, tool);
   await everyCodec(suite, tool);
   await groupsAndTimes(suite, tool);
+  await storage(suite, tool);
 }
 
 async function topics({ checks }: Suite, tool: Tool): Promise<void> {
@@ -121,6 +124,48 @@ async function configs({ checks }: Suite, tool: Tool): Promise<void> {
       true,
       `that the broker's settings show num.partitions: ${broker.slice(0, 300)}`,
     );
+  });
+}
+
+async function storage({ checks }: Suite, tool: Tool): Promise<void> {
+  await checks.check('java: kafka-delete-records raises the start of a partition', async () => {
+    const topic = 'java-deleted';
+    await tool('topics', ['--create', '--topic', topic, '--partitions', '1']);
+    await tool('producer', ['--topic', topic], 'a\nb\nc\n');
+    const deletions = { version: 1, partitions: [{ topic, partition: 0, offset: 2 }] };
+    // Where the input is a pipe, it is a file of that name.
+    const answer = await tool(
+      'deleteRecords',
+      ['--offset-json-file', '/dev/stdin'],
+      JSON.stringify(deletions),
+    );
+    equal(/low_watermark: 2/.test(answer), true, `that records below 2 are deleted: ${answer}`);
+    const earliest = await tool('offsets', ['--topic', topic, '--time', 'earliest']);
+    equal(earliest.trim(), `${topic}:0:2`, 'the first offset');
+  });
+  await checks.check('java: kafka-log-dirs shows where partitions lie', async () => {
+    const output = await tool('logDirs', ['--describe', '--topic-list', 'java-deleted']);
+    const json: unknown = JSON.parse(output.split('\n').find((line) => line.startsWith('{')) ?? 'null');
+    const shown = JSON.stringify(json);
+    equal(/"error":null/.test(shown), true, `that the directory is online: ${shown}`);
+    equal(
+      /"partition":"java-deleted-0","size":[1-9]\d*,"offsetLag":0,"isFuture":false/.test(shown),
+      true,
+      `that the partition has a size: ${shown}`,
+    );
+  });
+  await checks.check('java: kafka-configs sets write.caching, and is told what cannot be set', async () => {
+    const entity = ['--entity-type', 'topics', '--entity-name', 'java-deleted'];
+    await tool('configs', ['--alter', ...entity, '--add-config', 'write.caching=true']);
+    const set = await tool('configs', ['--describe', ...entity]);
+    equal(/write\.caching=true /.test(set), true, `that write.caching is set: ${set}`);
+    const refused = await tool('configs', [
+      '--alter',
+      ...entity,
+      '--add-config',
+      'local.retention.ms=5',
+    ]).catch((error: unknown) => String(error));
+    equal(/Kappalog has no tiered storage/.test(refused), true, `that the reason is told: ${refused}`);
   });
 }
 

@@ -20,6 +20,7 @@ import { franzGoSuite } from './franz-go.ts';
 import { javaToolsSuite } from './java-tools.ts';
 import { kafkajsSuite } from './kafkajs.ts';
 import { kcatSuite } from './kcat.ts';
+import { segmentsSuite } from './segments.ts';
 
 const { values } = parseArgs({
   options: {
@@ -60,6 +61,7 @@ async function main(kind: BrokerKind): Promise<boolean> {
   await kafkajsSuite(suite);
   await javaToolsSuite(suite, jars);
   await franzGoSuite(suite);
+  await segmentsSuite(suite, jars);
   await dumpLogSuite(suite, jars, restart);
   await broker.kill();
   if (!values.keep) rmSync(directory, { recursive: true });
