@@ -135,6 +135,21 @@ describe('checkBatch', () => {
     expect(verifyBatchCrc(good.batch)).toBe(true);
   });
 
+  it.each([
+    ['gzip', 'compression.gzip.level', '1', '9'],
+    ['zstd', 'compression.zstd.level', '-1000', '19'],
+  ])('compresses with %s at the level of the topic', (codec, setting, low, high) => {
+    const words = ['append', 'commit', 'fetch', 'offset', 'term'];
+    const value = Array.from({ length: 4000 }, (_, at) => words[(at * at * 7 + (at >> 3)) % 5]).join(' ');
+    const sizeAt = (level: string): number => {
+      const batch = encodeBatch([{ timestamp: nowMs, value: Buffer.from(value) }]);
+      const good = taken(batch, { 'compression.type': codec, [setting]: level });
+      expect([...decodeBatch(good.batch)].map((record) => record.value?.toString())).toEqual([value]);
+      return good.batch.length;
+    };
+    expect(sizeAt(low)).toBeGreaterThan(sizeAt(high));
+  });
+
   it('recompresses to the codec of the topic and keeps the records', () => {
     const sent = encodeBatch(records, {
       compression: 'gzip',
