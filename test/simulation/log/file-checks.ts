@@ -1,4 +1,5 @@
 /** Looks at a log's files from outside: every byte belongs to an entry, indexes are what they would be made anew, nothing is left over. */
+import { isCleanedHeader, readCleanedHeader } from '../../../broker/log/cleaned-header.ts';
 import { isRaftOnly, raftOnlyIndex } from '../../../broker/log/raft-only.ts';
 import { batchField } from '../../../protocol/index.ts';
 import type { SimulatedDisk } from '../simulated-disk.ts';
@@ -18,8 +19,8 @@ export function checkFiles(
   const names = disk.namesIn(directory);
   const left = names.filter((name) => {
     const isOrphan = /index$/.test(name) && !names.includes(`${name.slice(0, 20)}.log`);
-    // Files of deleted segments go some time later, or at the next opening.
-    const isDoomed = options.isClosed && name.endsWith('.deleted');
+    // Files of deleted segments, and of a cleaning that the disk broke off, go some time later, or at the next opening.
+    const isDoomed = options.isClosed && /\.(deleted|cleaned)$/.test(name);
     return isOrphan || !(knownNames.test(name) || isDoomed);
   });
   checkEqual(left, [], () => `${model.name}: files left over`);
@@ -29,7 +30,12 @@ export function checkFiles(
   let next: ModelEntry | undefined;
   for (const [place, base] of bases.entries()) {
     const content = disk.contentOf(`${directory}/${base}.log`)!;
-    const entries = entriesOf(content, model, { base: Number(base), next });
+    const from = { base: Number(base), next };
+    if (content.length > 0 && isCleanedHeader(content, 0)) {
+      next = entryAfterCleaned(content, model, from);
+      continue;
+    }
+    const entries = entriesOf(content, model, from);
     const last = entries.at(-1);
     if (last !== undefined) next = model.entries[model.entries.indexOf(last) + 1];
     const isComplete = options.isClosed || place < bases.length - 1;
@@ -41,6 +47,23 @@ export function checkFiles(
     checkTimes(seen('timeindex'), expected, `${model.name}: ${base}.timeindex`);
   }
   check(next === undefined, () => `${model.name}: the files end before entry ${next?.index}`);
+}
+
+/** A cleaned segment says itself where it ends; what is in it is left to reads and scrubbing. */
+function entryAfterCleaned(
+  content: Buffer,
+  model: LogModel,
+  { base, next }: { readonly base: number; readonly next: ModelEntry | undefined },
+): ModelEntry | undefined {
+  const what = `${model.name}, cleaned segment ${base}`;
+  const header = readCleanedHeader(content, 0);
+  check(header?.baseOffset === base, () => `${what}: has the header of another one`);
+  check(header.endOffset <= model.cleanedMax, () => `${what}: reaches up to ${header.endOffset}`);
+  check(
+    next === undefined || next.index === header.startIndex,
+    () => `${what}: begins at ${header.startIndex}`,
+  );
+  return model.entries.find(({ index }) => index >= header.endIndex);
 }
 
 /** The entries that a segment file holds, byte for byte. */

@@ -1,14 +1,23 @@
 /** Compares a log with its model: bytes, positions, terms, look-ups, and the files on the disk. */
 import type { CommitLog, LogRead, PlacedRaftOnlyEntry } from '../../../broker/log/commit-log.ts';
 import type { Random } from '../../../platform/random.ts';
+import { batchField } from '../../../protocol/index.ts';
 import { check, checkEqual } from '../simulation-failure.ts';
-import type { LogModel, ModelEntry } from './log-model.ts';
+import { SeenBatches, checkCleaning } from './batch-checks.ts';
+import type { LogModel } from './log-model.ts';
+
+export interface CheckOptions {
+  readonly random: Random;
+  /** No cleaning has had the time to take a tombstone. */
+  readonly keepsTombstones: boolean;
+}
 
 /** The log at rest holds exactly what the model does. */
-export async function checkLog(log: CommitLog, model: LogModel, random: Random): Promise<void> {
+export async function checkLog(log: CommitLog, model: LogModel, options: CheckOptions): Promise<void> {
+  const { random } = options;
   checkPositions(log, model);
   checkTerms(log, model);
-  await checkSequentialRead(log, model, random);
+  await checkSequentialRead(log, model, options);
   const { logStartOffset, logEndOffset } = log;
   for (let count = 0; count < 3 && logEndOffset > logStartOffset; count++) {
     const offset = logStartOffset + random.below(logEndOffset - logStartOffset);
@@ -65,53 +74,58 @@ function wordsOf({ index, offset, term, kind, payload }: PlacedRaftOnlyEntry): s
   return `${index} at ${offset}: ${kind} ${term} ${payload.toString('hex')}`;
 }
 
-async function checkSequentialRead(log: CommitLog, model: LogModel, random: Random): Promise<void> {
-  const maxBytes = 1 + random.below(3000);
-  let offset = log.logStartOffset;
-  while (offset < log.logEndOffset) {
-    const next = await checkRead(log, model, { offset, endOffset: log.logEndOffset, maxBytes });
-    check(next > offset, () => `${model.name}: a read at ${offset} gave nothing`);
+/** Everything from the start to the end, as a consumer reads it. */
+async function checkSequentialRead(log: CommitLog, model: LogModel, options: CheckOptions): Promise<void> {
+  const maxBytes = 1 + options.random.below(3000);
+  const { logStartOffset, logEndOffset } = log;
+  const what = `${model.name}, read from ${logStartOffset} on`;
+  const seen = new SeenBatches(model, what, () => logStartOffset);
+  let offset = logStartOffset;
+  while (offset < logEndOffset) {
+    const next = await checkRead(log, model, { offset, endOffset: logEndOffset, maxBytes, seen });
+    check(next > offset, () => `${model.name}: a read at ${offset} came to ${next}`);
     offset = next;
   }
+  model.gone = seen.gone;
+  if (model.cleanedMax > 0) checkCleaning(model, seen, options.keepsTombstones);
 }
 
 export interface CheckedRead {
   readonly offset: number;
   readonly endOffset: number;
   readonly maxBytes: number;
+  readonly seen?: SeenBatches;
 }
 
-/** Returns the offset after what was read. Rejects with a DiskError, or where the log no longer has the offset. */
+/** Returns the offset to read on from. Rejects with a DiskError, or where the log no longer has the offset. */
 export async function checkRead(log: CommitLog, model: LogModel, request: CheckedRead): Promise<number> {
-  const expected = model.batchesIn(request.offset, request.endOffset);
-  const read = await log.read({ ...request, minOneBatch: true });
+  const { offset, endOffset, maxBytes } = request;
+  const read = await log.read({ offset, endOffset, maxBytes, minOneBatch: true });
   try {
-    return checkBytes(read, expected, { model, request });
+    const what = `${model.name}: a read of ${maxBytes} bytes in [${offset}, ${endOffset})`;
+    const seen = request.seen ?? new SeenBatches(model, what, () => log.logStartOffset);
+    return checkBytes(read, model, { ...request, seen });
   } finally {
     read.release();
   }
 }
 
-function checkBytes(
-  read: LogRead,
-  expected: readonly ModelEntry[],
-  { model, request }: { readonly model: LogModel; readonly request: CheckedRead },
-): number {
+function checkBytes(read: LogRead, model: LogModel, request: Required<CheckedRead>): number {
+  const { offset, endOffset, maxBytes, seen } = request;
+  const what = `${model.name}: a read of ${maxBytes} bytes in [${offset}, ${endOffset})`;
   const bytes = Buffer.concat(read.parts);
-  const what = `${model.name}: a read of ${request.maxBytes} bytes in [${request.offset}, ${request.endOffset})`;
   checkEqual(read.sizeBytes, bytes.length, () => `${what}: size`);
-  let position = 0;
-  let next = request.offset;
-  for (const [place, batch] of expected.entries()) {
-    if (position === bytes.length) break;
-    const seen = bytes.subarray(position, position + batch.bytes.length);
-    check(seen.equals(batch.bytes), () => `${what}: the batch at offset ${batch.offset} is another one`);
-    position += batch.bytes.length;
-    next = batch.endOffset;
-    check(place === 0 || position <= request.maxBytes, () => `${what}: ${position} bytes are too many`);
+  const expected = model.batchesIn(offset, endOffset);
+  const isEmpty = bytes.length === 0;
+  const place = seen.compare(bytes, expected);
+  if (isEmpty) {
+    // Then there is nothing any more up to the end.
+    for (const entry of expected) seen.miss(entry);
+    return endOffset;
   }
-  checkEqual(position, bytes.length, () => `${what}: bytes that belong to no batch`);
-  return next;
+  const isOne = batchField.sizeBytes(bytes) === bytes.length;
+  check(isOne || bytes.length <= maxBytes, () => `${what}: ${bytes.length} bytes are too many`);
+  return expected[place - 1]!.endOffset;
 }
 
 async function checkLookUps(log: CommitLog, model: LogModel, random: Random): Promise<void> {

@@ -1,11 +1,13 @@
 /** A log directory in the hands of one process: its syncer, floors and logs, opened as a node opens them. */
 import { CommitLog } from '../../../broker/log/commit-log.ts';
 import type { RecoveryReport } from '../../../broker/log/commit-log.ts';
+import { LogCleaner } from '../../../broker/log/compaction/log-cleaner.ts';
 import { DurableFloors } from '../../../broker/log/durable-floors.ts';
 import { ReadPool } from '../../../broker/log/read-pool.ts';
 import { openSyncer } from '../../../broker/log/syncer.ts';
 import type { Syncer } from '../../../broker/log/syncer.ts';
 import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { CountedYield } from '../../../platform/counted-yield.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
 import { logConfigDefaults } from '../../support/log-config.ts';
@@ -24,23 +26,29 @@ export interface OpenedLog {
 }
 
 export class LogLife {
+  readonly disk: Disk;
   readonly clock: LifeClock;
   readonly floors: DurableFloors;
   readonly opened: ReadonlyMap<string, OpenedLog>;
   readonly syncer: Syncer;
   readonly #readPool: ReadPool;
+  readonly #cleaner: LogCleaner;
 
   private constructor(parts: {
+    readonly disk: Disk;
     readonly clock: LifeClock;
     readonly syncer: Syncer;
     readonly floors: DurableFloors;
     readonly readPool: ReadPool;
+    readonly cleaner: LogCleaner;
     readonly opened: ReadonlyMap<string, OpenedLog>;
   }) {
+    this.disk = parts.disk;
     this.clock = parts.clock;
     this.syncer = parts.syncer;
     this.floors = parts.floors;
     this.#readPool = parts.readPool;
+    this.#cleaner = parts.cleaner;
     this.opened = parts.opened;
   }
 
@@ -84,11 +92,35 @@ export class LogLife {
         await CommitLog.open({ ...shared, directory: logDirectory(name), config: () => config }),
       );
     }
-    return new LogLife({ clock, syncer, floors, readPool, opened });
+    const cleaner = new LogCleaner({
+      disk,
+      clock,
+      random: start.random,
+      // A turn takes its time, so that anything can happen in it.
+      yielding: new CountedYield(
+        () =>
+          new Promise((resolve) => {
+            clock.after(0.02, resolve);
+          }),
+      ),
+      settings: () => ({
+        dedupeBufferBytes: options.dedupeBufferBytes,
+        loadFactor: 0.9,
+        ioBufferBytes: 4096,
+        bytesPerSecondMax: Infinity,
+      }),
+    });
+    return new LogLife({ disk, clock, syncer, floors, readPool, cleaner, opened });
+  }
+
+  /** Cleans a compacted log as far as it may be. */
+  get cleaner(): LogCleaner {
+    return this.#cleaner;
   }
 
   /** A clean stop of the process; says whether every part of it went well. */
   async close(): Promise<boolean> {
+    await this.#cleaner.close();
     const parts = [...this.opened.values()].map(({ log }) => log.flushAndClose());
     const closed = await Promise.allSettled(parts);
     const shared = await Promise.allSettled([this.floors.close(), this.#readPool.files.close()]);

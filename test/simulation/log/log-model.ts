@@ -2,19 +2,23 @@
  * What one log has to hold, as plain arrays. Knows nothing of files, segments or disks.
  *
  * Invariants: committed <= flushed <= end. What was flushed must be there after every crash; what was appended after it may be,
- * from its beginning on; nothing else may.
+ * from its beginning on; nothing else may. Where a cleaning has been, a record may be missing if a later one has its key or if
+ * it is a tombstone; all that is there is as it was appended.
  */
-import type { Random } from '../../../platform/random.ts';
 import { encodeRaftOnly } from '../../../broker/log/raft-only.ts';
-import { check } from '../simulation-failure.ts';
 import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from '../../../broker/log/raft-only.ts';
+import type { Random } from '../../../platform/random.ts';
+import { check } from '../simulation-failure.ts';
 
 export interface ModelRecord {
   readonly offset: number;
   readonly timestamp: number;
+  readonly key: string;
+  /** Undefined for a tombstone. */
+  readonly value: Buffer | undefined;
 }
 
-/** One batch, as it stands in the file. */
+/** One batch, as it was appended. */
 export interface ModelEntry {
   readonly index: number;
   readonly endIndex: number;
@@ -25,6 +29,16 @@ export interface ModelEntry {
   readonly bytes: Buffer;
   readonly raftOnly: PlacedRaftOnlyEntry | undefined;
   readonly records: readonly ModelRecord[];
+  /** -1 without one. */
+  readonly producerId: number;
+}
+
+export interface AppendedBatch {
+  /** What the log was given, with offset and term set by it. */
+  readonly bytes: Buffer;
+  readonly term: number;
+  readonly producerId: number;
+  readonly records: readonly Omit<ModelRecord, 'offset'>[];
 }
 
 export class LogModel {
@@ -38,6 +52,14 @@ export class LogModel {
   startOffset = 0;
   /** How far an operation that is under way, or was when the process died, may have moved it. */
   startOffsetMax = 0;
+  /** Operations that may move the start, so far. */
+  startMoves = 0;
+  /** Cleanings have been limited to what is below this. */
+  cleanedMax = 0;
+  /** Index files that were lost by injection: until somebody needs them they stay so. */
+  readonly lostIndexes = new Set<string>();
+  /** Records that were missing when the log was last read from end to end. */
+  gone: ReadonlySet<number> = new Set();
   /** Where a truncation that is under way leads. */
   truncatingTo: number | undefined;
   /** Counts what may change the answer to a look-up that is under way. */
@@ -64,18 +86,18 @@ export class LogModel {
     return this.endOffsetAt(this.committedEndIndex);
   }
 
-  /** `batch` is what the log was given, with offset and term set by it. */
-  addData(batch: Buffer, term: number, timestamps: readonly number[]): void {
+  addData({ bytes, term, producerId, records }: AppendedBatch): void {
     const offset = this.endOffset;
     this.entries.push({
       index: this.endIndex,
-      endIndex: this.endIndex + timestamps.length,
+      endIndex: this.endIndex + records.length,
       offset,
-      endOffset: offset + timestamps.length,
+      endOffset: offset + records.length,
       term,
-      bytes: Buffer.from(batch),
+      bytes: Buffer.from(bytes),
       raftOnly: undefined,
-      records: timestamps.map((timestamp, place) => ({ offset: offset + place, timestamp })),
+      records: records.map((record, place) => ({ ...record, offset: offset + place })),
+      producerId,
     });
   }
 
@@ -90,6 +112,7 @@ export class LogModel {
       bytes: encodeRaftOnly(placed),
       raftOnly: placed,
       records: [],
+      producerId: -1,
     });
   }
 
@@ -111,7 +134,14 @@ export class LogModel {
 
   /** Something begins that may move the start as far as this. */
   allowStart(offset: number): void {
+    this.startMoves++;
     this.startOffsetMax = Math.max(this.startOffsetMax, offset);
+  }
+
+  /** A cleaning begins. */
+  allowCleaning(endOffset: number): void {
+    this.version++;
+    this.cleanedMax = Math.max(this.cleanedMax, endOffset);
   }
 
   /** Some of what is flushed is committed now. */
@@ -151,11 +181,29 @@ export class LogModel {
     return this.entries.findLast((entry) => entry.endIndex <= endIndex)?.endOffset ?? 0;
   }
 
-  /** The data batches that a read of [offset, endOffset) is made of. */
+  /** The data batches that were appended of those that a read of [offset, endOffset) is made of. */
   batchesIn(offset: number, endOffset: number): ModelEntry[] {
     return this.entries.filter(
-      (entry) => entry.raftOnly === undefined && entry.endOffset > offset && entry.endOffset <= endOffset,
+      (entry) => entry.records.length > 0 && entry.endOffset > offset && entry.endOffset <= endOffset,
     );
+  }
+
+  /** By producer id, the last offset of its last batch: what a cleaning has to keep a trace of. */
+  lastOffsetsOfProducers(): Map<number, number> {
+    const last = new Map<number, number>();
+    for (const { producerId, endOffset } of this.entries) {
+      if (producerId >= 0) last.set(producerId, endOffset - 1);
+    }
+    return last;
+  }
+
+  /** Last offset of each key among what may have been cleaned. */
+  latestOfKeys(): ReadonlyMap<string, number> {
+    const latest = new Map<string, number>();
+    for (const { records } of this.entries) {
+      for (const { key, offset } of records) if (offset < this.cleanedMax) latest.set(key, offset);
+    }
+    return latest;
   }
 
   /** The first record in the range that is this late. */
@@ -175,6 +223,8 @@ export class LogModel {
   #recordsIn(offset: number, endOffset: number): ModelRecord[] {
     return this.entries
       .flatMap(({ records }) => records)
-      .filter((record) => record.offset >= offset && record.offset < endOffset);
+      .filter(
+        (record) => record.offset >= offset && record.offset < endOffset && !this.gone.has(record.offset),
+      );
   }
 }

@@ -17,12 +17,13 @@ export const stepKinds = [
   'log-start',
   'retention',
   'roll',
+  'clean',
+  'scrub',
   'clock-jump',
   'clean-stop',
   'kill',
   'power-loss',
   'io-error',
-  'rot',
   'lose-indexes',
 ] as const;
 
@@ -44,6 +45,13 @@ export interface LogSimulationOptions {
   readonly retentionMs: number;
   readonly retentionBytes: number;
   readonly fileDeleteDelayMs: number;
+  readonly deletes: boolean;
+  readonly compacts: boolean;
+  readonly deleteRetentionMs: number;
+  /** Of the cleaner's map of keys: a log with more keys takes several passes. */
+  readonly dedupeBufferBytes: number;
+  /** Whether the history ends with a flipped bit below the floor, which the next opening has to report. */
+  readonly endsWithRot: boolean;
   readonly valueBytesMax: number;
   readonly recordsMax: number;
   readonly keys: number;
@@ -52,6 +60,9 @@ export interface LogSimulationOptions {
   readonly disk: DiskBehaviour;
   readonly weights: Readonly<Record<StepKind, number>>;
 }
+
+/** Longer than any history: tombstones stay. */
+export const deleteRetentionForever = 1e12;
 
 /** Out of how often each thing happens in an average world. */
 const usualWeights: Readonly<Record<StepKind, number>> = {
@@ -68,12 +79,13 @@ const usualWeights: Readonly<Record<StepKind, number>> = {
   'log-start': 2,
   retention: 2,
   roll: 1,
+  clean: 4,
+  scrub: 1,
   'clock-jump': 1,
   'clean-stop': 2,
   kill: 2,
   'power-loss': 3,
   'io-error': 2,
-  rot: 1,
   'lose-indexes': 1,
 };
 
@@ -87,7 +99,6 @@ const optional: ReadonlySet<StepKind> = new Set([
   'clean-stop',
   'kill',
   'io-error',
-  'rot',
   'lose-indexes',
 ]);
 
@@ -99,6 +110,8 @@ export function drawOptions(random: Random): LogSimulationOptions {
   }
   // A journal takes rounds of many logs.
   const hasJournal = random.below(8) === 0;
+  const compacts = random.below(3) === 0;
+  if (!compacts) weights.clean = 0;
   return {
     logs: hasJournal ? 4 + random.below(4) : oneOf(1, 1, 2, 3),
     steps: 30 + random.below(oneOf(20, 50, 120)),
@@ -114,6 +127,11 @@ export function drawOptions(random: Random): LogSimulationOptions {
     retentionMs: oneOf(-1, 100, 5000),
     retentionBytes: oneOf(-1, 0, 2000, 10_000),
     fileDeleteDelayMs: oneOf(0, 10, 60_000),
+    compacts,
+    deletes: !compacts || random.below(2) === 0,
+    deleteRetentionMs: oneOf(0, 500, deleteRetentionForever),
+    dedupeBufferBytes: oneOf(100, 400, 10_000),
+    endsWithRot: random.below(8) === 0,
     valueBytesMax: oneOf(20, 60, 300, 1200),
     recordsMax: 1 + random.below(5),
     keys: oneOf(2, 5, 30),

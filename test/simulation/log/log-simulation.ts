@@ -5,7 +5,10 @@
  * Single-threaded like what it tests: it starts things, lets simulated time pass, and never waits for anything but that.
  */
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
+import type { LogCleaner } from '../../../broker/log/compaction/log-cleaner.ts';
+import type { DurableFloors } from '../../../broker/log/durable-floors.ts';
 import { DiskError } from '../../../platform/disk.ts';
+import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { SimulatedClock, drainMicrotasks } from '../simulated-clock.ts';
@@ -17,8 +20,9 @@ import { Trace } from '../trace.ts';
 import { checkFiles } from './file-checks.ts';
 import { checkLog } from './log-checks.ts';
 import { LogLife } from './log-life.ts';
+import { endWithRot } from './rot.ts';
 import { LogModel } from './log-model.ts';
-import { drawOptions } from './log-options.ts';
+import { deleteRetentionForever, drawOptions } from './log-options.ts';
 import type { LogSimulationOptions } from './log-options.ts';
 import { drawStep, takeStep } from './log-steps.ts';
 
@@ -95,6 +99,7 @@ export class LogSimulation {
       this.#steps.set(kind, (this.#steps.get(kind) ?? 0) + 1);
       await takeStep(this, kind);
     }
+    if (this.options.endsWithRot && (await endWithRot(this))) return;
     await this.crash('power');
     await this.cleanStop();
     await this.cleanStop();
@@ -113,6 +118,20 @@ export class LogSimulation {
   /** Whether the log belongs to the process that runs now. */
   isCurrent(log: CommitLog): boolean {
     return this.models.some((model) => this.#life?.opened.get(model.name)?.log === log);
+  }
+
+  /** Nothing that was started goes on. */
+  get isIdle(): boolean {
+    return this.#tasks.size === 0;
+  }
+
+  /** The disk, in the hands of the present process. */
+  get lifeDisk(): Disk {
+    return this.#life!.disk;
+  }
+
+  get cleaner(): LogCleaner {
+    return this.#life!.cleaner;
   }
 
   /** Any of the logs. */
@@ -219,6 +238,19 @@ export class LogSimulation {
     this.disk.repair();
   }
 
+  /** As `crash('kill')`, but leaves it to the caller to look at what the next process finds. */
+  async reopenUnchecked(between: () => void): Promise<LogLife> {
+    this.#die('kill');
+    between();
+    this.#lifeClock = this.clock.life();
+    this.#life = await this.settle(this.#open(this.#lifeClock));
+    return this.#life;
+  }
+
+  get floors(): DurableFloors {
+    return this.#life!.floors;
+  }
+
   /** Opens what is there, with crashes on the way now and then, and compares it with the models. */
   async reopen(): Promise<void> {
     const wasCleanStop = this.#wasCleanStop;
@@ -229,14 +261,7 @@ export class LogSimulation {
   async #tryToOpen(): Promise<void> {
     this.#faultsBefore = this.disk.errorCount;
     this.#lifeClock = this.clock.life();
-    const opening = LogLife.open({
-      disk: this.disk.boot(),
-      clock: this.#lifeClock,
-      options: this.options,
-      names: this.models.map(({ name }) => name),
-      random: this.random,
-      onFloorsFailure: () => this.say('floors cannot be written any more'),
-    });
+    const opening = this.#open(this.#lifeClock);
     if (this.random.below(6) === 0) {
       opening.catch(() => undefined);
       await this.pass(this.random.below(60));
@@ -250,6 +275,17 @@ export class LogSimulation {
       this.say('opening failed');
       this.#die('kill', 'after opening failed');
     }
+  }
+
+  #open(clock: LifeClock): Promise<LogLife> {
+    return LogLife.open({
+      disk: this.disk.boot(),
+      clock,
+      options: this.options,
+      names: this.models.map(({ name }) => name),
+      random: this.random,
+      onFloorsFailure: () => this.say('floors cannot be written any more'),
+    });
   }
 
   async #checkReopened(model: LogModel, wasCleanStop: boolean): Promise<void> {
@@ -287,7 +323,8 @@ export class LogSimulation {
 
   /** The whole log against the model; faults that wait to strike are put aside. */
   async checkQuietly(model: LogModel): Promise<void> {
-    await this.settle(checkLog(this.logOf(model), model, this.random));
+    const keepsTombstones = this.options.deleteRetentionMs === deleteRetentionForever;
+    await this.settle(checkLog(this.logOf(model), model, { random: this.random, keepsTombstones }));
   }
 
   #noteFlushed(): void {

@@ -1,13 +1,14 @@
 /** What can happen in a history, one function for each kind of step. */
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
+import { scrubSegment } from '../../../broker/log/scrub-segment.ts';
 import { encodeBatch } from '../../../protocol/index.ts';
-import type { NewRecord } from '../../../protocol/index.ts';
+import type { BatchOptions } from '../../../protocol/index.ts';
 import type { SimulatedOperation } from '../life-disk.ts';
 import { checkRead, checkTimestamp } from './log-checks.ts';
-import { check } from '../simulation-failure.ts';
+import { check, checkEqual } from '../simulation-failure.ts';
 import { logDirectory } from './log-life.ts';
-import type { LogModel } from './log-model.ts';
+import type { AppendedBatch, LogModel } from './log-model.ts';
 import { stepKinds } from './log-options.ts';
 import type { StepKind } from './log-options.ts';
 import type { LogSimulation } from './log-simulation.ts';
@@ -58,6 +59,8 @@ const steps: Readonly<Record<StepKind, Step>> = {
     const rolling = simulation.logOf(model).maybeRoll();
     simulation.start(rolling.then(() => undefined));
   },
+  clean,
+  scrub,
   'clock-jump': (simulation) => {
     const { random } = simulation;
     const byMs =
@@ -69,7 +72,6 @@ const steps: Readonly<Record<StepKind, Step>> = {
   kill: (simulation) => simulation.crash('kill'),
   'power-loss': (simulation) => simulation.crash('power'),
   'io-error': armFault,
-  rot: () => undefined,
   'lose-indexes': loseIndexes,
 };
 
@@ -85,31 +87,33 @@ function append(simulation: LogSimulation, model: LogModel): void {
   const batches = 1 + random.below(4);
   for (let count = 0; count < batches; count++) {
     const records = drawRecords(simulation);
-    const batch = encodeBatch(records, drawBatchOptions(random));
-    log.append(batch, model.lastTerm);
-    model.addData(
-      batch,
-      model.lastTerm,
-      records.map(({ timestamp }) => timestamp),
+    const options = drawBatchOptions(random);
+    const bytes = encodeBatch(
+      records.map(({ timestamp, key, value }) => ({
+        timestamp,
+        key: Buffer.from(key),
+        value: value ?? null,
+      })),
+      options,
     );
+    log.append(bytes, model.lastTerm);
+    model.addData({ bytes, term: model.lastTerm, producerId: options.producerId ?? -1, records });
   }
   simulation.say(`${model.name} appended ${batches} batches up to ${model.endIndex}`);
   if (random.below(3) > 0) log.requestSync();
 }
 
-function drawRecords({ random, options, clock }: LogSimulation): NewRecord[] {
+function drawRecords({ random, options, clock }: LogSimulation): AppendedBatch['records'] {
   const { recordsMax, valueBytesMax, keys, timestampSpreadMs } = options;
   return Array.from({ length: 1 + random.below(recordsMax) }, () => ({
-    timestamp:
-      timestampSpreadMs === 0
-        ? clock.wallMs()
-        : Math.max(0, clock.wallMs() - random.below(timestampSpreadMs)),
-    key: Buffer.from(`k${random.below(keys)}`),
-    value: random.below(10) === 0 ? null : Buffer.alloc(random.below(valueBytesMax + 1), random.below(256)),
+    timestamp: Math.max(0, clock.wallMs() - random.below(timestampSpreadMs + 1)),
+    key: `k${random.below(keys)}`,
+    value:
+      random.below(10) === 0 ? undefined : Buffer.alloc(random.below(valueBytesMax + 1), random.below(256)),
   }));
 }
 
-function drawBatchOptions(random: Random): Parameters<typeof encodeBatch>[1] {
+function drawBatchOptions(random: Random): BatchOptions {
   const drawn = random.below(20);
   if (drawn === 0) return { compression: 'gzip' };
   if (drawn < 4) return { producerId: random.below(3), producerEpoch: 0, baseSequence: random.below(1000) };
@@ -155,7 +159,8 @@ function lookUp(simulation: LogSimulation, model: LogModel): void {
   const log = simulation.logOf(model);
   if (model.truncatingTo !== undefined || log.failure !== undefined) return;
   const records = model.entries.flatMap((entry) => entry.records);
-  if (records.length === 0) return;
+  // What a cleaning has left is known only once the whole log has been read.
+  if (records.length === 0 || model.cleanedMax > 0) return;
   const { timestamp } = records[random.below(records.length)]!;
   const { version } = model;
   const looking = checkTimestamp(log, model, { timestamp, endOffset: model.endOffset });
@@ -211,22 +216,77 @@ function retention(simulation: LogSimulation, model: LogModel): void {
   const log = simulation.logOf(model);
   if (log.failure !== undefined) return;
   const limitOffset = model.committedEndOffset;
-  const before = log.logStartOffset;
+  const { logStartOffset: before } = log;
+  const isAlone = simulation.isIdle;
+  const latestMs = clock.wallMs();
   model.allowStart(limitOffset);
+  const { startMoves, version } = model;
   simulation.say(`${model.name} retention below ${limitOffset}`);
   const deleting = log.deleteOldSegments(limitOffset).then((deleted) => {
     if (!simulation.isCurrent(log)) return;
     const { retentionMs, retentionBytes } = options;
     const reasons = deleted.map(({ reason }) => reason);
-    if (reasons.includes('size') && !reasons.includes('time')) {
+    const isSole =
+      isAlone && model.startMoves === startMoves && model.version === version && reasons.length === 1;
+    if (isSole && reasons[0] === 'size') {
       check(log.sizeBytes >= retentionBytes, () => `${model.name}: retention left ${log.sizeBytes} bytes`);
-    } else if (reasons.includes('time') && !reasons.includes('size')) {
+    } else if (isSole && reasons[0] === 'time') {
       const youngest = model.latest(before, log.logStartOffset)?.timestamp ?? 0;
-      check(youngest < clock.wallMs() - retentionMs, () => `${model.name}: retention took a young record`);
+      const nowMs = Math.max(latestMs, clock.wallMs());
+      check(youngest < nowMs - retentionMs, () => `${model.name}: retention took a young record`);
     }
     if (log.failure === undefined) model.noteStart(log.logStartOffset);
   });
   simulation.start(deleting);
+}
+
+function clean(simulation: LogSimulation, model: LogModel): void {
+  const log = simulation.logOf(model);
+  if (log.failure !== undefined) return;
+  const endOffset = model.committedEndOffset;
+  model.allowCleaning(endOffset);
+  simulation.say(`${model.name} is cleaned below ${endOffset}`);
+  const limits = { endOffset, lastOffsetsOfProducers: model.lastOffsetsOfProducers() };
+  const cleaning = simulation.cleaner.cleanLog(log, limits).then((outcome) => {
+    if (!simulation.isCurrent(log)) return;
+    simulation.say(`${model.name}: ${outcome.kind}`);
+    if (outcome.kind === 'failed') throw outcome.error;
+    check(outcome.kind !== 'uncleanable', () => `${model.name}: found damage where there is none`);
+  });
+  simulation.start(cleaning);
+}
+
+/** Reads the full segments as the scrubber does; half of the time one bit has just been flipped. */
+async function scrub(simulation: LogSimulation, model: LogModel): Promise<void> {
+  const { random, disk } = simulation;
+  await simulation.rest();
+  disk.repair();
+  const log = simulation.logOf(model);
+  const segments = log.fullSegments();
+  if (log.failure !== undefined || segments.length === 0) return;
+  const damaged = random.below(2) === 0 ? segments[random.below(segments.length)] : undefined;
+  const position = damaged === undefined ? 0 : random.below(damaged.writtenBytes);
+  const bit = random.below(8);
+  if (damaged !== undefined) disk.flipBit(damaged.path, position, bit);
+  for (const segment of segments) {
+    const scrubbing = scrubSegment(log, segment, {
+      disk: simulation.lifeDisk,
+      pace: () => Promise.resolve(true),
+    });
+    const { kind } = await simulation.settle(scrubbing);
+    if (segment !== damaged && model.lostIndexes.has(segment.path)) continue;
+    const expected = segment === damaged ? 'damaged' : 'sound';
+    checkEqual(kind, expected, () => {
+      return `${model.name}: scrubbing of segment ${segment.baseOffset} (${JSON.stringify(log.damage)})`;
+    });
+  }
+  if (damaged === undefined) return;
+  simulation.say(`${model.name} had byte ${position} of segment ${damaged.baseOffset} flipped, and back`);
+  check(
+    log.damage.some(({ file }) => file === damaged.path),
+    () => `${model.name}: the damage is not reported`,
+  );
+  disk.flipBit(damaged.path, position, bit);
 }
 
 const injectable: readonly (readonly [SimulatedOperation, readonly DiskErrorCode[]])[] = [
@@ -264,7 +324,9 @@ async function loseIndexes(simulation: LogSimulation, model: LogModel): Promise<
   const directory = logDirectory(model.name);
   await simulation.crash('kill', () => {
     for (const name of disk.namesIn(directory)) {
-      if (/\.(index|timeindex)$/.test(name) && random.below(2) === 0) disk.loseFile(`${directory}/${name}`);
+      if (!/\.(index|timeindex)$/.test(name) || random.below(2) === 0) continue;
+      disk.loseFile(`${directory}/${name}`);
+      model.lostIndexes.add(`${directory}/${name.slice(0, 20)}.log`);
     }
   });
 }
