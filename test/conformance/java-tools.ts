@@ -1,4 +1,7 @@
 /** Apache Kafka's own console tools: topics, configs, producer with every codec, consumer, groups, offsets. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { javaCommand, kafkaClassPath } from '../support/apache-kafka-jars.ts';
 import { CommandError } from '../support/child-processes.ts';
 import {
@@ -133,11 +136,11 @@ async function storage({ checks }: Suite, tool: Tool): Promise<void> {
     await tool('topics', ['--create', '--topic', topic, '--partitions', '1']);
     await tool('producer', ['--topic', topic], 'a\nb\nc\n');
     const deletions = { version: 1, partitions: [{ topic, partition: 0, offset: 2 }] };
-    // Where the input is a pipe, it is a file of that name.
-    const answer = await tool(
-      'deleteRecords',
-      ['--offset-json-file', '/dev/stdin'],
-      JSON.stringify(deletions),
+    const directory = await mkdtemp(join(tmpdir(), 'kappalog-delete-records-'));
+    const file = join(directory, 'offsets.json');
+    await writeFile(file, JSON.stringify(deletions));
+    const answer = await tool('deleteRecords', ['--offset-json-file', file]).finally(() =>
+      rm(directory, { recursive: true }),
     );
     equal(/low_watermark: 2/.test(answer), true, `that records below 2 are deleted: ${answer}`);
     const earliest = await tool('offsets', ['--topic', topic, '--time', 'earliest']);
