@@ -1,6 +1,7 @@
 /**
  * Kappalog and Apache Kafka on the same work, in turn in one run.
  *
+ *   npm run bench log -- ...   the commit log alone: bench/log.ts
  *   npm run bench -- [--pairs 5] [--rows TEXT] [--quick] [--subject kappalog|kafka]
  *
  * `--rows 'produce 100 B'` keeps the rows whose names contain the text. `--quick` runs one pair of a tenth of the size:
@@ -18,11 +19,14 @@ import { formatKafkaStorage, projectDirectory, startBroker } from '../test/suppo
 import { ChildProcesses } from '../test/support/child-processes.ts';
 import { Kbench } from '../test/support/kbench.ts';
 import { residentBytes } from '../test/support/process-stats.ts';
+import { benchLog } from './log.ts';
 import { type Bench, type Sample, measureShape } from './measure.ts';
 import { type Mode, rowName, shapes } from './rows.ts';
 import { type Row, markdown } from './table.ts';
 
+const isOfLog = process.argv[2] === 'log';
 const { values } = parseArgs({
+  args: isOfLog ? [] : process.argv.slice(2),
   options: {
     pairs: { type: 'string' },
     rows: { type: 'string' },
@@ -144,4 +148,5 @@ function sampleOf(samples: ReadonlyMap<Mode, Sample>, mode: Mode): Sample {
 if (values.subject !== 'kappalog' && values.subject !== 'kafka') {
   throw new Error(`--subject is kappalog or kafka, not ${values.subject}.`);
 }
-await main(values.subject, mkdtempSync(join(tmpdir(), 'kappalog-bench-')));
+if (isOfLog) await benchLog(process.argv.slice(3));
+else await main(values.subject, mkdtempSync(join(tmpdir(), 'kappalog-bench-')));

@@ -58,7 +58,10 @@ export async function openDataDirectories(options: DataDirectoriesOptions): Prom
     await checkMetadataLog(options);
     const [first, ...rest] = paths;
     const identity = await claim(options, first!, { locks, clusterId: undefined });
-    const opening = { ...options, writeFiles: new WriteFiles(filesOpenMax(writeFilesMax)) };
+    const opening = {
+      ...options,
+      writeFiles: new WriteFiles(filesOpenMax(writeFilesMax), options.platform.clock),
+    };
     opened.push(await open(opening, first!, identity));
     for (const path of rest) opened.push(await openOther(opening, path, { locks, identity }));
     return { all: opened, identity, unlock };

@@ -1,11 +1,12 @@
 /**
  * The bound on files that are open for writing, shared by a node's logs: a log opens its newest segment when it is written to,
- * and the one that has been idle for longest gives its file up when there are too many.
+ * and gives it up when it has been idle for some seconds, or for longest among too many.
  *
  * A file with unsynced writes is synced before it is closed: the system reports that it could not write them to those who have
  * the file open at that time, and to nobody else.
  */
 import { assert } from '../../platform/assert.ts';
+import type { Clock, Timer } from '../../platform/clock.ts';
 
 export interface WriteFileOwner {
   /** Neither writing nor syncing. */
@@ -15,20 +16,28 @@ export interface WriteFileOwner {
 }
 
 const openMaxDefault = 256;
+/** A file that is not used for one to two of these is closed. One timer for all, while any is open. */
+const idleMs = 10_000;
 
 export class WriteFiles {
   readonly #openMax: number;
-  /** Those with an open file, least recently used first. */
-  readonly #owners = new Set<WriteFileOwner>();
+  readonly #clock: Clock | undefined;
+  /** Those with an open file, least recently used first: not used since the timer fired last... */
+  #old = new Set<WriteFileOwner>();
+  /** ...and used since. */
+  #owners = new Set<WriteFileOwner>();
+  #timer: Timer | undefined;
   /** Places taken: by open files, by such as are being closed, and by such as are being opened. */
   #taken = 0;
   #waiting: (() => void)[] = [];
   /** Being closed to come back within the bound. */
   #closing = 0;
 
-  constructor(openMax = openMaxDefault) {
+  /** Without a clock, files are closed only where there are too many. */
+  constructor(openMax = openMaxDefault, clock?: Clock) {
     assert(openMax >= 1, 'one file at least can be written to');
     this.#openMax = openMax;
+    this.#clock = clock;
   }
 
   get count(): number {
@@ -45,9 +54,8 @@ export class WriteFiles {
         });
         continue;
       }
-      // It is out of line while it closes; its place is free when it has called `left`.
-      this.#owners.delete(idle);
-      if (!(await idle.closeFile())) this.#owners.add(idle);
+      // Its place is free when it has called `left`.
+      await this.#closeFileOf(idle);
     }
     this.#taken++;
   }
@@ -55,20 +63,27 @@ export class WriteFiles {
   /** The owner has a file that somebody else has opened. It does not wait: the bound is exceeded until an idle one is closed. */
   adopted(owner: WriteFileOwner): void {
     this.#taken++;
-    this.#owners.add(owner);
+    this.used(owner);
     if (this.#taken > this.#openMax) this.#closeOneLater();
   }
 
   /** The owner writes to its open file. */
   used(owner: WriteFileOwner): void {
+    this.#old.delete(owner);
     this.#owners.delete(owner);
     this.#owners.add(owner);
+    this.#timer ??= this.#clock?.after(idleMs, () => this.#closeOld());
   }
 
   /** The owner has closed its file, or could not open it. */
   left(owner: WriteFileOwner): void {
+    this.#old.delete(owner);
     this.#owners.delete(owner);
     this.#taken--;
+    if (this.#taken === 0) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    }
     assert(this.#taken >= 0, 'a place is given back once');
     this.idle();
   }
@@ -87,18 +102,32 @@ export class WriteFiles {
 
   async #closeOne(): Promise<void> {
     const idle = this.#leastRecentIdle();
-    try {
-      if (idle !== undefined) {
-        this.#owners.delete(idle);
-        if (!(await idle.closeFile())) this.#owners.add(idle);
-      }
-    } finally {
-      this.#closing--;
+    if (idle !== undefined) await this.#closeFileOf(idle);
+    this.#closing--;
+  }
+
+  /** It is out of line meanwhile, and back in it where it has been written to. */
+  async #closeFileOf(owner: WriteFileOwner): Promise<void> {
+    this.#old.delete(owner);
+    this.#owners.delete(owner);
+    if (!(await owner.closeFile())) this.#owners.add(owner);
+  }
+
+  #closeOld(): void {
+    this.#timer = undefined;
+    for (const owner of this.#old) {
+      if (owner.isFileIdle) void this.#closeFileOf(owner);
+      else this.#owners.add(owner);
     }
+    this.#old = this.#owners;
+    this.#owners = new Set();
+    if (this.#taken > 0) this.#timer = this.#clock?.after(idleMs, () => this.#closeOld());
   }
 
   #leastRecentIdle(): WriteFileOwner | undefined {
-    for (const owner of this.#owners) if (owner.isFileIdle) return owner;
+    for (const owners of [this.#old, this.#owners]) {
+      for (const owner of owners) if (owner.isFileIdle) return owner;
+    }
     return undefined;
   }
 }

@@ -185,6 +185,31 @@ describe.each(['io', 'no-space', 'read-only'] as const)('a disk that answers %s'
   });
 });
 
+it('closes the file of a log that has been idle for some seconds, and opens it with the next append', async () => {
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  const writeFiles = new WriteFiles(100, clock);
+  const { log } = await openLog({
+    disk,
+    clock,
+    syncer: new Syncer({ concurrencyMax: 3, clock, writeFiles }),
+  });
+  startTerm(log, 1);
+  appendValues(log, ['v0']);
+  await flushed(log);
+  clock.advance(9_999);
+  await turns(100);
+  expect(writeFiles.count).toBe(1);
+  clock.advance(10_001);
+  await turns(100);
+  expect([writeFiles.count, clock.pendingTimers]).toEqual([0, 0]);
+  appendValues(log, ['v1']);
+  await flushed(log);
+  expect([writeFiles.count, await readAll(log)]).toEqual([1, expectedRecords(2)]);
+  await log.flushAndClose();
+  expect([writeFiles.count, clock.pendingTimers]).toEqual([0, 0]);
+});
+
 it('keeps as many files open for writing as it may, and syncs each before it is closed', async () => {
   const openNow = new Set<string>();
   let openMost = 0;
