@@ -7,6 +7,7 @@ import { readWholeFile } from '../../platform/whole-files.ts';
 import { batchField } from '../../protocol/index.ts';
 import { isRaftOnly } from './raft-only.ts';
 import type { SoundBatch } from './segment-check.ts';
+import { recordTimestampMax } from './segment-files.ts';
 import { OffsetIndex, TimeIndex, offsetEntryBytes, timeEntryBytes } from './segment-indexes.ts';
 
 export interface IndexFault {
@@ -73,7 +74,7 @@ export class IndexCheck {
     const relativeOffset = batchField.lastOffset(buffer, at) - this.#baseOffset;
     const firstRelativeOffset = batchField.baseOffset(buffer, at) - this.#baseOffset;
     this.#takeOffset(relativeOffset, position);
-    const timestamp = batchField.maxTimestamp(buffer, at);
+    const timestamp = recordTimestampMax(buffer, at);
     const isNewMaximum = timestamp > this.#maxTimestamp;
     this.#maxTimestamp = Math.max(this.#maxTimestamp, timestamp);
     this.#takeTime(firstRelativeOffset, relativeOffset, isNewMaximum);

@@ -164,6 +164,14 @@ export class SegmentIndexes {
   }
 }
 
+/**
+ * The largest timestamp of the batch's records; -1 where it has none. A batch that compaction has left without records keeps its
+ * header's timestamps, at which nothing can be found.
+ */
+export function recordTimestampMax(buffer: Buffer, at: number): number {
+  return batchField.recordCount(buffer, at) === 0 ? -1 : batchField.maxTimestamp(buffer, at);
+}
+
 /** Adds a scanned batch to a segment's books. */
 export function accountFor(segment: Segment, batch: ScannedBatch, indexIntervalBytes: number): void {
   const { buffer, at, sizeBytes } = batch;
@@ -172,7 +180,7 @@ export function accountFor(segment: Segment, batch: ScannedBatch, indexIntervalB
     return;
   }
   const lastOffset = batchField.lastOffset(buffer, at);
-  const maxTimestamp = batchField.maxTimestamp(buffer, at);
+  const maxTimestamp = recordTimestampMax(buffer, at);
   segment.addBatch({ sizeBytes, lastOffset, maxTimestamp }, indexIntervalBytes);
 }
 

@@ -10,6 +10,7 @@ import { batchField, openRecords, readBatchHeader } from '../../protocol/index.t
 import type { RecordCursor } from '../../protocol/index.ts';
 import type { ScannedBatch } from './batch-scan.ts';
 import type { FoundRecord } from './log-types.ts';
+import { recordTimestampMax } from './segment-files.ts';
 import type { SegmentIndexes } from './segment-files.ts';
 import type { Segment } from './segment.ts';
 
@@ -168,5 +169,5 @@ function lastOffsetOf(batch: ScannedBatch): number {
 }
 
 function maxTimestampOf(batch: ScannedBatch): number {
-  return batchField.maxTimestamp(batch.buffer, batch.at);
+  return recordTimestampMax(batch.buffer, batch.at);
 }

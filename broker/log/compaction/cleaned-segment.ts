@@ -12,6 +12,7 @@ import type { AbortedTransaction } from '../aborted-transactions.ts';
 import { CleanedCover, cleanedHeaderBytes, encodeCleanedHeader } from '../cleaned-header.ts';
 import type { CleanedSpan } from '../log-types.ts';
 import { isRaftOnly } from '../raft-only.ts';
+import { recordTimestampMax } from '../segment-files.ts';
 import { cleanedPath } from '../segment-swap.ts';
 import { Segment, segmentFiles } from '../segment.ts';
 import type { SegmentFile } from '../segment.ts';
@@ -92,7 +93,7 @@ export class CleanedSegment {
     if (isRaftOnly(buffer, at)) this.#segment.addRaftOnly(sizeBytes);
     else {
       const lastOffset = batchField.lastOffset(buffer, at);
-      const maxTimestamp = batchField.maxTimestamp(buffer, at);
+      const maxTimestamp = recordTimestampMax(buffer, at);
       this.#segment.addBatch({ sizeBytes, lastOffset, maxTimestamp }, this.#options.indexIntervalBytes);
     }
     this.#cover.add(buffer, at);
