@@ -187,9 +187,8 @@ export class LogCleaner {
     const { clock } = this.#options;
     const startMs = clock.monotonicMs();
     const cleaning = new Cleaning(log, limits, this.#tools());
-    const result = this.#isClosed
-      ? Promise.resolve({ kind: 'called-off' as const })
-      : this.#resultOf(cleaning);
+    const isOff = this.#isClosed || this.#closed.has(log);
+    const result = isOff ? Promise.resolve({ kind: 'called-off' as const }) : this.#resultOf(cleaning);
     this.#running = { cleaning, done: result };
     const end = await result.finally(() => {
       this.#running = undefined;
