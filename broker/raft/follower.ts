@@ -78,15 +78,16 @@ export class Follower {
       assert(conflict >= this.#matchedEndIndex, 'a leader only appends to its log');
       group.truncate(conflict);
     }
-    if (message.endIndex > log.endIndex) {
+    const isNew = message.endIndex > log.endIndex;
+    if (isNew) {
       const fromIndex = log.endIndex;
       group.append(fromIndex, message.endIndex, message.terms);
       group.configure(message.configurations.filter(({ index }) => index >= fromIndex));
     }
     this.#matchedEndIndex = Math.max(this.#matchedEndIndex, message.endIndex);
     group.commitTo(Math.min(message.committedEndIndex, this.#matchedEndIndex));
-    const isBare = message.fromIndex === message.endIndex;
-    if (isBare || this.#acknowledgedEndIndex >= message.endIndex) this.#answer(message.from, undefined);
+    // New entries are answered when they are stored; what is asked again, by a leader that may take this member for lost, at once.
+    if (!isNew) this.#answer(message.from, undefined);
     this.#maybeRepaired();
   }
 

@@ -5,7 +5,8 @@
  * A heartbeat carries the sender's incarnation and a digest of the groups (with their terms) that it leads with the receiver as a member.
  * The receiver answers whether these are just the ones in which it follows the sender. Only such a confirmation counts for leases
  * and check-quorum. Where the digests stay different the leader's node calls the roll: the receiver gives up leaders that are
- * not in it, and names the groups in which it does not follow, so that their leaders speak to it.
+ * not in it, and names the groups in which it does not follow, so that their leaders speak to it. Where no answer comes, the roll is
+ * called unasked when it changes: the receiver may hear it and be unable to say so, and wait for a leader that has stepped down.
  *
  * Pure, as the rest of this folder: ticks and messages in, values out. One for each node; the shell tells it by `place` what each
  * group's 'role' and 'configuration' outputs say.
@@ -75,6 +76,8 @@ interface Peer {
   heardAt: number;
   confirmedAt: number;
   sentAt: number;
+  rolledAt: number;
+  rolledDigest: number;
   isSilent: boolean;
   /** Groups that this node leads with a member there, and those in which it follows a leader there. */
   readonly led: GroupSet;
@@ -147,6 +150,7 @@ export class NodeHeartbeats implements Peers {
       if ((isUnheard && !peer.isSilent) || isUnconfirmed) this.#events.push({ kind: 'node-silent', nodeId });
       peer.isSilent = isUnheard;
       if (this.#now - peer.sentAt >= heartbeatTicks) this.#beat(nodeId, peer);
+      if (this.#now - peer.confirmedAt >= electionTicks) this.#maybeCallRoll(nodeId, peer);
     }
   }
 
@@ -220,6 +224,8 @@ export class NodeHeartbeats implements Peers {
       heardAt: never,
       confirmedAt: never,
       sentAt: never,
+      rolledAt: never,
+      rolledDigest: 0,
       isSilent: true,
       led: new GroupSet(),
       followed: new GroupSet(),
@@ -245,7 +251,15 @@ export class NodeHeartbeats implements Peers {
     if (isReturn) this.#events.push({ kind: 'node-restarted', nodeId });
   }
 
+  #maybeCallRoll(nodeId: number, peer: Peer): void {
+    const isChanged = peer.rolledDigest !== peer.led.digest;
+    const isLongAgo = this.#now - peer.rolledAt >= 8 * this.#timing.electionTicks;
+    if (isChanged || isLongAgo) this.#callRoll(nodeId, peer);
+  }
+
   #callRoll(nodeId: number, peer: Peer): void {
+    peer.rolledAt = this.#now;
+    peer.rolledDigest = peer.led.digest;
     const led = [...peer.led.terms].map(([group, term]) => ({ group, term }));
     this.#send({ kind: 'roll-call', ...this.#envelope(nodeId), led });
   }

@@ -23,6 +23,8 @@ symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 
 let survivors = 0;
 try {
+  const sound = seedThatFails() ?? testThatFails();
+  if (sound !== undefined) throw new Error(`something fails without any planted bug: ${sound}`);
   for (const mutation of mutations) {
     if (values.only !== undefined && !mutation.name.includes(values.only)) continue;
     const killer = findKiller(mutation);
