@@ -69,6 +69,8 @@ export interface PartitionEvents {
 
 /** Replicas that are opened at one time: their reads share the thread pool. */
 const openingMax = 16;
+/** Replicas that are closed at one time: each has files open for a moment. */
+const closingMax = 64;
 /** How often expired producers are forgotten: Kafka's producer.id.expiration.check.interval.ms. */
 const producerSweepMs = 600_000;
 
@@ -280,7 +282,11 @@ export class Partitions {
     const { events } = this.#options;
     const close = (replica: Replica): Promise<void> =>
       replica.close().catch((error: unknown) => events.closeFailed(replica, error));
-    await Promise.all([...this.all()].map(close));
+    const queue = this.all();
+    const workers = Array.from({ length: closingMax }, async () => {
+      for (const replica of queue) await close(replica);
+    });
+    await Promise.all(workers);
   }
 
   /** One timer for all replicas: idle ones cost none. */

@@ -14,13 +14,11 @@ export interface ProducerSnapshot {
   readonly bytes: Buffer;
 }
 
-/** Snapshots at or below `offsetMax`, newest first. */
-export async function listSnapshots(disk: Disk, directory: string, offsetMax: number): Promise<number[]> {
+/** The offsets of a directory's snapshots, newest first. */
+export async function listSnapshots(disk: Disk, directory: string): Promise<number[]> {
   const offsets: number[] = [];
   for (const name of await disk.list(directory)) {
-    if (!/^\d{20}\.snapshot$/.test(name)) continue;
-    const offset = Number(name.slice(0, 20));
-    if (offset <= offsetMax) offsets.push(offset);
+    if (/^\d{20}\.snapshot$/.test(name)) offsets.push(Number(name.slice(0, 20)));
   }
   return offsets.reverse();
 }
@@ -37,20 +35,23 @@ export async function writeSnapshot(
   snapshot: ProducerSnapshot,
 ): Promise<void> {
   await replaceFile(disk, directory, nameOf(snapshot.offset), snapshot.bytes);
-  const offsets = await listSnapshots(disk, directory, snapshot.offset);
-  for (const offset of offsets.slice(keptCount)) await disk.remove(pathOf(directory, offset));
+  const offsets = await listSnapshots(disk, directory);
+  const older = offsets.filter((offset) => offset <= snapshot.offset);
+  for (const offset of older.slice(keptCount)) await disk.remove(pathOf(directory, offset));
 }
 
-/** Removes those above the log's end: what they describe is not there. */
+/** Removes those above the log's end, as what they describe is not there; resolves with the others, newest first. */
 export async function removeSnapshotsAbove(
   disk: Disk,
   directory: string,
   logEndOffset: number,
-): Promise<void> {
-  const kept = new Set(await listSnapshots(disk, directory, logEndOffset));
-  for (const offset of await listSnapshots(disk, directory, Number.MAX_SAFE_INTEGER)) {
-    if (!kept.has(offset)) await disk.remove(pathOf(directory, offset));
+): Promise<number[]> {
+  const offsets = await listSnapshots(disk, directory);
+  const kept = offsets.filter((offset) => offset <= logEndOffset);
+  for (const offset of offsets.slice(0, offsets.length - kept.length)) {
+    await disk.remove(pathOf(directory, offset));
   }
+  return kept;
 }
 
 function pathOf(directory: string, offset: number): string {

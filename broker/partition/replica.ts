@@ -21,7 +21,7 @@ import { RaftGroup } from '../raft/raft-group.ts';
 import type { HardState } from '../raft/raft-group.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { ProducerStates } from './producer-state.ts';
-import { listSnapshots, readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
+import { readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
 import { RecordDeletions } from './record-deletions.ts';
 import { Waiters } from './waiters.ts';
 import type { Outcome } from './waiters.ts';
@@ -105,18 +105,20 @@ export class Replica {
   #failure: ReplicaFailure | undefined;
   #closed = false;
   #snapshotting: Promise<void> = Promise.resolve();
+  /** Of the newest producer snapshot on disk; -1 without one. */
+  #snapshotOffset: number;
 
   private constructor(
     options: ReplicaOptions,
     log: CommitLog,
-    recovery: RecoveryReport,
-    producers: ProducerStates,
+    restored: { recovery: RecoveryReport; producers: ProducerStates; snapshotOffset: number },
   ) {
     this.#options = options;
     this.identity = options.identity;
-    this.recovery = recovery;
+    this.recovery = restored.recovery;
     this.#log = log;
-    this.#producers = producers;
+    this.#producers = restored.producers;
+    this.#snapshotOffset = restored.snapshotOffset;
     this.#raft = new RaftGroup({
       nodeId: options.nodeId,
       voters: [options.nodeId],
@@ -140,9 +142,9 @@ export class Replica {
     const { disk, log: logOptions } = options;
     const { log, recovery } = await CommitLog.open(logOptions);
     const { directory } = logOptions;
-    await removeSnapshotsAbove(disk, directory, log.logEndOffset);
-    const producers = await restoreProducers(options, log);
-    return new Replica(options, log, recovery, producers);
+    const snapshots = await removeSnapshotsAbove(disk, directory, log.logEndOffset);
+    const producers = await restoreProducers(options, log, snapshots);
+    return new Replica(options, log, { recovery, producers, snapshotOffset: snapshots[0] ?? -1 });
   }
 
   get topic(): string {
@@ -377,7 +379,7 @@ export class Replica {
     await this.#deletions.settled();
     try {
       await this.#log.flushAndClose();
-      if (this.#failure === undefined) await this.#writeSnapshot(this.#log.logEndOffset);
+      if (this.#needsSnapshot) await this.#writeSnapshot(this.#log.logEndOffset);
     } finally {
       this.#endWaiting();
     }
@@ -443,22 +445,34 @@ export class Replica {
     this.#snapshotting = this.#snapshotting.then(() => this.#writeSnapshot(baseOffset, bytes));
   }
 
+  /** Not where the log is as it was, or holds nothing: most of many idle partitions. */
+  get #needsSnapshot(): boolean {
+    const { logEndOffset, logStartOffset } = this.#log;
+    const isEmpty = logEndOffset === logStartOffset && this.#producers.count === 0;
+    return this.#failure === undefined && !isEmpty && this.#snapshotOffset !== logEndOffset;
+  }
+
   async #writeSnapshot(offset: number, bytes: Buffer = this.#producers.snapshot()): Promise<void> {
     const { disk, log } = this.#options;
     try {
       await writeSnapshot(disk, log.directory, { offset, bytes });
+      this.#snapshotOffset = offset;
     } catch (error) {
       this.#options.onSnapshotFailure(this, error);
     }
   }
 }
 
-async function restoreProducers(options: ReplicaOptions, log: CommitLog): Promise<ProducerStates> {
+async function restoreProducers(
+  options: ReplicaOptions,
+  log: CommitLog,
+  snapshots: readonly number[],
+): Promise<ProducerStates> {
   const { disk, clock, producerExpirationMs } = options;
   const { directory } = options.log;
   let states: ProducerStates | undefined;
   let fromOffset = log.logStartOffset;
-  for (const offset of await listSnapshots(disk, directory, log.logEndOffset)) {
+  for (const offset of snapshots) {
     const { bytes } = await readSnapshot(disk, directory, offset);
     states = ProducerStates.restore(bytes, { clock, expirationMs: producerExpirationMs });
     if (states === undefined) continue;

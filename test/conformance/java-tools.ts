@@ -139,9 +139,12 @@ async function storage({ checks }: Suite, tool: Tool): Promise<void> {
     const directory = await mkdtemp(join(tmpdir(), 'kappalog-delete-records-'));
     const file = join(directory, 'offsets.json');
     await writeFile(file, JSON.stringify(deletions));
-    const answer = await tool('deleteRecords', ['--offset-json-file', file]).finally(() =>
-      rm(directory, { recursive: true }),
-    );
+    let answer: string;
+    try {
+      answer = await tool('deleteRecords', ['--offset-json-file', file]);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
     equal(/low_watermark: 2/.test(answer), true, `that records below 2 are deleted: ${answer}`);
     const earliest = await tool('offsets', ['--topic', topic, '--time', 'earliest']);
     equal(earliest.trim(), `${topic}:0:2`, 'the first offset');
