@@ -18,6 +18,7 @@ import { Checks } from './checks.ts';
 import { dumpLogSuite } from './dump-log.ts';
 import { franzGoSuite } from './franz-go.ts';
 import { javaToolsSuite } from './java-tools.ts';
+import { kafkaDirectorySuite } from './kafka-directory.ts';
 import { kafkajsSuite } from './kafkajs.ts';
 import { kcatSuite } from './kcat.ts';
 import { segmentsSuite } from './segments.ts';
@@ -62,6 +63,7 @@ async function main(kind: BrokerKind): Promise<boolean> {
   await javaToolsSuite(suite, jars);
   await franzGoSuite(suite);
   await segmentsSuite(suite, jars);
+  await kafkaDirectorySuite(suite, jars);
   await dumpLogSuite(suite, jars, restart);
   await broker.kill();
   if (!values.keep) rmSync(directory, { recursive: true });
