@@ -75,6 +75,8 @@ interface Peer {
   incarnation: number;
   heardAt: number;
   confirmedAt: number;
+  /** Since when nothing has been confirmed: the last time that something was, or when it was met. */
+  unconfirmedSince: number;
   sentAt: number;
   rolledAt: number;
   rolledDigest: number;
@@ -146,11 +148,14 @@ export class NodeHeartbeats implements Peers {
     const { electionTicks, heartbeatTicks } = this.#timing;
     for (const [nodeId, peer] of this.#peers) {
       const isUnheard = this.#now - peer.heardAt >= electionTicks;
-      const isUnconfirmed = peer.led.terms.size > 0 && this.#now - peer.confirmedAt === electionTicks;
-      if ((isUnheard && !peer.isSilent) || isUnconfirmed) this.#events.push({ kind: 'node-silent', nodeId });
+      const unconfirmedTicks = this.#now - peer.unconfirmedSince;
+      const isUnconfirmed = unconfirmedTicks >= electionTicks;
+      // Said again and again: a group may have had a sign of life of its own when it was said before.
+      const isDue = isUnconfirmed && unconfirmedTicks % electionTicks === 0 && peer.led.terms.size > 0;
+      if ((isUnheard && !peer.isSilent) || isDue) this.#events.push({ kind: 'node-silent', nodeId });
       peer.isSilent = isUnheard;
       if (this.#now - peer.sentAt >= heartbeatTicks) this.#beat(nodeId, peer);
-      if (this.#now - peer.confirmedAt >= electionTicks) this.#maybeCallRoll(nodeId, peer);
+      if (isUnconfirmed) this.#maybeCallRoll(nodeId, peer);
     }
   }
 
@@ -185,8 +190,12 @@ export class NodeHeartbeats implements Peers {
         break;
       case 'heartbeat-answer':
         if (message.askedBy !== this.#incarnation) break;
-        if (message.isConfirmed) peer.confirmedAt = Math.max(peer.confirmedAt, message.sentAt);
-        else this.#callRoll(message.from, peer);
+        if (message.isConfirmed) {
+          peer.confirmedAt = Math.max(peer.confirmedAt, message.sentAt);
+          peer.unconfirmedSince = peer.confirmedAt;
+        } else {
+          this.#callRoll(message.from, peer);
+        }
         break;
       case 'roll-call':
         this.#rollCalled(message.from, peer, message.led);
@@ -223,6 +232,7 @@ export class NodeHeartbeats implements Peers {
       incarnation: 0,
       heardAt: never,
       confirmedAt: never,
+      unconfirmedSince: this.#now,
       sentAt: never,
       rolledAt: never,
       rolledDigest: 0,
@@ -248,6 +258,7 @@ export class NodeHeartbeats implements Peers {
     const isReturn = peer.incarnation > 0;
     peer.incarnation = incarnation;
     peer.confirmedAt = Number.NEGATIVE_INFINITY;
+    peer.unconfirmedSince = this.#now;
     if (isReturn) this.#events.push({ kind: 'node-restarted', nodeId });
   }
 

@@ -1,0 +1,290 @@
+/** What the scenarios do not show: single inputs and their outputs, and members that are not quite whole. */
+import { describe, expect, it } from 'vitest';
+import { memberId } from '../../../broker/raft/member.ts';
+import type { Append, AppendAnswer } from '../../../broker/raft/messages.ts';
+import { Raft } from '../../../broker/raft/raft.ts';
+import type { Output, RaftOptions } from '../../../broker/raft/raft.ts';
+import { SeededRandom } from '../../../platform/seeded-random.ts';
+import { simSettings } from '../../raft/harness.ts';
+
+const [one, two, three] = [memberId(1, 'a'), memberId(2, 'b'), memberId(3, 'c')] as const;
+
+/** All nodes are heard all the time, and confirm nothing. */
+class Listening {
+  now = 100;
+  heardAt(): number {
+    return this.now;
+  }
+  confirmedAt(): number {
+    return Number.NEGATIVE_INFINITY;
+  }
+}
+
+function create(changes: Partial<RaftOptions> = {}): { raft: Raft; peers: Listening } {
+  const peers = new Listening();
+  const raft = new Raft({
+    id: one,
+    settings: simSettings,
+    peers,
+    random: new SeededRandom(1),
+    hardState: { term: 1, votedFor: undefined },
+    log: { startIndex: 1, startTerm: 0, endIndex: 4, terms: [{ index: 1, term: 1 }] },
+    configurations: [
+      { index: 0, configuration: { voters: [one, two, three], outgoing: [], learners: [], revision: 0 } },
+    ],
+    committedEndIndex: 1,
+    countsWritten: () => false,
+    catchUp: 'segments',
+    impairment: undefined,
+    ...changes,
+  });
+  raft.take();
+  return { raft, peers };
+}
+
+function append(changes: Partial<Append>): Append {
+  return {
+    kind: 'append',
+    from: two,
+    to: one,
+    term: 2,
+    fromIndex: 4,
+    endIndex: 4,
+    previousTerm: 1,
+    terms: [],
+    configurations: [],
+    committedEndIndex: 1,
+    sentAt: 7,
+    readSequence: 0,
+    ...changes,
+  };
+}
+
+function answer(changes: Partial<AppendAnswer>): AppendAnswer {
+  return {
+    kind: 'append-answer',
+    from: two,
+    to: one,
+    term: 2,
+    matchedEndIndex: 5,
+    writtenEndIndex: 5,
+    flushedEndIndex: 5,
+    committedEndIndex: 1,
+    sentAt: 100,
+    readSequence: 0,
+    rejected: undefined,
+    ...changes,
+  };
+}
+
+/** Makes it the leader of term 2, whose first entry has index 4. */
+function lead(raft: Raft): Output[] {
+  raft.campaign();
+  raft.step({ kind: 'pre-vote-answer', from: two, to: one, term: 2, isGranted: true });
+  raft.hardStatePersisted(raft.hardState);
+  raft.step({ kind: 'vote-answer', from: two, to: one, term: 2, isGranted: true });
+  expect(raft.role).toBe('leader');
+  return raft.take();
+}
+
+function kinds(outputs: readonly Output[]): string[] {
+  return outputs.map((output) => (output.kind === 'send' ? output.message.kind : output.kind));
+}
+
+function sent(outputs: readonly Output[], kind: string): object[] {
+  return outputs.flatMap((output) =>
+    output.kind === 'send' && output.message.kind === kind ? [output.message] : [],
+  );
+}
+
+describe('durability', () => {
+  it('says nothing in a new term before the term is durable', () => {
+    const { raft } = create();
+    raft.step(append({}));
+    expect(kinds(raft.take())).toEqual(['persist-hard-state', 'role', 'role', 'ticking']);
+    raft.hardStatePersisted({ term: 1, votedFor: undefined });
+    expect(raft.take()).toEqual([]);
+    raft.hardStatePersisted({ term: 2, votedFor: undefined });
+    expect(sent(raft.take(), 'append-answer')).toMatchObject([
+      { matchedEndIndex: 4, flushedEndIndex: 4, sentAt: 7 },
+    ]);
+  });
+
+  it('does not take what the disk says of entries that were cut for those in their place', () => {
+    const { raft } = create({ hardState: { term: 2, votedFor: undefined } });
+    raft.step(append({ endIndex: 6, terms: [{ index: 4, term: 2 }] }));
+    raft.step(append({ from: three, term: 3, endIndex: 6, terms: [{ index: 4, term: 3 }] }));
+    raft.hardStatePersisted({ term: 3, votedFor: undefined });
+    expect(raft.take()).toContainEqual({ kind: 'truncate', endIndex: 4, generation: 1 });
+    raft.flushed(6, 0);
+    expect([raft.flushedEndIndex, kinds(raft.take())]).toEqual([4, []]);
+    raft.flushed(5, 1);
+    expect(sent(raft.take(), 'append-answer')).toMatchObject([{ to: three, flushedEndIndex: 5 }]);
+  });
+
+  it('counts written entries where the group says so, its own and those of others', () => {
+    const { raft } = create({ countsWritten: () => true });
+    lead(raft);
+    raft.written(5, 0);
+    raft.step(answer({ flushedEndIndex: 1 }));
+    expect(raft.committedEndIndex).toBe(5);
+    expect(raft.flushedEndIndex).toBe(4);
+  });
+
+  it('reports what it has to cut of what was committed, which only power losses under write caching cause', () => {
+    const committed = { hardState: { term: 2, votedFor: undefined }, committedEndIndex: 4 };
+    const conflict = append({ fromIndex: 2, endIndex: 3, previousTerm: 1, terms: [{ index: 2, term: 2 }] });
+    const caching = create({ ...committed, countsWritten: () => true });
+    caching.raft.step(conflict);
+    expect(caching.raft.take()).toContainEqual({ kind: 'data-lost', fromIndex: 2, endIndex: 4 });
+    expect(() => create(committed).raft.step(conflict)).toThrow('what is committed is not truncated');
+  });
+
+  it('takes the term of an entry that reached the disk before the term itself', () => {
+    const { raft } = create({ hardState: { term: 0, votedFor: undefined } });
+    expect(raft.hardState).toEqual({ term: 1, votedFor: undefined });
+  });
+});
+
+describe('a follower', () => {
+  it('appends only what it lacks of entries that come twice, late or overlapping', () => {
+    const { raft } = create({ hardState: { term: 2, votedFor: undefined } });
+    const terms = [{ index: 4, term: 2 }];
+    const appends = (): Output[] =>
+      raft.take().filter(({ kind }) => kind === 'append' || kind === 'truncate');
+    raft.step(append({ endIndex: 8, terms }));
+    expect(appends()).toEqual([{ kind: 'append', fromIndex: 4, endIndex: 8 }]);
+    raft.step(append({ endIndex: 6, terms }));
+    raft.step(append({ fromIndex: 6, endIndex: 7, previousTerm: 2 }));
+    expect(appends()).toEqual([]);
+    raft.step(append({ fromIndex: 6, endIndex: 10, previousTerm: 2 }));
+    expect(appends()).toEqual([{ kind: 'append', fromIndex: 8, endIndex: 10 }]);
+  });
+
+  it('acknowledges nothing beyond what is known to be the leader’s', () => {
+    const { raft } = create({ hardState: { term: 2, votedFor: undefined } });
+    raft.step(append({ fromIndex: 2, endIndex: 2, committedEndIndex: 4 }));
+    expect(sent(raft.take(), 'append-answer')).toMatchObject([
+      { matchedEndIndex: 2, writtenEndIndex: 2, flushedEndIndex: 2, committedEndIndex: 2 },
+    ]);
+  });
+
+  it('is not a voter without being in the configuration, and wants no ticks', () => {
+    const { raft, peers } = create({ id: memberId(1, 'another directory') });
+    peers.now += 1000;
+    raft.tick();
+    raft.campaign();
+    expect([raft.role, raft.isTicking]).toEqual(['follower', false]);
+  });
+
+  it('takes no message for another directory of its node', () => {
+    const { raft } = create();
+    raft.step(append({ to: memberId(1, 'another directory') }));
+    expect([raft.term, raft.take()]).toEqual([1, []]);
+  });
+});
+
+describe('a leader', () => {
+  it('keeps what is under way to a follower within its window', () => {
+    const { raft } = create();
+    lead(raft);
+    raft.step(answer({}));
+    raft.take();
+    raft.propose(100);
+    const reads: Output[] = [];
+    for (let round = 0; round < 10; round++) {
+      for (const output of raft.take()) {
+        if (output.kind !== 'read-entries') continue;
+        reads.push(output);
+        raft.entriesRead(output.read, output.fromIndex + 3, 3);
+      }
+    }
+    expect(reads).toHaveLength(simSettings.inflightMessagesMax);
+    raft.step(answer({ matchedEndIndex: 8, flushedEndIndex: 8, writtenEndIndex: 8 }));
+    expect(kinds(raft.take())).toContain('read-entries');
+  });
+
+  it('drops entries that were read for a follower that needs others by now', () => {
+    const { raft } = create();
+    const outputs = lead(raft);
+    const read = outputs.find((output) => output.kind === 'read-entries');
+    raft.nodeRestarted(2);
+    raft.take();
+    raft.entriesRead(read!.read, 5, 1);
+    expect(raft.take()).toEqual([]);
+  });
+
+  it('does not count what a member said before its node started anew', () => {
+    const { raft } = create();
+    lead(raft);
+    raft.step(answer({}));
+    raft.nodeRestarted(2);
+    raft.flushed(5, 0);
+    expect(raft.committedEndIndex).toBe(1);
+    raft.step(answer({}));
+    expect(raft.committedEndIndex).toBe(5);
+  });
+
+  it('says how far at least so many voters have come', () => {
+    const { raft } = create();
+    lead(raft);
+    raft.flushed(5, 0);
+    raft.step(answer({ matchedEndIndex: 4, flushedEndIndex: 4, writtenEndIndex: 4 }));
+    expect([1, 2, 3, 4].map((copies) => raft.endIndexHeldBy(copies))).toEqual([5, 4, 0, 0]);
+  });
+});
+
+describe('a member that is not whole', () => {
+  const vote = { kind: 'vote', from: two, to: one, isTransfer: false } as const;
+
+  it('votes, with damage, only for who has what it has lost', () => {
+    const floor = { term: 1, index: 9 };
+    for (const [lastIndex, isGranted] of [
+      [8, false],
+      [9, true],
+    ] as const) {
+      const { raft } = create({ impairment: { kind: 'damaged', floor } });
+      raft.step({ ...vote, term: 2, lastIndex, lastTerm: 1 });
+      raft.hardStatePersisted(raft.hardState);
+      expect(sent(raft.take(), 'vote-answer')).toMatchObject([{ isGranted }]);
+    }
+  });
+
+  it('does not campaign, even when it is told to, until a leader has made it whole', () => {
+    const { raft, peers } = create({ impairment: { kind: 'damaged', floor: { term: 1, index: 5 } } });
+    peers.now += 1000;
+    raft.tick();
+    raft.campaign();
+    expect(raft.role).toBe('follower');
+    raft.step(append({ endIndex: 6, terms: [{ index: 4, term: 2 }] }));
+    raft.flushed(5, 0);
+    expect(raft.isImpaired).toBe(true);
+    raft.flushed(6, 0);
+    expect([raft.isImpaired, kinds(raft.take())]).toEqual([false, expect.arrayContaining(['repaired'])]);
+  });
+
+  it('is whole, after a loss of memory, when it has all that was committed before the term', () => {
+    const { raft } = create({ impairment: { kind: 'memory-lost' } });
+    raft.step(append({ committedEndIndex: 4 }));
+    expect(raft.isImpaired).toBe(true);
+    raft.step(append({ endIndex: 5, terms: [{ index: 4, term: 2 }], committedEndIndex: 5 }));
+    expect(raft.isImpaired).toBe(true);
+    raft.flushed(5, 0);
+    expect(raft.isImpaired).toBe(false);
+  });
+});
+
+describe('an operator', () => {
+  it('cannot replace the members while a leader is heard, nor without this one among them', () => {
+    const { raft } = create();
+    raft.step(append({}));
+    const members = { voters: [one], learners: [], revision: 9 };
+    expect(raft.forceConfiguration(members)).toBe('leader-alive');
+    raft.resign();
+    raft.leaderGone(2);
+    expect(raft.forceConfiguration({ ...members, voters: [two] })).toBe('not-voter');
+    expect(raft.forceConfiguration(members)).toBeUndefined();
+    raft.hardStatePersisted(raft.hardState);
+    expect([raft.role, raft.term, raft.configuration.voters]).toEqual(['leader', 1002, [one]]);
+  });
+});
