@@ -8,6 +8,7 @@ import { batchField } from '../../protocol/index.ts';
 import { replaceFile } from '../../platform/whole-files.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
+import { agreesWithLog } from './index-samples.ts';
 import { isRaftOnly } from './raft-only.ts';
 import type { ReadPool } from './read-pool.ts';
 import { OffsetIndex, TimeIndex } from './segment-indexes.ts';
@@ -75,8 +76,18 @@ export class SegmentIndexes {
       offsetIndexBytes: segment.offsetIndexFileBytes,
       timeIndexBytes: segment.timeIndexFileBytes,
     });
-    if (loaded === undefined) await this.rebuild(segment);
-    else segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
+    const isUsable = loaded !== undefined && (await this.#agrees(segment, loaded.offsetIndex));
+    if (isUsable) segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
+    else await this.rebuild(segment);
+  }
+
+  async #agrees(segment: Segment, offsetIndex: OffsetIndex): Promise<boolean> {
+    const lease = await this.#pool.files.lease(segment.path);
+    try {
+      return await agreesWithLog(offsetIndex, lease.file, segment.baseOffset);
+    } finally {
+      lease.release();
+    }
   }
 
   /** Brings the index files up to these sizes of what is in memory, and syncs them. The directory is not synced. */

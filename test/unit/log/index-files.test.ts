@@ -1,0 +1,157 @@
+/**
+ * Index files that are not what they should be, at opening and afterwards: whatever is wrong with them, every offset and every
+ * timestamp is found as by a walk over all records, and what is made again is what was there.
+ */
+import { describe, expect, it } from 'vitest';
+import { MemoryDisk } from '../../../platform/memory-disk.ts';
+import type { Disk } from '../../../platform/disk.ts';
+import { readWholeFile } from '../../../platform/whole-files.ts';
+import { batchField } from '../../../protocol/index.ts';
+import { directory, expectedRecords, flushed, openLog, readAll, startTerm, batchOf } from './log-harness.ts';
+
+const config = { segmentBytes: 1500, indexIntervalBytes: 100 };
+const end = 160;
+
+function timestampOf(offset: number): number {
+  return 1000 + ((offset * 29) % 80);
+}
+
+async function build(): Promise<{ disk: MemoryDisk; bases: number[] }> {
+  const disk = new MemoryDisk();
+  const { log } = await openLog({ disk, config });
+  startTerm(log, 1);
+  // Batches of one to four records: no two segments have the same index.
+  for (let offset = 0; offset < end; offset = log.logEndOffset) {
+    const count = Math.min(1 + ((offset * 7) % 4), end - offset);
+    const offsets = Array.from({ length: count }, (_, place) => offset + place);
+    const values = offsets.map((each) => `v${each}`);
+    log.append(batchOf({ values, timestamps: offsets.map(timestampOf) }), 1);
+  }
+  await flushed(log);
+  const bases = log.segments().map(({ baseOffset }) => baseOffset);
+  await log.flushAndClose();
+  return { disk, bases };
+}
+
+function pathOf(base: number, kind: 'index' | 'timeindex'): string {
+  return `${directory}/${String(base).padStart(20, '0')}.${kind}`;
+}
+
+async function write(disk: Disk, path: string, bytes: Buffer): Promise<void> {
+  const file = await disk.open(path, 'create');
+  await file.truncate(0);
+  await file.write([bytes], 0);
+  await file.sync();
+  await file.close();
+}
+
+async function indexesOf(disk: Disk): Promise<Record<string, string>> {
+  const content: Record<string, string> = {};
+  for (const name of await disk.list(directory)) {
+    if (/index$/.test(name))
+      content[name] = (await readWholeFile(disk, `${directory}/${name}`)).toString('hex');
+  }
+  return content;
+}
+
+/** Reads from every offset and looks for every timestamp. */
+async function expectExact(disk: Disk): Promise<void> {
+  const { log, recovery } = await openLog({ disk, config });
+  expect(recovery.damage).toBeUndefined();
+  expect(log.logEndOffset).toBe(end);
+  for (let offset = 0; offset < end; offset += 7) {
+    const read = await log.read({ offset, endOffset: end, maxBytes: 1, minOneBatch: true });
+    const [first] = read.parts;
+    expect(batchField.baseOffset(first!)).toBeLessThanOrEqual(offset);
+    expect(batchField.lastOffset(first!)).toBeGreaterThanOrEqual(offset);
+    read.release();
+  }
+  expect(await readAll(log)).toEqual(expectedRecords(end));
+  for (let timestamp = 999; timestamp <= 1081; timestamp++) {
+    const all = Array.from({ length: end }, (_, offset) => offset);
+    const due = all.find((offset) => timestampOf(offset) >= timestamp);
+    expect((await log.offsetForTimestamp(timestamp, end))?.offset).toBe(due);
+  }
+  await log.flushAndClose();
+}
+
+type Spoil = (disk: MemoryDisk, path: string, other: string) => Promise<void>;
+
+/** What can be wrong with a file; `other` is the same index of another segment. */
+const spoils: readonly (readonly [string, Spoil])[] = [
+  ['is missing', (disk, path) => disk.remove(path)],
+  ['is empty', (disk, path) => write(disk, path, Buffer.alloc(0))],
+  [
+    'lost its last entries',
+    async (disk, path) => {
+      const bytes = await readWholeFile(disk, path);
+      await write(disk, path, bytes.subarray(0, 24));
+    },
+  ],
+  [
+    'ends within an entry',
+    async (disk, path) => {
+      const bytes = await readWholeFile(disk, path);
+      await write(disk, path, bytes.subarray(0, bytes.length - 5));
+    },
+  ],
+  [
+    'is garbage of the same size',
+    async (disk, path) => {
+      const { length } = await readWholeFile(disk, path);
+      await write(disk, path, Buffer.from(Array.from({ length }, (_, place) => (place * 151 + 77) % 256)));
+    },
+  ],
+  [
+    'is zeros of the same size',
+    async (disk, path) => write(disk, path, Buffer.alloc((await readWholeFile(disk, path)).length)),
+  ],
+  [
+    'is that of another segment',
+    async (disk, path, other) => write(disk, path, await readWholeFile(disk, other)),
+  ],
+  [
+    'begins like that of another segment',
+    async (disk, path, other) => {
+      const bytes = await readWholeFile(disk, path);
+      (await readWholeFile(disk, other)).copy(bytes);
+      await write(disk, path, bytes);
+    },
+  ],
+  [
+    'has more entries than the log',
+    async (disk, path) => {
+      const bytes = await readWholeFile(disk, path);
+      await write(disk, path, Buffer.concat([bytes, Buffer.alloc(24, 0x7f)]));
+    },
+  ],
+];
+
+describe.each(['index', 'timeindex'] as const)('a full segment whose .%s', (kind) => {
+  it.each(spoils)('%s is read exactly', async (_what, spoil) => {
+    const { disk, bases } = await build();
+    await spoil(disk, pathOf(bases[1]!, kind), pathOf(bases[2]!, kind));
+    await expectExact(disk);
+  });
+});
+
+describe.each(['index', 'timeindex'] as const)('the newest segment whose .%s', (kind) => {
+  it.each(spoils)('%s is read exactly', async (_what, spoil) => {
+    const { disk, bases } = await build();
+    await spoil(disk, pathOf(bases.at(-1)!, kind), pathOf(bases[0]!, kind));
+    await expectExact(disk);
+  });
+});
+
+describe('indexes that are made again', () => {
+  it('are what they were', async () => {
+    const { disk, bases } = await build();
+    const before = await indexesOf(disk);
+    for (const base of bases.slice(0, -1)) {
+      await disk.remove(pathOf(base, 'index'));
+      await write(disk, pathOf(base, 'timeindex'), Buffer.alloc(7));
+    }
+    await expectExact(disk);
+    expect(await indexesOf(disk)).toEqual(before);
+  });
+});
