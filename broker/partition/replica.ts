@@ -271,7 +271,7 @@ export class Replica {
         return {
           kind: 'duplicate',
           baseOffset: verdict.baseOffset,
-          endIndex: this.#log.indexOfOffset(verdict.lastOffset) + 1,
+          endIndex: this.#endIndexOf(verdict.lastOffset),
           timestamp: verdict.timestamp,
           logStartOffset: this.#log.logStartOffset,
         };
@@ -406,6 +406,11 @@ export class Replica {
     this.#deletions.committed(committedEndIndex, highWatermark);
     this.#committed.reached(committedEndIndex);
     this.#wakeWatchers();
+  }
+
+  /** One past the entry with this offset. What was deleted since was committed, so that nobody need wait for it: 0. */
+  #endIndexOf(offset: number): number {
+    return offset < this.#log.logStartOffset ? 0 : this.#log.indexOfOffset(offset) + 1;
   }
 
   #addDeletion(index: number, payload: Buffer): void {

@@ -122,6 +122,34 @@ describe('several data directories', () => {
     expect(node.log.lines).toEqual([]);
   });
 
+  it('go on where a single replica cannot be opened', async () => {
+    const { disk, fail } = faultyDisk();
+    {
+      await using node = await embed({ disk, dataDir: directories });
+      await filled(node);
+    }
+    fail((_, path) => (path.startsWith('/b/t-1/') ? 'io' : undefined));
+    {
+      await using node = await embed({ disk, dataDir: directories });
+      const connection = await node.connect();
+      expect(await produceEach(connection, 'second')).toEqual([
+        'NONE',
+        'KAFKA_STORAGE_ERROR',
+        'NONE',
+        'NONE',
+      ]);
+      expect(await fetchEach(connection)).toEqual([1, 'KAFKA_STORAGE_ERROR', 1, 1]);
+      expect(node.log.lines).toEqual([
+        expect.stringMatching(
+          /^error: t-1 cannot be used until this node is started again: .*injected fault/,
+        ),
+      ]);
+    }
+    fail(() => undefined);
+    await using node = await embed({ disk, dataDir: directories });
+    expect(await fetchEach(await node.connect())).toEqual([1, 1, 1, 1]);
+  });
+
   it('whose own files fail go offline while the node runs', async () => {
     const { disk, fail } = faultyDisk();
     await using node = await embed({ disk, dataDir: directories });

@@ -106,6 +106,30 @@ describe('DeleteRecords', () => {
     await node[Symbol.asyncDispose]();
   });
 
+  it('leaves producers known: a batch that is sent again after its deletion is a duplicate', async () => {
+    const disk = new MemoryDisk();
+    const sequence = { producerId: 7, producerEpoch: 0, baseSequence: 0 };
+    const send = async (connection: WireConnection, baseSequence: number) => {
+      const request = produceOf('t', ['a', 'b'], { sequence: { ...sequence, baseSequence } });
+      const { responses } = await connection.call('Produce', produceVersion, request);
+      const { errorCode, baseOffset, logStartOffset } = responses[0]!.partitionResponses[0]!;
+      return [nameOf(errorCode), baseOffset, logStartOffset];
+    };
+    {
+      await using node = await embed({ disk });
+      const connection = await node.connect();
+      await createTopic(connection, 't');
+      expect(await send(connection, 0)).toEqual(['NONE', 0, 0]);
+      expect(await deleteBelow(connection, 't', { 0: -1 })).toEqual([[0, 'NONE', 2]]);
+      expect(await send(connection, 0)).toEqual(['NONE', 0, 2]);
+      expect(await send(connection, 6)).toEqual(['OUT_OF_ORDER_SEQUENCE_NUMBER', -1, -1]);
+    }
+    await using node = await embed({ disk });
+    const connection = await node.connect();
+    expect(await send(connection, 0)).toEqual(['NONE', 0, 2]);
+    expect(await send(connection, 2)).toEqual(['NONE', 2, 2]);
+  });
+
   it('refuses what cannot be deleted, each partition by itself', async () => {
     await using node = await embed();
     const connection = await node.connect();

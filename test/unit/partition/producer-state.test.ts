@@ -123,6 +123,20 @@ describe('ProducerStates', () => {
     );
   });
 
+  it('tells the last offset of each producer, which compaction keeps', () => {
+    const known = states();
+    expect(known.lastOffsets()).toEqual(new Map());
+    known.append(header(0, 2, { producerId: 9 }), 100);
+    known.append(header(0, 1, { producerId: 8 }), 102);
+    known.append(header(2, 3, { producerId: 9 }), 103);
+    expect(known.lastOffsets()).toEqual(
+      new Map([
+        [9, 105],
+        [8, 102],
+      ]),
+    );
+  });
+
   it("writes Kafka's format: a version, a CRC of what follows it, entries of 46 bytes, oldest batch first", () => {
     const known = states();
     known.append(header(0, 2, { producerId: 9, producerEpoch: 4, timestamp: 1000 }), 100);
