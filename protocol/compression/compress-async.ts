@@ -3,12 +3,15 @@ import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import type { CompressionCodec } from '../record-batch.ts';
 import { compress } from './compression.ts';
+import { compressLz4, compressLz4Async } from './lz4.ts';
 
 const gzipAsync = promisify(gzip);
 const zstdAsync = promisify(zstdCompress);
 const zstdLevel = 3;
+/** About a millisecond of lz4. */
+const lz4BytesMin = 256 * 1024;
 
-/** Snappy and lz4 cost less than the way to another thread and back, so they run at once. */
+/** What snappy and little lz4 cost is less than the way to another thread and back, so they run at once. */
 export async function compressAsync(
   codec: CompressionCodec,
   data: Buffer,
@@ -23,6 +26,8 @@ export async function compressAsync(
         // Unlike the synchronous call, a stream does not know it, and would leave it out of the frame.
         pledgedSrcSize: data.length,
       });
+    case 'lz4':
+      return data.length >= lz4BytesMin ? compressLz4Async(data) : compressLz4(data);
     default:
       return compress(codec, data, level);
   }

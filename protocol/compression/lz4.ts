@@ -10,6 +10,8 @@ import { xxh32 } from './xxh32.ts';
 interface Lz4 {
   /** A block with its decompressed size in front, as UINT32 LE. */
   compressSync(data: Buffer): Buffer;
+  /** The same on the thread pool. */
+  compress(data: Buffer): Promise<Buffer>;
   /** Makes as much room for the output as the same four bytes say. */
   uncompressSync(data: Buffer, dictionary?: Buffer): Buffer;
 }
@@ -39,20 +41,35 @@ export function compressLz4(data: Buffer): Buffer {
   const parts: Buffer[] = [frameHeader];
   for (let position = 0; position < data.length; position += blockBytes) {
     const input = data.subarray(position, position + blockBytes);
-    const block = library().compressSync(input);
-    const length = block.length - sizePrefixBytes;
-    // The size in front makes room for the block's own length.
-    if (length < input.length) {
-      block.writeUInt32LE(length, 0);
-      parts.push(block);
-    } else {
-      const header = Buffer.allocUnsafe(4);
-      header.writeUInt32LE(input.length + storedBit);
-      parts.push(header, input);
-    }
+    addBlock(parts, input, library().compressSync(input));
   }
   parts.push(Buffer.alloc(4));
   return Buffer.concat(parts);
+}
+
+/** The same bytes, one block after the other on the thread pool: a megabyte takes milliseconds. */
+export async function compressLz4Async(data: Buffer): Promise<Buffer> {
+  const parts: Buffer[] = [frameHeader];
+  for (let position = 0; position < data.length; position += blockBytes) {
+    const input = data.subarray(position, position + blockBytes);
+    addBlock(parts, input, await library().compress(input));
+  }
+  parts.push(Buffer.alloc(4));
+  return Buffer.concat(parts);
+}
+
+/** `block`: what the library has made of `input`. One that has not become smaller is stored as it was. */
+function addBlock(parts: Buffer[], input: Buffer, block: Buffer): void {
+  const length = block.length - sizePrefixBytes;
+  // The size in front makes room for the block's own length.
+  if (length < input.length) {
+    block.writeUInt32LE(length, 0);
+    parts.push(block);
+  } else {
+    const header = Buffer.allocUnsafe(4);
+    header.writeUInt32LE(input.length + storedBit);
+    parts.push(header, input);
+  }
 }
 
 export function decompressLz4(data: Buffer, bytesMax: number, options: Lz4Options = {}): Buffer {

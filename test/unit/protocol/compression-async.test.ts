@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { compress, decompress, decompressAsync, ProtocolError } from '../../../protocol/index.ts';
+import { SeededRandom } from '../../../platform/seeded-random.ts';
+import {
+  compress,
+  compressAsync,
+  decompress,
+  decompressAsync,
+  ProtocolError,
+} from '../../../protocol/index.ts';
 import type { CompressionCodec } from '../../../protocol/index.ts';
 
 const codecs: CompressionCodec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
@@ -14,6 +21,18 @@ async function failure(run: () => Promise<unknown> | Buffer): Promise<string> {
   }
   return 'none';
 }
+
+describe('compressAsync', () => {
+  it.each(codecs)('makes the bytes that compress makes, of much and of little: %s', async (codec) => {
+    const much = Buffer.from(Array.from({ length: 700_000 }, (_, place) => (place * place * place) % 249));
+    const mixed = Buffer.concat([much, data, Buffer.from(new SeededRandom(1).bytes(100_000))]);
+    for (const input of [data, mixed, Buffer.alloc(0)]) {
+      const made = await compressAsync(codec, input, undefined);
+      expect(made.equals(compress(codec, input))).toBe(true);
+      expect((await decompressAsync(codec, made, input.length)).equals(input)).toBe(true);
+    }
+  });
+});
 
 describe('decompressAsync', () => {
   it.each(codecs)('gives the bytes back: %s', async (codec) => {
