@@ -20,10 +20,7 @@ import {
   compressAsync,
   decodeBatch,
   decodeControlRecord,
-  decompressAsync,
-  openRecords,
   ProtocolError,
-  readBatchHeader,
   RecordCursor,
   recordBytesMax,
   writeRecords,
@@ -31,6 +28,15 @@ import {
 import type { ScannedBatch } from '../batch-scan.ts';
 import { isCleanedHeader } from '../cleaned-header.ts';
 import { isRaftOnly } from '../raft-only.ts';
+import {
+  asyncBytesMin,
+  attributeBits,
+  isCompressed,
+  isLarge,
+  openBatch,
+  openLargeBatch,
+  recordsAtOnce,
+} from './batch-records.ts';
 import type { CleanedSegment } from './cleaned-segment.ts';
 import type { CleanerLimits } from './cleanable-log.ts';
 import type { Pace } from './pace.ts';
@@ -52,14 +58,6 @@ export interface CleaningCounts {
   recordsKept: number;
   keylessRecords: number;
 }
-
-const bits = { compression: 0x07, transactional: 0x10, control: 0x20, deleteHorizon: 0x40 };
-/** Decided between two looks at the clock: a fraction of a millisecond. */
-const recordsAtOnce = 2000;
-/** From here on the thread pool is worth the way there and back. */
-const asyncBytesMin = 16 * 1024;
-/** As for every reader of batches. */
-const decompressedBytesMax = 256 * 1024 * 1024;
 
 export class BatchCleaner {
   readonly #rules: CleaningRules;
@@ -91,7 +89,7 @@ export class BatchCleaner {
       if (!isCleanedHeader(buffer, at)) this.#copy(batch);
       return undefined;
     }
-    if ((batchField.attributes(buffer, at) & bits.control) === 0) return this.#takeData(batch);
+    if ((batchField.attributes(buffer, at) & attributeBits.control) === 0) return this.#takeData(batch);
     this.#takeControl(batch);
     return undefined;
   }
@@ -108,7 +106,7 @@ export class BatchCleaner {
     const fate = this.#fates.end(type, producerId, batchField.lastOffset(buffer, at));
     if (fate.aborted !== undefined) this.#target.keepAborted(fate.aborted);
     if (!fate.isUnneeded) return this.#copy(batch);
-    const hasHorizon = (batchField.attributes(buffer, at) & bits.deleteHorizon) !== 0;
+    const hasHorizon = (batchField.attributes(buffer, at) & attributeBits.deleteHorizon) !== 0;
     if (hasHorizon && batchField.baseTimestamp(buffer, at) <= this.#rules.nowMs)
       return this.#takeWithoutRecords(batch);
     if (hasHorizon) return this.#copy(batch);
@@ -122,7 +120,7 @@ export class BatchCleaner {
     const recordCount = batchField.recordCount(buffer, at);
     this.counts.recordsRead += recordCount;
     const isAborted =
-      (attributes & bits.transactional) !== 0 &&
+      (attributes & attributeBits.transactional) !== 0 &&
       this.#fates.isAborted(batchField.producerId(buffer, at), batchField.lastOffset(buffer, at));
     if (isAborted || recordCount === 0) {
       this.#takeWithoutRecords(batch);
@@ -132,42 +130,31 @@ export class BatchCleaner {
       this.#copy(batch);
       return undefined;
     }
-    const isCompressed = (attributes & bits.compression) !== 0;
-    if (recordCount > recordsAtOnce || (isCompressed && batch.sizeBytes >= asyncBytesMin))
-      return this.#takeLarge(batch);
-    const { nowMs } = this.#rules;
-    const whole = buffer.subarray(at, at + batch.sizeBytes);
-    const cursor = isCompressed
-      ? openRecords(whole, readBatchHeader(whole), { decompressedBytesMax })
-      : new RecordCursor(buffer, at + batchHeaderBytes, at + batch.sizeBytes);
-    this.#selection.begin(buffer, at, cursor, nowMs);
+    if (isLarge(batch)) return this.#takeLarge(batch);
+    const cursor = openBatch(batch);
+    this.#selection.begin(buffer, at, cursor, this.#rules.nowMs);
     this.#selection.decide(recordCount);
     checkUsedUp(cursor);
     const horizonMs = this.#settle(batch);
     if (horizonMs === 'done') return undefined;
-    if (isCompressed) return this.#recompress(batch, horizonMs);
+    if (isCompressed(batch)) return this.#recompress(batch, horizonMs);
     this.#rewrite(batch, horizonMs);
     return undefined;
   }
 
   /** As #takeData, a part at a time and with the codec on the thread pool. */
   async #takeLarge(batch: ScannedBatch): Promise<void> {
-    const { buffer, at, sizeBytes } = batch;
-    const codec = batchField.compression(buffer, at);
-    let cursor = new RecordCursor(buffer, at + batchHeaderBytes, at + sizeBytes);
-    if (codec !== 'none') {
-      const compressed = buffer.subarray(at + batchHeaderBytes, at + sizeBytes);
-      const records = await decompressAsync(codec, compressed, decompressedBytesMax);
-      cursor = new RecordCursor(records, 0, records.length);
-    }
+    const { buffer, at } = batch;
+    const cursor = await openLargeBatch(batch);
+    if (this.#pace.isDue) await this.#pace.pause();
     this.#selection.begin(buffer, at, cursor, this.#rules.nowMs);
     while (!this.#selection.decide(recordsAtOnce)) if (this.#pace.isDue) await this.#pace.pause();
     checkUsedUp(cursor);
     const horizonMs = this.#settle(batch);
     if (horizonMs === 'done') return;
     if (this.#pace.isDue) await this.#pace.pause();
-    if (codec === 'none') this.#rewrite(batch, horizonMs);
-    else await this.#recompress(batch, horizonMs);
+    if (isCompressed(batch)) await this.#recompress(batch, horizonMs);
+    else this.#rewrite(batch, horizonMs);
   }
 
   /** The records have been decided on: done, where that decides the batch; else the delete horizon that it gets, if any. */
@@ -179,7 +166,7 @@ export class BatchCleaner {
       return 'done';
     }
     const { buffer, at } = batch;
-    const hasHorizon = (batchField.attributes(buffer, at) & bits.deleteHorizon) !== 0;
+    const hasHorizon = (batchField.attributes(buffer, at) & attributeBits.deleteHorizon) !== 0;
     const isMapped = batchField.lastOffset(buffer, at) < this.#rules.mapEndOffset;
     const horizonMs = keptTombstones > 0 && !hasHorizon && isMapped ? this.#rules.newHorizonMs : undefined;
     if (droppedRecords > 0 || horizonMs !== undefined) return horizonMs;
@@ -210,7 +197,7 @@ export class BatchCleaner {
     const producerId = batchField.producerId(buffer, at);
     if (producerId < 0) return false;
     if (limits.lastOffsetsOfProducers.get(producerId) === lastOffset) return true;
-    const isControl = (batchField.attributes(buffer, at) & bits.control) !== 0;
+    const isControl = (batchField.attributes(buffer, at) & attributeBits.control) !== 0;
     return (
       isControl && limits.markerEpochsOfProducers?.get(producerId) === batchField.producerEpoch(buffer, at)
     );
@@ -249,8 +236,8 @@ export class BatchCleaner {
     const length = writeRecords(records, 0, selection, baseShift);
     const codec = batchField.compression(buffer, at);
     const plain = records.subarray(0, length);
-    const isLarge = length >= asyncBytesMin;
-    const compressed = isLarge ? await compressAsync(codec, plain, undefined) : compress(codec, plain);
+    const isLong = length >= asyncBytesMin;
+    const compressed = isLong ? await compressAsync(codec, plain, undefined) : compress(codec, plain);
     target.makeRoom(batchHeaderBytes + compressed.length);
     const start = target.end;
     buffer.copy(target.buffer, start, at, at + batchHeaderBytes);

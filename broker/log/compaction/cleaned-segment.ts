@@ -149,6 +149,7 @@ export class CleanedSegment {
     segment.flushedBytes = segment.appendedBytes;
     segment.offsetIndexFileBytes = segment.offsetIndex.sizeBytes;
     segment.timeIndexFileBytes = segment.timeIndex.sizeBytes;
+    segment.indexCrc = segment.presentIndexCrc;
     segment.isCleaned = true;
     segment.isFull = true;
     segment.unloadIndexes();

@@ -1,24 +1,12 @@
 /** Fills the map of keys from the batches of the part of a log that has not been cleaned, in order, until the map is full. */
-import {
-  batchField,
-  batchHeaderBytes,
-  decodeBatch,
-  decodeControlRecord,
-  decompressAsync,
-  openRecords,
-  readBatchHeader,
-  RecordCursor,
-} from '../../../protocol/index.ts';
+import { batchField, decodeBatch, decodeControlRecord } from '../../../protocol/index.ts';
+import type { RecordCursor } from '../../../protocol/index.ts';
 import type { ScannedBatch } from '../batch-scan.ts';
 import { isRaftOnly } from '../raft-only.ts';
+import { attributeBits, isLarge, openBatch, openLargeBatch, recordsAtOnce } from './batch-records.ts';
 import type { KeyMap } from './key-map.ts';
 import type { Pace } from './pace.ts';
 import type { TransactionFates } from './transaction-fates.ts';
-
-const bits = { compression: 0x07, transactional: 0x10, control: 0x20 };
-const recordsAtOnce = 2000;
-const asyncBytesMin = 16 * 1024;
-const decompressedBytesMax = 256 * 1024 * 1024;
 
 export interface IndexedRange {
   /** Records below it are known to the map already, or are not to be. */
@@ -57,38 +45,28 @@ export class KeyIndexer {
   take(batch: ScannedBatch): Promise<void> | undefined {
     const { buffer, at, sizeBytes } = batch;
     const attributes = batchField.attributes(buffer, at);
-    if ((attributes & bits.control) !== 0) {
+    if ((attributes & attributeBits.control) !== 0) {
       if (!isRaftOnly(buffer, at)) this.#takeControl(buffer.subarray(at, at + sizeBytes));
       return undefined;
     }
     const lastOffset = batchField.lastOffset(buffer, at);
     const isAborted =
-      (attributes & bits.transactional) !== 0 &&
+      (attributes & attributeBits.transactional) !== 0 &&
       this.#fates.isAborted(batchField.producerId(buffer, at), lastOffset);
     const recordCount = batchField.recordCount(buffer, at);
     if (isAborted || recordCount === 0 || lastOffset < this.#startOffset) return undefined;
     this.recordsRead += recordCount;
-    const isCompressed = (attributes & bits.compression) !== 0;
-    if (recordCount > recordsAtOnce || (isCompressed && sizeBytes >= asyncBytesMin))
-      return this.#takeLarge(batch);
-    const whole = buffer.subarray(at, at + sizeBytes);
-    const cursor = isCompressed
-      ? openRecords(whole, readBatchHeader(whole), { decompressedBytesMax })
-      : new RecordCursor(buffer, at + batchHeaderBytes, at + sizeBytes);
+    if (isLarge(batch)) return this.#takeLarge(batch);
+    const cursor = openBatch(batch);
     this.#index(cursor, batchField.baseOffset(buffer, at), recordCount);
     return undefined;
   }
 
-  async #takeLarge({ buffer, at, sizeBytes }: ScannedBatch): Promise<void> {
-    const codec = batchField.compression(buffer, at);
-    const baseOffset = batchField.baseOffset(buffer, at);
-    let left = batchField.recordCount(buffer, at);
-    let cursor = new RecordCursor(buffer, at + batchHeaderBytes, at + sizeBytes);
-    if (codec !== 'none') {
-      const compressed = buffer.subarray(at + batchHeaderBytes, at + sizeBytes);
-      const records = await decompressAsync(codec, compressed, decompressedBytesMax);
-      cursor = new RecordCursor(records, 0, records.length);
-    }
+  async #takeLarge(batch: ScannedBatch): Promise<void> {
+    const baseOffset = batchField.baseOffset(batch.buffer, batch.at);
+    let left = batchField.recordCount(batch.buffer, batch.at);
+    const cursor = await openLargeBatch(batch);
+    if (this.#pace.isDue) await this.#pace.pause();
     for (; left > 0 && !this.#isFull; left -= recordsAtOnce) {
       this.#index(cursor, baseOffset, Math.min(left, recordsAtOnce));
       if (this.#pace.isDue) await this.#pace.pause();
