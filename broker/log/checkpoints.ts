@@ -159,6 +159,7 @@ export function pointAtEnd(segment: Segment, endIndex: number): RecoveryPoint {
     totals: { ...segment.totals },
     offsetIndexBytes: segment.offsetIndex.sizeBytes,
     timeIndexBytes: segment.timeIndex.sizeBytes,
+    indexCrc: segment.presentIndexCrc,
   };
 }
 
@@ -170,6 +171,7 @@ export function knownSegment(segment: Segment): KnownSegment {
     totals: segment.totals,
     offsetIndexBytes: segment.offsetIndexFileBytes,
     timeIndexBytes: segment.timeIndexFileBytes,
+    indexCrc: segment.indexCrc,
     isCleaned: segment.isCleaned,
   };
 }

@@ -473,6 +473,7 @@ function takeFull(segment: Segment, known: KnownSegment, endOffset: number): voi
   segment.isCleaned = known.isCleaned;
   segment.offsetIndexFileBytes = known.offsetIndexBytes;
   segment.timeIndexFileBytes = known.timeIndexBytes;
+  segment.indexCrc = known.indexCrc;
   segment.isFull = true;
   segment.unloadIndexes();
 }

@@ -23,6 +23,8 @@ export interface RecoveryPoint {
   /** What the segment's index files hold for the batches before the point. */
   readonly offsetIndexBytes: number;
   readonly timeIndexBytes: number;
+  /** CRC-32C over these bytes of the `.index`, then of the `.timeindex`. */
+  readonly indexCrc: number;
 }
 
 /** What is known of a full segment, so that opening the log reads nothing of it. It ends where the next one begins. */
@@ -33,6 +35,7 @@ export interface KnownSegment {
   readonly totals: SegmentTotals;
   readonly offsetIndexBytes: number;
   readonly timeIndexBytes: number;
+  readonly indexCrc: number;
   readonly isCleaned: boolean;
 }
 
@@ -54,7 +57,7 @@ export interface ReplicaState {
 
 const magic = Buffer.from('KLSTATE2', 'latin1');
 const fixedBytes = 152;
-const segmentBytes = 64;
+const segmentBytes = 68;
 const entryFixedBytes = 25;
 /** In the table alone: see AdoptedEpoch. */
 const epochKindNumber = 5;
@@ -85,6 +88,7 @@ export function encodeReplicaState(state: ReplicaState): Buffer {
   writeInt64(fixed, state.cleanedEndOffset, 128);
   writeInt64(fixed, point.segmentStartIndex, 136);
   fixed.writeInt32BE(segments.length, 144);
+  fixed.writeUInt32BE(point.indexCrc, 148);
   const bytes = Buffer.concat([fixed, encodeSegments(segments), ...table.entries.map(encodeEntry)]);
   bytes.writeInt32BE(bytes.length, 12);
   bytes.writeUInt32BE(crc32c(bytes.subarray(12)), 8);
@@ -124,6 +128,7 @@ export function decodeReplicaState(bytes: Buffer): ReplicaState | undefined {
       },
       offsetIndexBytes: bytes.readInt32BE(104),
       timeIndexBytes: bytes.readInt32BE(108),
+      indexCrc: bytes.readUInt32BE(148),
     },
     isClosed: (bytes.readInt32BE(116) & closedFlag) !== 0,
   };
@@ -155,7 +160,8 @@ function encodeSegments(segments: readonly KnownSegment[]): Buffer {
     bytes.writeInt32BE(segment.sizeBytes, at + 48);
     bytes.writeInt32BE(segment.offsetIndexBytes, at + 52);
     bytes.writeInt32BE(segment.timeIndexBytes, at + 56);
-    bytes.writeInt32BE(segment.isCleaned ? cleanedFlag : 0, at + 60);
+    bytes.writeUInt32BE(segment.indexCrc, at + 60);
+    bytes.writeInt32BE(segment.isCleaned ? cleanedFlag : 0, at + 64);
   }
   return bytes;
 }
@@ -174,7 +180,8 @@ function decodeSegment(bytes: Buffer, at: number): KnownSegment {
     sizeBytes: bytes.readInt32BE(at + 48),
     offsetIndexBytes: bytes.readInt32BE(at + 52),
     timeIndexBytes: bytes.readInt32BE(at + 56),
-    isCleaned: (bytes.readInt32BE(at + 60) & cleanedFlag) !== 0,
+    indexCrc: bytes.readUInt32BE(at + 60),
+    isCleaned: (bytes.readInt32BE(at + 64) & cleanedFlag) !== 0,
   };
 }
 

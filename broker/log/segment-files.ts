@@ -4,7 +4,7 @@
  */
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
-import { batchField } from '../../protocol/index.ts';
+import { batchField, crc32c } from '../../protocol/index.ts';
 import { replaceFile } from '../../platform/whole-files.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
@@ -75,6 +75,7 @@ export class SegmentIndexes {
     const loaded = await loadIndexes(this.#disk, segment, {
       offsetIndexBytes: segment.offsetIndexFileBytes,
       timeIndexBytes: segment.timeIndexFileBytes,
+      indexCrc: segment.indexCrc,
     });
     const isUsable = loaded !== undefined && (await this.#agrees(segment, loaded.offsetIndex));
     if (isUsable) segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
@@ -112,6 +113,7 @@ export class SegmentIndexes {
   /** All of both indexes, with the time index's last entry: the segment is full, or the log closes. */
   async complete(segment: Segment): Promise<void> {
     segment.completeTimeIndex();
+    segment.indexCrc = segment.presentIndexCrc;
     await this.write(segment, segment.offsetIndex.sizeBytes, segment.timeIndex.sizeBytes);
   }
 
@@ -167,6 +169,7 @@ export class SegmentIndexes {
     await this.#replace(segment.timeIndexPath, copy.timeIndex.bytes());
     segment.offsetIndexFileBytes = copy.offsetIndex.sizeBytes;
     segment.timeIndexFileBytes = copy.timeIndex.sizeBytes;
+    segment.indexCrc = copy.presentIndexCrc;
   }
 
   async #replace(path: string, bytes: Buffer): Promise<void> {
@@ -195,15 +198,16 @@ export function accountFor(segment: Segment, batch: ScannedBatch, indexIntervalB
   segment.addBatch({ sizeBytes, lastOffset, maxTimestamp }, indexIntervalBytes);
 }
 
-/** What the index files hold, of these sizes at least; undefined where they hold less or do not fit the segment. */
+/** What the index files hold, up to these sizes; undefined where that is less, or not what was written there. */
 export async function loadIndexes(
   disk: Disk,
   segment: Segment,
-  sizes: { readonly offsetIndexBytes: number; readonly timeIndexBytes: number },
+  known: { readonly offsetIndexBytes: number; readonly timeIndexBytes: number; readonly indexCrc: number },
 ): Promise<IndexPair | undefined> {
-  const offsetBytes = await readBeginning(disk, segment.offsetIndexPath, sizes.offsetIndexBytes);
-  const timeBytes = await readBeginning(disk, segment.timeIndexPath, sizes.timeIndexBytes);
+  const offsetBytes = await readBeginning(disk, segment.offsetIndexPath, known.offsetIndexBytes);
+  const timeBytes = await readBeginning(disk, segment.timeIndexPath, known.timeIndexBytes);
   if (offsetBytes === undefined || timeBytes === undefined) return undefined;
+  if (crc32c(timeBytes, crc32c(offsetBytes)) !== known.indexCrc) return undefined;
   const offsetIndex = new OffsetIndex(offsetBytes);
   const timeIndex = new TimeIndex(timeBytes);
   const relativeEnd = segment.endOffset - segment.baseOffset;

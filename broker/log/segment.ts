@@ -3,6 +3,7 @@
  * Bookkeeping only; LogWriter writes it, LogReader reads it. Invariant: flushed <= written <= appended bytes.
  */
 import { assert } from '../../platform/assert.ts';
+import { crc32c } from '../../protocol/index.ts';
 import type { Block, BlockOwner } from './read-pool.ts';
 import { OffsetIndex, TimeIndex } from './segment-indexes.ts';
 
@@ -53,6 +54,8 @@ export class Segment implements BlockOwner {
   /** How much of the indexes their files hold. */
   offsetIndexFileBytes = 0;
   timeIndexFileBytes = 0;
+  /** Of a full segment: `presentIndexCrc` when its index files were completed. */
+  indexCrc = 0;
 
   constructor(directory: string, baseOffset: number, createdMs: number) {
     this.directory = directory;
@@ -97,6 +100,11 @@ export class Segment implements BlockOwner {
   get timeIndex(): TimeIndex {
     assert(this.#timeIndex !== undefined, 'the time index is in memory');
     return this.#timeIndex;
+  }
+
+  /** CRC-32C over all entries of the offset index, then of the time index. */
+  get presentIndexCrc(): number {
+    return crc32c(this.timeIndex.bytes(), crc32c(this.offsetIndex.bytes()));
   }
 
   setIndexes(offsetIndex: OffsetIndex, timeIndex: TimeIndex): void {

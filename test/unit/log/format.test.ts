@@ -52,6 +52,7 @@ it('replica-state', () => {
     },
     offsetIndexBytes: 16,
     timeIndexBytes: 24,
+    indexCrc: 0xfedcba98,
   };
   const full = {
     baseOffset: 5,
@@ -66,6 +67,7 @@ it('replica-state', () => {
     sizeBytes: 5000,
     offsetIndexBytes: 8,
     timeIndexBytes: 12,
+    indexCrc: 0x89abcdef,
     isCleaned: true,
   };
   const state = {
@@ -101,7 +103,7 @@ it('replica-state', () => {
     int64(12) +
     int64(16) +
     int32(1) +
-    int32(0) +
+    'fedcba98' +
     int64(5) +
     int64(8) +
     int64(901) +
@@ -111,6 +113,7 @@ it('replica-state', () => {
     int32(5000) +
     int32(8) +
     int32(12) +
+    '89abcdef' +
     int32(1) +
     int64(10) +
     int64(7) +

@@ -65,6 +65,7 @@ export async function writeCleaned(
   await write(disk, cleanedPath(log.directory, span.baseOffset, 'timeindex'), [cleaned.timeIndex.bytes()]);
   cleaned.offsetIndexFileBytes = cleaned.offsetIndex.sizeBytes;
   cleaned.timeIndexFileBytes = cleaned.timeIndex.sizeBytes;
+  cleaned.indexCrc = cleaned.presentIndexCrc;
   return cleaned;
 }
 
