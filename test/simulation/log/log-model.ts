@@ -33,6 +33,13 @@ export interface ModelEntry {
   readonly producerId: number;
 }
 
+export interface RecordRange {
+  readonly offset: number;
+  readonly endOffset: number;
+  /** Only what no cleaning can have taken. */
+  readonly isCertain: boolean;
+}
+
 export interface AppendedBatch {
   /** What the log was given, with offset and term set by it. */
   readonly bytes: Buffer;
@@ -58,8 +65,6 @@ export class LogModel {
   cleanedMax = 0;
   /** Index files that were lost by injection: until somebody needs them they stay so. */
   readonly lostIndexes = new Set<string>();
-  /** Records that were missing when the log was last read from end to end. */
-  gone: ReadonlySet<number> = new Set();
   /** Where a truncation that is under way leads. */
   truncatingTo: number | undefined;
   /** Counts what may change the answer to a look-up that is under way. */
@@ -207,24 +212,29 @@ export class LogModel {
   }
 
   /** The first record in the range that is this late. */
-  firstAtOrAfter(timestamp: number, offset: number, endOffset: number): ModelRecord | undefined {
-    return this.#recordsIn(offset, endOffset).find((record) => record.timestamp >= timestamp);
+  firstAtOrAfter(timestamp: number, range: RecordRange): ModelRecord | undefined {
+    return this.#recordsIn(range).find((record) => record.timestamp >= timestamp);
   }
 
   /** The first of the latest records in the range. */
-  latest(offset: number, endOffset: number): ModelRecord | undefined {
+  latest(range: RecordRange): ModelRecord | undefined {
     let latest: ModelRecord | undefined;
-    for (const record of this.#recordsIn(offset, endOffset)) {
+    for (const record of this.#recordsIn(range)) {
       if (record.timestamp > (latest?.timestamp ?? -1)) latest = record;
     }
     return latest;
   }
 
-  #recordsIn(offset: number, endOffset: number): ModelRecord[] {
+  #recordsIn({ offset, endOffset, isCertain }: RecordRange): ModelRecord[] {
+    const latest = isCertain && this.cleanedMax > 0 ? this.latestOfKeys() : undefined;
     return this.entries
       .flatMap(({ records }) => records)
+      .filter((record) => record.offset >= offset && record.offset < endOffset)
       .filter(
-        (record) => record.offset >= offset && record.offset < endOffset && !this.gone.has(record.offset),
+        (record) =>
+          latest === undefined ||
+          record.offset >= this.cleanedMax ||
+          (record.value !== undefined && latest.get(record.key) === record.offset),
       );
   }
 }

@@ -1,0 +1,290 @@
+/** Bugs that somebody might make in the log, each as one exact change of its text. */
+export interface Mutation {
+  /** The rule that is broken. */
+  readonly name: string;
+  readonly file: string;
+  /** Stands in the file exactly once... */
+  readonly from: string;
+  /** ...and becomes this. */
+  readonly to: string;
+}
+
+const log = (name: string, file: string, from: string, to: string): Mutation => ({
+  name,
+  file: `broker/log/${file}.ts`,
+  from,
+  to,
+});
+
+export const mutations: readonly Mutation[] = [
+  log(
+    'recovery: a batch with a wrong CRC is taken',
+    'log-checker',
+    "    if (!verifyBatchCrc(buffer, at)) return 'the CRC does not fit the batch';\n",
+    '',
+  ),
+  log(
+    'recovery: base offsets are not compared',
+    'log-checker',
+    '    if (baseOffset !== this.endOffset) return `the batch does not begin at offset ${this.endOffset}`;\n',
+    '',
+  ),
+  log(
+    'recovery: terms are not compared',
+    'log-checker',
+    "    } else if (term !== lastTerm) return `the batch's term is ${term}, not ${lastTerm}`;\n",
+    '    }\n',
+  ),
+  log(
+    'recovery: the torn tail stays',
+    'recovery',
+    '    if (fault !== undefined) await file.truncate(active.writtenBytes);\n',
+    '',
+  ),
+  log(
+    'recovery: nothing is written anew after a failed sync',
+    'recovery',
+    '    await this.#writeAnew(file, active);\n',
+    '',
+  ),
+  log(
+    'recovery: what was found is not synced',
+    'recovery',
+    '    await this.#writeAnew(file, active);\n    await file.sync();\n',
+    '    await this.#writeAnew(file, active);\n',
+  ),
+  log(
+    'recovery: what a killed process had cut is not synced',
+    'recovery',
+    '      // knows. One that died while it cut the log may have left index entries for what is gone.\n      await file.sync();\n',
+    '',
+  ),
+  log(
+    'recovery: damage below the floor is cut',
+    'recovery',
+    '    return isFollowed || isForeign || endsEarly || this.#found.damaged.length > 0;',
+    '    return isFollowed && isForeign && endsEarly;',
+  ),
+  log(
+    "recovery: the name of a new log's directory is not synced",
+    'recovery',
+    "    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));\n    const { active, file }",
+    '    const { active, file }',
+  ),
+  log(
+    'leftovers: index files without a segment stay',
+    'recovery-leftovers',
+    '    if (base === undefined || bases.has(Number(base))) kept.push(name);\n    else await disk.remove(`${directory}/${name}`);',
+    '    kept.push(name);\n    if (base === undefined) continue;',
+  ),
+  log(
+    'leftovers: temporary files stay',
+    'recovery-leftovers',
+    "  return pairPattern.test(name) || name.endsWith('.tmp');",
+    '  return pairPattern.test(name);',
+  ),
+  log(
+    'leftovers: a swap that had begun is not finished',
+    'recovery-leftovers',
+    '      if (!name.endsWith(`.log${swapSuffix}`)) continue;',
+    '      if (name !== undefined) continue;',
+  ),
+  log(
+    'leftovers: old segments stay beside the one swapped in',
+    'recovery-leftovers',
+    '    if (base >= header.baseOffset && base < header.endOffset) await disk.remove(`${directory}/${old}`);',
+    '    if (base === header.baseOffset) await disk.remove(`${directory}/${old}`);',
+  ),
+  log(
+    'ack: flushed moves when a batch is written',
+    'log-writer',
+    '    this.#writtenEndOffset = run.endOffsets.at(-1)!;\n    this.#maybeSync();\n',
+    '    this.#writtenEndOffset = run.endOffsets.at(-1)!;\n    this.#moveFlushed(endIndex);\n    this.#maybeSync();\n',
+  ),
+  log(
+    'ack: a failed sync counts as a sync',
+    'log-writer',
+    "    if (error !== undefined) {\n      this.#fail('sync', error);\n    } else {\n      const { endIndex, bytes, changes } = this.#syncing;",
+    '    {\n      const { endIndex, bytes, changes } = this.#syncing;',
+  ),
+  log(
+    'roll: the next segment begins before this one is synced',
+    'log-writer',
+    "      await this.#reached('flushed', this.#writtenEndIndex);\n",
+    '',
+  ),
+  log(
+    'roll: index files are not completed',
+    'checkpoints',
+    '      await this.#indexes.complete(from);\n      from.isFull = true;',
+    '      from.isFull = true;',
+  ),
+  log(
+    'roll: the recovery point lags in the old segment',
+    'checkpoints',
+    '      this.#point = pointAtEnd(begun, to.startIndex);\n      await write({});\n      return file;',
+    '      this.#point = pointAtEnd(begun, to.startIndex);\n      return file;',
+  ),
+  log(
+    'checkpoint: index files are written without a sync',
+    'segment-files',
+    '      // Without new entries too: a process that died may have cut the file without a sync.\n      await file.sync();\n',
+    '',
+  ),
+  log(
+    'indexes: made anew in place, not whole or not at all',
+    'segment-files',
+    '    await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);',
+    "    const file = await this.#disk.open(path, 'create');\n    await file.truncate(0);\n    await file.write([bytes.subarray(0, 9)], 0);\n    await file.write([bytes.subarray(9)], 9);\n    await file.sync();\n    await file.close();\n    void replaceFile;\n    void slash;",
+  ),
+  log(
+    'truncation: the floor is not lowered first',
+    'truncation',
+    '  await floor?.lower({ term: books.table.lastTerm, endIndex });\n',
+    '',
+  ),
+  log(
+    'truncation: the file is not cut before new bytes',
+    'truncation',
+    '  await file.truncate(position);\n  await file.sync();\n',
+    '  await file.sync();\n',
+  ),
+  log(
+    'truncation: the cut is not synced',
+    'truncation',
+    '  await file.truncate(position);\n  await file.sync();\n',
+    '  await file.truncate(position);\n',
+  ),
+  log(
+    'truncation: the recovery point does not step back',
+    'truncation',
+    '    checkpoints.restart(cut, { ...point, ...unknown });\n    await write({ fullSegments });\n',
+    '    checkpoints.restart(cut, { ...point, ...unknown });\n    void write;\n    void fullSegments;\n',
+  ),
+  log(
+    'truncation: the recovery point vouches for half-written indexes',
+    'truncation',
+    '    checkpoints.restart(cut, { ...point, ...unknown });',
+    '    checkpoints.restart(cut, { ...point });\n    void unknown;',
+  ),
+  log(
+    'truncation: no sync after segments are removed',
+    'truncation',
+    '    if (await disk.exists(path)) await disk.remove(path);\n  }\n  await disk.syncDirectory(directory);\n',
+    "    if (kind !== 'log' && (await disk.exists(path))) await disk.remove(path);\n  }\n  void directory;\n",
+  ),
+  log(
+    'log start: files go before it is written',
+    'log-upkeep',
+    '      await this.#orGiveUp(() =>\n        write({ start, logStartOffset, fullSegments: books.segments.full.slice(count) }),\n      );\n',
+    '      await this.#deletion.rename(all.slice(0, count));\n      await this.#orGiveUp(() =>\n        write({ start, logStartOffset, fullSegments: books.segments.full.slice(count) }),\n      );\n',
+  ),
+  log(
+    'log start: it is not written at all',
+    'log-upkeep',
+    '        write({ start, logStartOffset, fullSegments: books.segments.full.slice(count) }),\n',
+    '        Promise.resolve(void write),\n',
+  ),
+  log(
+    'log start: what is below it need not be durable',
+    'log-upkeep',
+    '      await flushedTo(offset);\n',
+    '      void flushedTo;\n',
+  ),
+  log(
+    'retention: uncommitted Raft-only entries go along',
+    'log-upkeep',
+    '        const isBelow = next.baseOffset <= logStartOffset && next.startIndex <= limitIndex;',
+    '        const isBelow = next.baseOffset <= logStartOffset;\n        void limitIndex;',
+  ),
+  log(
+    'retention: one segment too many by size',
+    'retention',
+    '      if (excessBytes < segment.appendedBytes) return false;',
+    '      if (excessBytes <= 0) return false;',
+  ),
+  log(
+    'swap: the old segments go before the new one is durable',
+    'log-upkeep',
+    '      await this.#begin(cleaned, writeState);\n      await this.#orFail(async () => {\n        await this.#deletion.rename(old);\n',
+    '      await this.#deletion.rename(old);\n      await this.#begin(cleaned, writeState);\n      await this.#orFail(async () => {\n',
+  ),
+  log(
+    'swap: the .log gets its final name first',
+    'segment-swap',
+    "  for (const kind of segmentFiles) {\n    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
+    '  for (const kind of segmentFiles.toReversed()) {\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
+  ),
+  log(
+    'swap: no sync before the .log is renamed',
+    'segment-swap',
+    "    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
+    '    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
+  ),
+  log(
+    'swap: the old names are not synced away first',
+    'segment-deletion',
+    '    await disk.syncDirectory(directory);\n    this.#removeLater(doomed);',
+    '    void directory;\n    this.#removeLater(doomed);',
+  ),
+  log(
+    'cleaning: the new segment is not synced',
+    'compaction/cleaned-segment',
+    '    await this.#file.write([encodeCleanedHeader(span, this.#cover)], 0);\n    await this.#file.sync();\n',
+    '    await this.#file.write([encodeCleanedHeader(span, this.#cover)], 0);\n',
+  ),
+  log(
+    'cleaning: the last value of a key goes',
+    'compaction/record-selection',
+    '    return offset >= keys.latestOffset(cursor.buffer, cursor.keyStart, cursor.keyLength);',
+    '    return offset > keys.latestOffset(cursor.buffer, cursor.keyStart, cursor.keyLength);',
+  ),
+  log(
+    'cleaning: values above the map of keys go',
+    'compaction/record-selection',
+    '    if (offset >= mapEndOffset) return true;\n',
+    '    void mapEndOffset;\n    if (offset < 0) return true;\n',
+  ),
+  log(
+    'cleaning: the header of a cleaned segment is not checked',
+    'log-checker',
+    '    if (this.#cover.batchCount !== header.batchCount || this.#cover.crc !== header.crc)',
+    '    if (this.#cover.batchCount > 1e9)',
+  ),
+  log(
+    'floors: raised before the sync',
+    'commit-log',
+    '    const { flushedEndIndex } = this.#writer;\n    if (flushedEndIndex > this.#books.table.start.index) {',
+    '    const flushedEndIndex = this.#writer.writtenEndIndex;\n    if (flushedEndIndex > this.#books.table.start.index) {',
+  ),
+  {
+    name: 'replica-state: renamed into place before it is synced',
+    file: 'platform/whole-files.ts',
+    from: '    await file.write([bytes], 0);\n    await file.sync();\n',
+    to: '    await file.write([bytes], 0);\n',
+  },
+  {
+    name: 'replica-state: its new name is not synced',
+    file: 'platform/whole-files.ts',
+    from: '  await disk.rename(temporary, `${directory}/${name}`);\n  await disk.syncDirectory(directory);\n',
+    to: '  await disk.rename(temporary, `${directory}/${name}`);\n',
+  },
+  log(
+    'journal: a frame counts before it is synced',
+    'sync-journal',
+    '      await file.write([frame], half + position);\n      await file.sync();\n',
+    '      await file.write([frame], half + position);\n',
+  ),
+  log(
+    'journal: what is void is replayed',
+    'sync-journal-replay',
+    '      if (frame.number <= (voidUpTo.get(record.name) ?? 0)) continue;\n',
+    '',
+  ),
+  log(
+    'journal: what is replayed is not synced',
+    'sync-journal-replay',
+    '      await file.sync();\n      this.#files++;',
+    '      this.#files++;',
+  ),
+];
