@@ -5,7 +5,7 @@
 import { assert } from '../../platform/assert.ts';
 
 /** `<node id>/<directory id>` */
-export type MemberId = string & { readonly brand: 'MemberId' };
+export type MemberId = `${number}/${string}`;
 
 /** `nodeId` is a non-negative integer; `directoryId` is not empty. */
 export function memberId(nodeId: number, directoryId: string): MemberId {
@@ -13,7 +13,7 @@ export function memberId(nodeId: number, directoryId: string): MemberId {
     Number.isInteger(nodeId) && nodeId >= 0 && directoryId !== '',
     'a member has a node and a directory',
   );
-  return `${nodeId}/${directoryId}` as MemberId;
+  return `${nodeId}/${directoryId}`;
 }
 
 /** The node that a member lives on. */

@@ -4,7 +4,7 @@
  * network, timer or promise, and the same inputs give the same outputs. It never sees an entry's bytes: a log is
  * a range of indexes, and the few places in it where a term begins.
  *
- *   raft.ts            this file: the inputs, and the passage from one role to another
+ *   raft.ts            this file: the inputs;  roles.ts: the passage from one role to another
  *   group.ts           what a member knows whatever its role: term, vote, log, positions
  *   election.ts        who gets a vote, and when to ask for one;  candidate.ts asks
  *   follower.ts        takes a leader's log
@@ -39,6 +39,7 @@ import type { MemberId } from './member.ts';
 import type { ChangeRefusal, Members } from './membership.ts';
 import type { Message, Snapshot, VoteAnswer, VoteRequest } from './messages.ts';
 import type { HardState, Output, Role } from './outbox.ts';
+import { Roles } from './roles.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import type { TermLogState } from './term-log.ts';
 
@@ -56,34 +57,24 @@ export type Proposal =
 
 export type ForceRefusal = 'leader-alive' | 'not-voter' | 'replacing-log';
 
-/** Above any term that the voters who are given up may have reached meanwhile, in all likelihood. */
-const forcedTermStep = 1000;
-
 export class Raft {
   readonly #group: Group;
   readonly #receiver: SnapshotReceiver;
-  #state: Follower | Candidate | Leader;
-  #snapshot: Snapshot | undefined;
-  /** What an operator has ordered, until it stands in the log. */
-  #forced: Configuration | undefined;
-  #announced: { role: Role; term: number; leader: MemberId | undefined };
+  readonly #roles: Roles;
   #isTicking = false;
 
   constructor(options: RaftOptions) {
     const group = new Group(options);
     this.#group = group;
     this.#receiver = new SnapshotReceiver(group);
-    this.#state = new Follower(group);
-    this.#announced = { role: 'follower', term: group.term, leader: undefined };
+    this.#roles = new Roles(group, this.#receiver);
     // The entry of a newer term may have reached the disk before the term itself did, which then nobody was told.
     if (group.log.lastTerm > group.term) group.setHardState(group.log.lastTerm, undefined);
     this.#settle();
   }
 
   get role(): Role {
-    if (this.#state instanceof Leader) return 'leader';
-    if (this.#state instanceof Follower) return 'follower';
-    return this.#state.kind === 'vote' ? 'candidate' : 'pre-candidate';
+    return this.#roles.role;
   }
 
   get id(): MemberId {
@@ -177,9 +168,9 @@ export class Raft {
     const state = this.#state;
     if (state instanceof Leader) {
       if (state.hasQuorum) state.tick();
-      else this.#stepDown();
+      else this.#roles.stepDown();
     } else if (state instanceof Candidate ? state.isOverdue : state.isCampaignDue) {
-      this.#campaignAgain();
+      this.#roles.campaignAgain();
     }
     this.#settle();
   }
@@ -204,10 +195,7 @@ export class Raft {
   }
 
   hardStatePersisted(hardState: HardState): void {
-    const isDurable = this.#group.hardStatePersisted(hardState);
-    if (isDurable && this.#state instanceof Candidate && this.#state.kind === 'vote') {
-      if (this.#state.voteForItself() === 'won') this.#lead();
-    }
+    if (this.#group.hardStatePersisted(hardState)) this.#roles.hardStateDurable();
     this.#settle();
   }
 
@@ -263,13 +251,13 @@ export class Raft {
 
   /** The newest snapshot that can be sent to others. */
   snapshotTaken(snapshot: Snapshot): void {
-    this.#snapshot = snapshot;
+    this.#roles.snapshot = snapshot;
     if (this.#state instanceof Leader) this.#state.replication.snapshotTaken(snapshot);
   }
 
   /** Asks for leadership now: a new group's first choice, or an operator. Voters still protect a leader that they hear. */
   campaign(): void {
-    if (!(this.#state instanceof Leader) && this.#isPromotable) this.#preCampaign();
+    if (!(this.#state instanceof Leader) && this.#roles.isPromotable) this.#roles.preCampaign();
     this.#settle();
   }
 
@@ -292,12 +280,11 @@ export class Raft {
    * they held are gone, and if they return they must not be let in. For an operator who says so, never for a program.
    */
   forceConfiguration(members: Members): ForceRefusal | undefined {
-    if (this.#isLeaderAlive) return 'leader-alive';
+    if (this.#roles.isLeaderAlive) return 'leader-alive';
     if (!members.voters.includes(this.id)) return 'not-voter';
     if (this.#receiver.isReplacing) return 'replacing-log';
-    this.#forced = { ...members, outgoing: [] };
     this.#group.overrideImpairment();
-    this.#campaign(false);
+    this.#roles.force({ ...members, outgoing: [] });
     this.#settle();
     return undefined;
   }
@@ -320,7 +307,7 @@ export class Raft {
   resign(): void {
     if (this.#state instanceof Leader) {
       this.#state.resign();
-      this.#stepDown();
+      this.#roles.stepDown();
     }
     this.#settle();
   }
@@ -333,20 +320,20 @@ export class Raft {
 
   /** The node of a member has not been heard for an election timeout, or does not hear this one. */
   nodeSilent(_nodeId: number): void {
-    if (this.#state instanceof Leader && !this.#state.hasQuorum) this.#stepDown();
+    if (this.#state instanceof Leader && !this.#state.hasQuorum) this.#roles.stepDown();
     this.#settle();
   }
 
   /** The node of a member has started anew: it leads nothing, and knows only what is durable. */
   nodeRestarted(nodeId: number): void {
     if (this.#state instanceof Leader) this.#state.nodeRestarted(nodeId);
-    else if (this.leader !== undefined && nodeOf(this.leader) === nodeId) this.#leaderGone();
+    else if (this.leader !== undefined && nodeOf(this.leader) === nodeId) this.#roles.leaderGone();
     this.#settle();
   }
 
   /** The node of the leader says that it does not lead this group in `term`. */
   leaderGone(term: number): void {
-    if (term === this.term) this.#leaderGone();
+    if (term === this.term) this.#roles.leaderGone();
     this.#settle();
   }
 
@@ -354,16 +341,6 @@ export class Raft {
   unfollowed(nodeId: number): void {
     if (this.#state instanceof Leader) this.#state.unfollowed(nodeId);
     this.#settle();
-  }
-
-  get #isPromotable(): boolean {
-    return this.#group.isPromotable && !this.#receiver.isReplacing;
-  }
-
-  get #isLeaderAlive(): boolean {
-    const state = this.#state;
-    if (state instanceof Leader) return state.hasQuorum;
-    return state instanceof Follower && state.isLeaderAlive;
   }
 
   #receive(message: Message): void {
@@ -376,7 +353,7 @@ export class Raft {
       if (isOfLeader(message)) this.#notice(message.from);
       return;
     }
-    if (message.term > this.term && !isPromise) this.#follow(message.term, undefined);
+    if (message.term > this.term && !isPromise) this.#roles.follow(message.term, undefined);
     if (isOfLeader(message)) {
       this.#receiveFromLeader(message);
       return;
@@ -396,12 +373,13 @@ export class Raft {
     const { leader } = this.#group;
     if (message.kind === 'resignation' || message.kind === 'timeout-now') {
       if (leader !== message.from) return;
-      if (message.kind === 'resignation') this.#leaderGone();
-      else if (this.#isPromotable) this.#campaign(true);
+      if (message.kind === 'resignation') this.#roles.leaderGone();
+      else if (this.#roles.isPromotable) this.#roles.campaign(true);
       return;
     }
     assert(leader === undefined || leader === message.from, 'a term has one leader');
-    if (leader === undefined || !(this.#state instanceof Follower)) this.#follow(this.term, message.from);
+    if (leader === undefined || !(this.#state instanceof Follower))
+      this.#roles.follow(this.term, message.from);
     const follower = this.#state;
     assert(follower instanceof Follower, 'who hears a leader follows');
     if (message.kind === 'append') {
@@ -418,7 +396,7 @@ export class Raft {
   #voteRequested(request: VoteRequest): void {
     const group = this.#group;
     const { from: to, kind } = request;
-    const isProtected = !request.isTransfer && protectsLeader(group, this.#isLeaderAlive);
+    const isProtected = !request.isTransfer && protectsLeader(group, this.#roles.isLeaderAlive);
     if (isProtected && this.#state instanceof Leader) this.#state.campaigned(to);
     if (kind === 'pre-vote') {
       const isGranted = !isProtected && wouldVote(group, request);
@@ -429,7 +407,7 @@ export class Raft {
     // Not even the term is taken over: the candidate learns it when it hears the leader (thesis, 4.2.3).
     if (isProtected && request.term > group.term) return;
     const isGranted = mayVote(group, request);
-    if (request.term > group.term) this.#follow(request.term, undefined, isGranted ? to : undefined);
+    if (request.term > group.term) this.#roles.follow(request.term, undefined, isGranted ? to : undefined);
     else if (isGranted && group.hardState.votedFor === undefined) group.setHardState(group.term, to);
     if (isGranted && this.#state instanceof Follower) this.#state.heard();
     group.outbox.send({ kind: 'vote-answer', to, term: group.term, isGranted });
@@ -437,9 +415,9 @@ export class Raft {
 
   #voteAnswered(candidate: Candidate, answer: VoteAnswer): void {
     const result = candidate.answered(answer);
-    if (result === 'lost') this.#follow(this.term, undefined);
-    else if (result === 'won' && candidate.kind === 'vote') this.#lead();
-    else if (result === 'won') this.#campaign(false);
+    if (result === 'lost') this.#roles.follow(this.term, undefined);
+    else if (result === 'won' && candidate.kind === 'vote') this.#roles.lead();
+    else if (result === 'won') this.#roles.campaign(false);
   }
 
   #notice(to: MemberId): void {
@@ -452,91 +430,21 @@ export class Raft {
     this.#settle();
   }
 
-  #leaderGone(): void {
-    if (!(this.#state instanceof Follower) || this.leader === undefined) return;
-    this.#follow(this.term, undefined);
-    if (this.#state instanceof Follower) this.#state.leaderGone();
-  }
-
-  #campaignAgain(): void {
-    if (this.#forced !== undefined) this.#campaign(false);
-    else if (this.#isPromotable) this.#preCampaign();
-    else this.#follow(this.term, undefined);
-  }
-
-  /** Asks whether it could win before it disturbs anybody. */
-  #preCampaign(): void {
-    this.#group.leader = undefined;
-    const candidate = new Candidate(this.#group, 'pre-vote', {
-      isTransfer: false,
-      sets: this.#group.configuration,
-    });
-    this.#state = candidate;
-    this.#announce();
-    if (candidate.voteForItself() === 'won') this.#campaign(false);
-    else candidate.request();
-  }
-
-  #campaign(isTransfer: boolean): void {
-    const group = this.#group;
-    const step = this.#forced === undefined ? 1 : forcedTermStep;
-    group.leader = undefined;
-    group.setHardState(group.term + step, group.id);
-    const sets = this.#forced ?? group.configuration;
-    const candidate = new Candidate(group, 'vote', {
-      isTransfer: isTransfer || this.#forced !== undefined,
-      sets,
-    });
-    this.#state = candidate;
-    this.#announce();
-    candidate.request();
-  }
-
-  #lead(): void {
-    this.#group.leader = this.id;
-    this.#announce('leader');
-    this.#state = new Leader(this.#group, this.#snapshot, this.#forced);
-    this.#forced = undefined;
-  }
-
-  /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
-  #follow(term: number, leader: MemberId | undefined, vote?: MemberId): void {
-    if (this.#state instanceof Leader) this.#state.end();
-    if (leader !== undefined) this.#forced = undefined;
-    if (term > this.term) this.#group.setHardState(term, vote);
-    this.#group.leader = leader;
-    this.#state = new Follower(this.#group);
-    this.#announce();
-  }
-
-  #stepDown(): void {
-    this.#follow(this.term, undefined);
-  }
-
   /** What holds after every input, whatever it was. */
   #settle(): void {
     const state = this.#state;
     if (state instanceof Leader && state.isRemoved) {
       state.resign();
-      this.#stepDown();
+      this.#roles.stepDown();
     }
-    const isTicking = this.#wantsTicks();
+    const isTicking = this.#roles.wantsTicks;
     if (isTicking === this.#isTicking) return;
     this.#isTicking = isTicking;
     this.#group.outbox.put({ kind: 'ticking', isTicking });
   }
 
-  #wantsTicks(): boolean {
-    if (this.#state instanceof Candidate) return true;
-    return this.#state.wantsTicks && !this.#receiver.isReplacing;
-  }
-
-  #announce(role: Role = this.role): void {
-    const { role: oldRole, term: oldTerm, leader: oldLeader } = this.#announced;
-    const { term, leader } = this.#group;
-    if (role === oldRole && term === oldTerm && leader === oldLeader) return;
-    this.#announced = { role, term, leader };
-    this.#group.outbox.put({ kind: 'role', role, term, leader });
+  get #state(): Follower | Candidate | Leader {
+    return this.#roles.state;
   }
 }
 

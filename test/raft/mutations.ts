@@ -19,10 +19,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a candidate counts its own vote before it is durable',
-    file: 'raft.ts',
-    find: '    candidate.request();\n  }\n\n  #lead()',
+    file: 'roles.ts',
+    find: '    candidate.request();\n  }\n\n  force(',
     replace:
-      '    candidate.request();\n    if (candidate.voteForItself() === "won") this.#lead();\n  }\n\n  #lead()',
+      '    candidate.request();\n    if (candidate.voteForItself() === "won") this.lead();\n  }\n\n  force(',
   },
   {
     name: 'two votes in a term',
@@ -125,9 +125,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a higher term does not depose a leader',
     file: 'raft.ts',
-    find: 'if (message.term > this.term && !isPromise) this.#follow(message.term, undefined);',
+    find: 'if (message.term > this.term && !isPromise) this.#roles.follow(message.term, undefined);',
     replace:
-      'if (message.term > this.term && !isPromise && !(this.#state instanceof Leader)) this.#follow(message.term, undefined);',
+      'if (message.term > this.term && !isPromise && !(this.#state instanceof Leader)) this.#roles.follow(message.term, undefined);',
   },
   {
     name: 'a joint configuration asks the new voters alone',
@@ -205,9 +205,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'no pre-vote',
-    file: 'raft.ts',
-    find: "if (candidate.voteForItself() === 'won') this.#campaign(false);\n    else candidate.request();",
-    replace: 'this.#campaign(false);',
+    file: 'roles.ts',
+    find: "if (candidate.voteForItself() === 'won') this.campaign(false);\n    else candidate.request();",
+    replace: 'this.campaign(false);',
   },
   {
     name: 'voters do not protect their leader',
@@ -224,7 +224,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a leader does not check its quorum',
     file: 'raft.ts',
-    find: 'if (state.hasQuorum) state.tick();\n      else this.#stepDown();',
+    find: 'if (state.hasQuorum) state.tick();\n      else this.#roles.stepDown();',
     replace: 'state.tick();',
   },
   {
@@ -272,8 +272,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an empty directory is the member that was there before',
     file: 'member.ts',
-    find: 'return `${nodeId}/${directoryId}` as MemberId;',
-    replace: 'return `${nodeId}/d${nodeId}${directoryId.slice(0, 0)}` as MemberId;',
+    find: 'return `${nodeId}/${directoryId}`;',
+    replace: 'return `${nodeId}/d${nodeId}${directoryId.slice(0, 0)}`;',
   },
   {
     name: 'a lost message is not sent again',

@@ -174,7 +174,7 @@ class Scenario {
         diskDelay: () => 0,
         crashKeeps: () => 0,
         readsSlowly: () => false,
-        nodeOfMember: (wanted: MemberId) => [...this.#nodes.values()].find((node) => node.member === wanted),
+        nodeOfMember: (wanted: string) => [...this.#nodes.values()].find((node) => node.member === wanted),
         onOutput: (nodeId: number, output: Output) => this.#logOutput(nodeId, output),
         onRead: () => undefined,
       };
@@ -368,9 +368,7 @@ function brief(message: Message): string {
       return `${head} position=${message.position}`;
     case 'copy-request':
       return `${head} up to ${message.endIndex}`;
-    case 'timeout-now':
-    case 'resignation':
-    case 'term-notice':
+    default:
       return head;
   }
 }

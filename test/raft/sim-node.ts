@@ -7,13 +7,14 @@ import type { NodeMessage } from '../../broker/raft/node-heartbeats.ts';
 import { memberId, nodeOf } from '../../broker/raft/member.ts';
 import type { MemberId } from '../../broker/raft/member.ts';
 import { membersOf } from '../../broker/raft/configuration.ts';
-import type { Configuration, PlacedConfiguration } from '../../broker/raft/configuration.ts';
+import type { Configuration } from '../../broker/raft/configuration.ts';
 import type { Message, Snapshot } from '../../broker/raft/messages.ts';
 import { Raft } from '../../broker/raft/raft.ts';
 import type { HardState, Impairment, Output, RaftSettings } from '../../broker/raft/raft.ts';
-import type { TermLogState } from '../../broker/raft/term-log.ts';
 import type { Random } from '../../platform/random.ts';
 import type { Checker, Entry } from './checker.ts';
+import { configurationsOf, emptyDisk, isBatchCut, termsOf } from './sim-disk.ts';
+import type { SimDisk } from './sim-disk.ts';
 
 export type Packet =
   | { readonly kind: 'node'; readonly message: NodeMessage }
@@ -24,21 +25,6 @@ export type Packet =
       readonly entries: readonly Entry[];
     };
 
-/** What survives a crash. */
-export interface SimDisk {
-  directory: string;
-  hardState: HardState;
-  start: { index: number; term: number; configuration: PlacedConfiguration };
-  entries: Entry[];
-  /** By id, the newest last. */
-  readonly snapshots: Map<string, SimSnapshot>;
-}
-
-interface SimSnapshot {
-  readonly snapshot: Snapshot;
-  readonly start: SimDisk['start'];
-}
-
 export interface World {
   readonly random: Random;
   readonly checker: Checker;
@@ -47,7 +33,7 @@ export interface World {
   after(ticks: number, action: () => void): void;
   send(from: number, to: number, packet: Packet): void;
   diskDelay(): number;
-  nodeOfMember(member: MemberId): SimNode | undefined;
+  nodeOfMember(member: string): SimNode | undefined;
   /** Of `count` things under way in a crash, how many happen all the same. */
   crashKeeps(count: number): number;
   /** Whether a read of entries takes time. */
@@ -106,16 +92,6 @@ export class SimNode {
   }
 }
 
-function emptyDisk(directory: string, configuration: Configuration): SimDisk {
-  return {
-    directory,
-    hardState: { term: 0, votedFor: undefined },
-    start: { index: 1, term: 0, configuration: { index: 0, configuration } },
-    entries: [],
-    snapshots: new Map(),
-  };
-}
-
 export class SimProcess {
   readonly node: SimNode;
   readonly raft: Raft;
@@ -154,8 +130,8 @@ export class SimProcess {
       peers: this.heartbeats,
       random: world.random.fork(`${node.nodeId}/${node.incarnation}`),
       hardState: disk.hardState,
-      log: this.#state(),
-      configurations: this.#configurations(),
+      log: termsOf(this.#start, this.#log),
+      configurations: configurationsOf(this.#start, this.#log),
       committedEndIndex: disk.start.index,
       countsWritten: () => false,
       catchUp: world.catchUp,
@@ -226,7 +202,9 @@ export class SimProcess {
     // What the disk holds beyond may be of another log, whose truncation is still in line.
     if (startIndex <= this.#start.index || startIndex > this.raft.flushedEndIndex) return;
     const { disk } = this.node;
-    const configuration = this.#configurations().findLast(({ index }) => index < startIndex)!;
+    const configuration = configurationsOf(this.#start, this.#log).findLast(
+      ({ index }) => index < startIndex,
+    )!;
     const start = { index: startIndex, term: this.raft.termAt(startIndex - 1), configuration };
     disk.entries = disk.entries.slice(startIndex - disk.start.index);
     disk.start = start;
@@ -269,24 +247,6 @@ export class SimProcess {
   #entry(term: number, batch: number, configuration?: Configuration): Entry {
     const value = this.node.nodeId + 10 * (this.#incarnation + 1000 * ++this.#values);
     return configuration === undefined ? { term, value, batch } : { term, value, batch, configuration };
-  }
-
-  #state(): TermLogState {
-    const terms: { index: number; term: number }[] = [];
-    let last = this.#start.term;
-    this.#log.forEach(({ term }, place) => {
-      if (term > last) terms.push({ index: this.#start.index + place, term });
-      last = term;
-    });
-    return { startIndex: this.#start.index, startTerm: this.#start.term, endIndex: this.endIndex, terms };
-  }
-
-  #configurations(): PlacedConfiguration[] {
-    const placed = [this.#start.configuration];
-    this.#log.forEach(({ configuration }, place) => {
-      if (configuration !== undefined) placed.push({ index: this.#start.index + place, configuration });
-    });
-    return placed;
   }
 
   #append(index: number, entries: readonly Entry[]): void {
@@ -386,7 +346,7 @@ export class SimProcess {
         this.#writeChunk(output.snapshot, output.position);
         break;
       case 'install-snapshot':
-        this.#install(output.snapshot.id.slice(0, output.snapshot.id.indexOf('@')) as MemberId, output);
+        this.#install(output.snapshot.id.slice(0, output.snapshot.id.indexOf('@')), output);
         break;
       case 'copy-segments':
         this.#install(output.leader, output);
@@ -487,7 +447,7 @@ export class SimProcess {
   }
 
   /** Takes the place of what a snapshot or the files of the leader hold: here, what the other's log has and knows committed. */
-  #install(source: MemberId, output: Extract<Output, { kind: 'install-snapshot' | 'copy-segments' }>): void {
+  #install(source: string, output: Extract<Output, { kind: 'install-snapshot' | 'copy-segments' }>): void {
     this.#world.after(1 + this.#world.diskDelay(), () => {
       if (this.#isDown) return;
       if (this.#operations.length > 0) {
@@ -512,7 +472,7 @@ export class SimProcess {
       this.node.disk.entries = taken.entries;
       this.#start = taken.start;
       this.#log = [...taken.entries];
-      this.raft.logReplaced(this.#state(), this.#configurations());
+      this.raft.logReplaced(termsOf(this.#start, this.#log), configurationsOf(this.#start, this.#log));
       this.#generation = this.raft.generation;
       this.#drain();
     });
@@ -578,11 +538,4 @@ export class SimProcess {
       this.#drain();
     }
   }
-}
-
-/** Whether a cut before `place` would part a batch. */
-function isBatchCut(entries: readonly Entry[], place: number): boolean {
-  const before = entries[place - 1];
-  const after = entries[place];
-  return before !== undefined && after !== undefined && before.batch === after.batch;
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TermLog } from '../../../broker/raft/term-log.ts';
 import type { TermStart } from '../../../broker/raft/term-log.ts';

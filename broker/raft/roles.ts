@@ -1,0 +1,147 @@
+/**
+ * Which role a member has, and how it passes from one to another:
+ *
+ *   follower       -> pre-candidate  no leader is heard for too long, or a campaign is asked for
+ *   pre-candidate  -> candidate      a majority would vote for it;  -> follower: it would not, or a leader is heard
+ *   follower       -> candidate      the leader hands over, or an operator forces it
+ *   candidate      -> leader         a majority has voted for it;  -> follower: or not;  -> pre-candidate: nothing was decided
+ *   any            -> follower       a higher term, or this term's leader, is heard
+ *   leader         -> follower       no majority follows, it has led itself out of the group, or it resigns
+ */
+import { Candidate } from './candidate.ts';
+import type { Configuration } from './configuration.ts';
+import { Follower } from './follower.ts';
+import type { Group } from './group.ts';
+import { Leader } from './leader.ts';
+import type { MemberId } from './member.ts';
+import type { Snapshot } from './messages.ts';
+import type { Role } from './outbox.ts';
+import type { SnapshotReceiver } from './snapshot-receiver.ts';
+
+/** Above any term that the voters who are given up may have reached meanwhile, in all likelihood. */
+const forcedTermStep = 1000;
+
+export class Roles {
+  readonly #group: Group;
+  readonly #receiver: SnapshotReceiver;
+  #state: Follower | Candidate | Leader;
+  /** What an operator has ordered, until it stands in the log. */
+  #forced: Configuration | undefined;
+  #announced: { readonly role: Role; readonly term: number; readonly leader: MemberId | undefined };
+  /** The newest that could be sent to others. */
+  snapshot: Snapshot | undefined;
+
+  constructor(group: Group, receiver: SnapshotReceiver) {
+    this.#group = group;
+    this.#receiver = receiver;
+    this.#state = new Follower(group);
+    this.#announced = { role: 'follower', term: group.term, leader: undefined };
+  }
+
+  get state(): Follower | Candidate | Leader {
+    return this.#state;
+  }
+
+  get role(): Role {
+    if (this.#state instanceof Leader) return 'leader';
+    if (this.#state instanceof Follower) return 'follower';
+    return this.#state.kind === 'vote' ? 'candidate' : 'pre-candidate';
+  }
+
+  get isPromotable(): boolean {
+    return this.#group.isPromotable && !this.#receiver.isReplacing;
+  }
+
+  get isLeaderAlive(): boolean {
+    const state = this.#state;
+    if (state instanceof Leader) return state.hasQuorum;
+    return state instanceof Follower && state.isLeaderAlive;
+  }
+
+  get wantsTicks(): boolean {
+    if (this.#state instanceof Candidate) return true;
+    return this.#state.wantsTicks && !this.#receiver.isReplacing;
+  }
+
+  /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
+  follow(term: number, leader: MemberId | undefined, vote?: MemberId): Follower {
+    if (this.#state instanceof Leader) this.#state.end();
+    if (leader !== undefined) this.#forced = undefined;
+    if (term > this.#group.term) this.#group.setHardState(term, vote);
+    this.#group.leader = leader;
+    const follower = new Follower(this.#group);
+    this.#state = follower;
+    this.#announce();
+    return follower;
+  }
+
+  stepDown(): void {
+    this.follow(this.#group.term, undefined);
+  }
+
+  /** The leader is known to lead no more. */
+  leaderGone(): void {
+    if (!(this.#state instanceof Follower) || this.#group.leader === undefined) return;
+    this.follow(this.#group.term, undefined).leaderGone();
+  }
+
+  /** It is time to: as a follower without a leader, or because the last attempt has decided nothing. */
+  campaignAgain(): void {
+    if (this.#forced !== undefined) this.campaign(false);
+    else if (this.isPromotable) this.preCampaign();
+    else this.stepDown();
+  }
+
+  /** Asks whether it could win before it disturbs anybody. */
+  preCampaign(): void {
+    this.#group.leader = undefined;
+    const candidate = new Candidate(this.#group, 'pre-vote', {
+      isTransfer: false,
+      sets: this.#group.configuration,
+    });
+    this.#state = candidate;
+    this.#announce();
+    if (candidate.voteForItself() === 'won') this.campaign(false);
+    else candidate.request();
+  }
+
+  /** Begins a term. Its own vote counts when it is durable: `hardStateDurable`. */
+  campaign(isTransfer: boolean): void {
+    const group = this.#group;
+    const step = this.#forced === undefined ? 1 : forcedTermStep;
+    group.leader = undefined;
+    group.setHardState(group.term + step, group.id);
+    const candidate = new Candidate(group, 'vote', {
+      isTransfer: isTransfer || this.#forced !== undefined,
+      sets: this.#forced ?? group.configuration,
+    });
+    this.#state = candidate;
+    this.#announce();
+    candidate.request();
+  }
+
+  force(configuration: Configuration): void {
+    this.#forced = configuration;
+    this.campaign(false);
+  }
+
+  hardStateDurable(): void {
+    const state = this.#state;
+    if (state instanceof Candidate && state.kind === 'vote' && state.voteForItself() === 'won') this.lead();
+  }
+
+  lead(): void {
+    this.#group.leader = this.#group.id;
+    this.#announce('leader');
+    this.#state = new Leader(this.#group, this.snapshot, this.#forced);
+    this.#forced = undefined;
+  }
+
+  #announce(role: Role = this.role): void {
+    const { role: oldRole, term: oldTerm, leader: oldLeader } = this.#announced;
+    const { term, leader } = this.#group;
+    if (role === oldRole && term === oldTerm && leader === oldLeader) return;
+    this.#announced = { role, term, leader };
+    this.#group.outbox.put({ kind: 'role', role, term, leader });
+  }
+}
