@@ -5,7 +5,7 @@ import { readFloors } from '../log/durable-floors.ts';
 import type { Floor } from '../log/durable-floors.ts';
 import type { OrderStart } from '../log/order-check.ts';
 import { kafkaEpochFile } from '../log/recovery-leftovers.ts';
-import { readReplicaState } from '../log/replica-state-file.ts';
+import { readReplicaState, stateFileName } from '../log/replica-state-file.ts';
 import type { ReplicaState } from '../log/replica-state-file.ts';
 import { readPartitionMetadata } from '../partition/partition-metadata.ts';
 import { snapshotFault } from './dump-indexes.ts';
@@ -64,7 +64,7 @@ class PartitionVerification {
     const { disk, counts, writer } = this.#surroundings;
     counts.partitions++;
     const topicId = await this.#topicId();
-    const state = await readReplicaState(disk, path);
+    const state = names.includes(stateFileName) ? await readReplicaState(disk, path) : 'none';
     if (state === 'corrupt')
       this.#find('repairable', 'replica-state', 'it is damaged', this.#advice.startsAnew, { position: 0 });
     const floor = await this.#floor(topicId);

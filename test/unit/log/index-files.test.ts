@@ -48,7 +48,7 @@ async function write(disk: Disk, path: string, bytes: Buffer): Promise<void> {
 async function indexesOf(disk: Disk): Promise<Record<string, string>> {
   const content: Record<string, string> = {};
   for (const name of await disk.list(directory)) {
-    if (/index$/.test(name))
+    if (name.endsWith('index'))
       content[name] = (await readWholeFile(disk, `${directory}/${name}`)).toString('hex');
   }
   return content;
