@@ -4,11 +4,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { MemoryDisk } from '../../platform/memory-disk.ts';
 import { RealDisk } from '../../platform/real/real-disk.ts';
 import { SeededRandom } from '../../platform/seeded-random.ts';
+import { SimulatedDisk } from '../simulation/simulated-disk.ts';
+import { Trace } from '../simulation/trace.ts';
+
+/** Operations end in the next turn, instead of when simulated time has come. */
+const nextTurn: Clock = {
+  monotonicMs: () => 0,
+  wallMs: () => 0,
+  after: (_, action) => {
+    const immediate = setImmediate(action);
+    return { cancel: () => clearImmediate(immediate) };
+  },
+};
+
+function simulatedDisk(): Disk {
+  const behaviour = { latencyMs: 1, spikeOneIn: 0, shortReadOneIn: 2, evicts: true };
+  const trace = new Trace({ keepsLines: false });
+  return new SimulatedDisk({ clock: nextTurn, random: new SeededRandom(1), behaviour, trace }).boot();
+}
 
 describe.each([
   { name: 'the machine', makeDisk: (): Disk => new RealDisk(), isReal: true },
@@ -18,6 +37,7 @@ describe.each([
     makeDisk: (): Disk => new MemoryDisk({ crashes: new SeededRandom(1) }),
     isReal: false,
   },
+  { name: 'a simulated machine', makeDisk: simulatedDisk, isReal: false },
 ])('the disk of $name', ({ makeDisk, isReal }) => {
   let disk: Disk;
   let root: string;

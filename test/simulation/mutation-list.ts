@@ -188,8 +188,8 @@ export const mutations: readonly Mutation[] = [
   log(
     'log start: what is below it need not be durable',
     'log-upkeep',
-    '      await flushedTo(offset);\n',
-    '      void flushedTo;\n',
+    '      if (writer.flushedEndIndex < books.table.indexOfOffset(offset)) await writer.flushed();\n',
+    '      void writer;\n',
   ),
   log(
     'retention: uncommitted Raft-only entries go along',

@@ -37,7 +37,11 @@ interface Outcome extends Found {
 }
 
 const chosen = mutations.filter(({ name }) => name.includes(values.only));
-for (const mutation of chosen) mutated(root, mutation);
+const misfits = chosen.flatMap((mutation) => {
+  const count = readFileSync(join(root, mutation.file), 'utf8').split(mutation.from).length - 1;
+  return count === 1 ? [] : [`"${mutation.name}": its text stands ${count} times in ${mutation.file}.`];
+});
+if (misfits.length > 0) throw new Error(misfits.join('\n'));
 const queue = chosen.values();
 const outcomes: Outcome[] = [];
 console.log(`${chosen.length} mutations, up to ${values.seeds} seeds each from ${values.from} on`);
@@ -81,11 +85,8 @@ function makeCopy(): string {
   return copy;
 }
 
-function mutated(directory: string, { name, file, from, to }: Mutation): string {
-  const text = readFileSync(join(directory, file), 'utf8');
-  const places = text.split(from).length - 1;
-  if (places !== 1) throw new Error(`"${name}": its text stands ${places} times in ${file}, not once.`);
-  return text.replace(from, () => to);
+function mutated(directory: string, { file, from, to }: Mutation): string {
+  return readFileSync(join(directory, file), 'utf8').replace(from, () => to);
 }
 
 function findFailure(copy: string, seeds: number): Promise<Found> {

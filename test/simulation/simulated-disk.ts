@@ -26,10 +26,10 @@
  */
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskErrorCode } from '../../platform/disk.ts';
+import type { Clock } from '../../platform/clock.ts';
 import type { Random } from '../../platform/random.ts';
 import { LifeDisk, find, parentOf } from './life-disk.ts';
 import type { Access, Effect, SimulatedOperation } from './life-disk.ts';
-import type { SimulatedClock } from './simulated-clock.ts';
 import { evict, losePower, losePowerOfNames, newDirectory, walk } from './simulated-files.ts';
 import type { DirectoryNode } from './simulated-files.ts';
 import type { Trace } from './trace.ts';
@@ -62,7 +62,7 @@ interface InFlight {
 }
 
 export class SimulatedDisk {
-  readonly #clock: SimulatedClock;
+  readonly #clock: Clock;
   readonly #random: Random;
   readonly #behaviour: DiskBehaviour;
   readonly #trace: Trace;
@@ -82,7 +82,7 @@ export class SimulatedDisk {
   operationCount = 0;
 
   constructor(options: {
-    readonly clock: SimulatedClock;
+    readonly clock: Clock;
     readonly random: Random;
     readonly behaviour: DiskBehaviour;
     readonly trace: Trace;

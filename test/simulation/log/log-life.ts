@@ -4,7 +4,7 @@ import type { RecoveryReport } from '../../../broker/log/commit-log.ts';
 import { LogCleaner } from '../../../broker/log/compaction/log-cleaner.ts';
 import { DurableFloors } from '../../../broker/log/durable-floors.ts';
 import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { openSyncer } from '../../../broker/log/syncer.ts';
+import { openSyncer } from '../../../broker/log/open-syncer.ts';
 import type { Syncer } from '../../../broker/log/syncer.ts';
 import { TailCache } from '../../../broker/log/tail-cache.ts';
 import { CountedYield } from '../../../platform/counted-yield.ts';
