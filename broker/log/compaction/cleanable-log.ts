@@ -12,6 +12,8 @@ export interface CleanableLog extends KnownPositions {
   readonly logEndOffset: number;
   /** What lies below it has been cleaned. */
   readonly cleanedEndOffset: number;
+  /** Raft's entries that the log still knows of, oldest first. */
+  raftOnlyEntries(): readonly { readonly index: number }[];
   /** Those that are not appended to any more, oldest first. */
   fullSegments(): readonly Segment[];
   /**

@@ -6,13 +6,11 @@
 import { assert } from '../../../platform/assert.ts';
 import { DiskError } from '../../../platform/disk.ts';
 import type { Disk, DiskFile } from '../../../platform/disk.ts';
-import { batchField } from '../../../protocol/index.ts';
 import { encodeAbortedTransactions } from '../aborted-transactions.ts';
 import type { AbortedTransaction } from '../aborted-transactions.ts';
 import { CleanedCover, cleanedHeaderBytes, encodeCleanedHeader } from '../cleaned-header.ts';
 import type { CleanedSpan } from '../log-types.ts';
-import { isRaftOnly } from '../raft-only.ts';
-import { recordTimestampMax } from '../segment-files.ts';
+import { accountFor } from '../segment-files.ts';
 import { cleanedPath } from '../segment-swap.ts';
 import { Segment, segmentFiles } from '../segment.ts';
 import type { SegmentFile } from '../segment.ts';
@@ -90,12 +88,8 @@ export class CleanedSegment {
     const buffer = this.#buffer;
     const at = this.#filled;
     assert(this.#segment.appendedBytes + sizeBytes <= sizeBytesMax, 'a cleaned segment stays below 2 GiB');
-    if (isRaftOnly(buffer, at)) this.#segment.addRaftOnly(sizeBytes);
-    else {
-      const lastOffset = batchField.lastOffset(buffer, at);
-      const maxTimestamp = recordTimestampMax(buffer, at);
-      this.#segment.addBatch({ sizeBytes, lastOffset, maxTimestamp }, this.#options.indexIntervalBytes);
-    }
+    const batch = { buffer, at, position: this.#segment.appendedBytes, sizeBytes };
+    accountFor(this.#segment, batch, this.#options.indexIntervalBytes);
     this.#cover.add(buffer, at);
     this.#filled = at + sizeBytes;
   }
@@ -149,6 +143,7 @@ export class CleanedSegment {
     segment.flushedBytes = segment.appendedBytes;
     segment.offsetIndexFileBytes = segment.offsetIndex.sizeBytes;
     segment.timeIndexFileBytes = segment.timeIndex.sizeBytes;
+    segment.indexCrc = segment.presentIndexCrc;
     segment.indexCrc = segment.presentIndexCrc;
     segment.isCleaned = true;
     segment.isFull = true;

@@ -14,6 +14,7 @@ import type { AbortedTransaction } from '../aborted-transactions.ts';
 import type { ScannedBatch } from '../batch-scan.ts';
 import { isCleanedHeader, readCleanedHeader } from '../cleaned-header.ts';
 import { isRaftOnly, raftOnlyIndex } from '../raft-only.ts';
+import { kafkaEpochFile } from '../recovery-leftovers.ts';
 import type { Segment } from '../segment.ts';
 import { BatchCleaner } from './batch-cleaner.ts';
 import type { CleanableLog, CleanerLimits } from './cleanable-log.ts';
@@ -239,7 +240,8 @@ export class Cleaning {
   ): Promise<number | undefined> {
     const { disk, pace, chunkBytes } = this.#tools;
     this.#checkWanted(segment);
-    const reader = await SegmentReader.open(segment, { disk, chunkBytes, positions: this.log });
+    const writer = await this.#writerOf(segment);
+    const reader = await SegmentReader.open(segment, { disk, chunkBytes, positions: this.log, writer });
     try {
       for (let read = await reader.fill(); read > 0; read = await reader.fill()) {
         this.stats.bytesRead += read;
@@ -263,6 +265,14 @@ export class Cleaning {
     } finally {
       await reader.close();
     }
+  }
+
+  /** In a log that Kafka began, all before the first entry of Raft's is Kafka's. */
+  async #writerOf(segment: Segment): Promise<'kappalog' | 'kafka'> {
+    const firstOwn = this.log.raftOnlyEntries()[0]?.index ?? Infinity;
+    if (firstOwn < segment.startIndex) return 'kappalog';
+    const isAdopted = await this.#tools.disk.exists(`${this.log.directory}/${kafkaEpochFile}`);
+    return isAdopted ? 'kafka' : 'kappalog';
   }
 
   #checkWanted(segment: Segment): void {

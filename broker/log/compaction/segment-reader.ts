@@ -7,7 +7,7 @@ import type { Disk, DiskFile } from '../../../platform/disk.ts';
 import { batchField, batchHeaderBytes, verifyBatchCrc } from '../../../protocol/index.ts';
 import type { ScannedBatch } from '../batch-scan.ts';
 import { OrderCheck } from '../order-check.ts';
-import type { KnownPositions } from '../order-check.ts';
+import type { KnownPositions, OrderRules } from '../order-check.ts';
 import type { Segment } from '../segment.ts';
 
 /** Bytes of a log are not what was written: it cannot be cleaned before it has been repaired. */
@@ -34,6 +34,8 @@ export interface ReaderOptions {
   readonly chunkBytes: number;
   /** What every batch's place is checked against. */
   readonly positions: KnownPositions;
+  /** Who began the segment: in one of Kafka's own, a compaction may have left gaps. */
+  readonly writer: OrderRules['writer'];
 }
 
 export class SegmentReader {
@@ -57,7 +59,7 @@ export class SegmentReader {
     this.#chunkBytes = Math.max(batchHeaderBytes, Math.min(options.chunkBytes, segment.writtenBytes));
     this.#buffer = Buffer.allocUnsafeSlow(this.#chunkBytes);
     this.batch = { buffer: this.#buffer, at: 0, position: 0, sizeBytes: 0 };
-    const rules = { writer: 'kappalog', table: options.positions } as const;
+    const rules = { writer: options.writer, table: options.positions };
     this.#order = new OrderCheck(rules, { offset: segment.baseOffset });
     this.#order.beginSegment(segment.baseOffset);
   }

@@ -207,7 +207,7 @@ describe('cleaning random logs', () => {
           expect((await node.log.files()).filter((name) => name.endsWith('.cleaned'))).toEqual([]);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
     for (const what of hardCases)
       expect([what, tally.counts[what] ?? 0]).toSatisfy(([, count]) => count >= 10);
@@ -233,7 +233,7 @@ describe('cleaning random logs', () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
     expect(passesMax).toBeGreaterThan(5);
   });

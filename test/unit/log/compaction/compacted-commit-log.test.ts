@@ -10,6 +10,7 @@ import { MemoryDisk } from '../../../../platform/memory-disk.ts';
 import { SeededRandom } from '../../../../platform/seeded-random.ts';
 import { decodeBatch, encodeBatch, iterateBatches } from '../../../../protocol/index.ts';
 import type { LogConfig } from '../../../../broker/log/log-types.ts';
+import { scrubSegment } from '../../../../broker/log/scrub-segment.ts';
 import { flushed, openLog, startTerm } from '../log-harness.ts';
 
 const config: Partial<LogConfig> = {
@@ -81,6 +82,16 @@ async function readLog(log: CommitLog, maxBytes = 500): Promise<Model> {
   return seen;
 }
 
+/** What scrubbing finds wrong with the full segments and their indexes. */
+async function scrubFaults(disk: MemoryDisk, log: CommitLog): Promise<unknown[]> {
+  const faults: unknown[] = [];
+  for (const segment of log.fullSegments()) {
+    const outcome = await scrubSegment(log, segment, { disk, pace: async () => true });
+    if (outcome.kind !== 'sound') faults.push(outcome);
+  }
+  return faults;
+}
+
 const limitsOf = (log: CommitLog) => ({
   endOffset: log.logEndOffset,
   lastOffsetsOfProducers: new Map<number, number>(),
@@ -118,6 +129,7 @@ describe('a compacted commit log', () => {
           const reopened = await openLog({ disk, clock, config });
           expect(reopened.recovery).toMatchObject({ kind: 'clean', damage: undefined });
           ({ log } = reopened);
+          expect(await scrubFaults(disk, log)).toEqual([]);
           expect(log.cleanedEndOffset).toBe(endOffset);
           expect(await readLog(log)).toEqual(model);
         }

@@ -97,6 +97,10 @@ export class FakeLog implements CleanableLog {
     this.#full.shift()!.isRemoved = true;
   }
 
+  raftOnlyEntries(): readonly { readonly index: number }[] {
+    return this.#table.raftOnlyEntries;
+  }
+
   fullSegments(): readonly Segment[] {
     return [...this.#full];
   }
