@@ -36,7 +36,7 @@ export interface DataDirectories {
 }
 
 /** Files open for writing, where the system allows as many. */
-const writeFilesMax = 2048;
+const writeFilesMax = 16_384;
 /** Concurrent syncs: they leave threads of libuv's pool, whose size is four unless the environment says otherwise, to reads. */
 const syncsMax = 8;
 const threadsLeftToReads = 1;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { CommitLog } from '../../broker/log/commit-log.ts';
 import type { LogConfig } from '../../broker/log/commit-log.ts';
 import { ReadPool } from '../../broker/log/read-pool.ts';
-import { openSyncer } from '../../broker/log/syncer.ts';
+import { openSyncer } from '../../broker/log/open-syncer.ts';
 import type { Syncer } from '../../broker/log/syncer.ts';
 import { TailCache } from '../../broker/log/tail-cache.ts';
 import { RealDisk } from '../../platform/real/real-disk.ts';

@@ -1,7 +1,7 @@
 /** Syncs that may wait (`flush.ms`): one timer for all logs of a directory, set for the earliest. Called by the Syncer alone. */
 import { assert } from '../../platform/assert.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
-import type { SyncTarget } from './syncer.ts';
+import type { SyncTarget } from './sync-target.ts';
 
 /** Deadlines closer together than this share a turn. */
 const stepMs = 10;

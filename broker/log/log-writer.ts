@@ -13,13 +13,13 @@ import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskFile } from '../../platform/disk.ts';
 import type { LogConfig, LogFailure } from './log-types.ts';
 import type { Segment } from './segment.ts';
-import type { LogSyncTarget, Syncer } from './syncer.ts';
+import type { LogSyncTarget } from './sync-target.ts';
+import type { Syncer } from './syncer.ts';
 import { UnsyncedBytes } from './unsynced-bytes.ts';
 import type { WriteFileOwner } from './write-files.ts';
+import { WriteLine } from './write-line.ts';
+import type { Run } from './write-line.ts';
 
-/** What one write takes at most: beyond it, others' progress would wait for too long. */
-const roundBytesMax = 8 * 1024 * 1024;
-const roundPartsMax = 1024;
 /** `flush.ms` of a log whose writing back is left to the operating system. */
 const flushMsNever = 2 ** 31;
 
@@ -29,7 +29,7 @@ export interface WriterOptions {
   readonly config: () => LogConfig;
   readonly syncer: Syncer;
   /** Closes off a full segment and makes the next one; resolves with the new file. */
-  readonly roll: (from: Segment, to: Segment, startIndex: number) => Promise<DiskFile>;
+  readonly roll: (from: Segment, to: Segment) => Promise<DiskFile>;
   /** The written or the flushed end has moved. Never called from within `append`. */
   readonly onProgress: () => void;
   readonly onFailure: (failure: LogFailure) => void;
@@ -42,16 +42,6 @@ export interface WriterStart {
   readonly file?: DiskFile | undefined;
   readonly endIndex: number;
   readonly endOffset: number;
-}
-
-/** Batches in line for one segment. */
-interface Run {
-  readonly segment: Segment;
-  /** The Raft index of the segment's first entry where this run begins the segment. */
-  readonly startIndex: number;
-  parts: Buffer[];
-  endIndexes: number[];
-  endOffsets: number[];
 }
 
 interface Waiter {
@@ -70,7 +60,7 @@ interface Roll {
 export class LogWriter implements LogSyncTarget, WriteFileOwner {
   readonly name: string;
   readonly #options: WriterOptions;
-  #runs: Run[] = [];
+  readonly #line = new WriteLine();
   #segment: Segment;
   /** Undefined: closed, and all that is written is settled. */
   #file: DiskFile | undefined;
@@ -143,14 +133,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
 
   /** Puts a batch in line. It must not change until it is written. `endIndex` and `endOffset` are the log's ends after it. */
   append(segment: Segment, batch: Buffer, endIndex: number, endOffset: number): void {
-    let run = this.#runs.at(-1);
-    if (run?.segment !== segment) {
-      run = { segment, startIndex: this.#queuedEndIndex, parts: [], endIndexes: [], endOffsets: [] };
-      this.#runs.push(run);
-    }
-    run.parts.push(batch);
-    run.endIndexes.push(endIndex);
-    run.endOffsets.push(endOffset);
+    this.#line.add(segment, batch, { endIndex, endOffset });
     this.#queuedBytes += batch.length;
     this.#queuedEndIndex = endIndex;
     this.#startPump();
@@ -159,13 +142,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
   /** Goes over to a new segment though nothing is in line for it: resolves when it has its file. Rejects with the cause of a failure. */
   roll(to: Segment): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(toError(this.#failure.cause));
-    this.#runs.push({
-      segment: to,
-      startIndex: this.#queuedEndIndex,
-      parts: [],
-      endIndexes: [],
-      endOffsets: [],
-    });
+    this.#line.addSegment(to);
     const rolled = new Promise<void>((resolve, reject) => {
       this.#rolls.push({ to, resolve, reject });
     });
@@ -231,7 +208,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
 
   /** After a truncation, with nothing in line: the log goes on from here. Its files are synced as they are. */
   restart(start: WriterStart): void {
-    assert(this.#runs.length === 0 && !this.#isPumping && !this.#isSyncing, 'a log is cut at rest');
+    assert(this.#line.isEmpty && !this.#isPumping && !this.#isSyncing, 'a log is cut at rest');
     assert(this.#file === undefined, 'a file that is cut is not open here');
     this.#segment = start.segment;
     this.#isPreallocated = false;
@@ -269,7 +246,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
    */
   async close(options: { readonly isDoomed?: boolean } = {}): Promise<void> {
     this.#isClosed = true;
-    this.#runs = [];
+    this.#line.clear();
     this.#queuedBytes = 0;
     // A roll that waits for a sync is one of them: nothing asks for that sync any more.
     const closed = new Error(`The log in ${this.#options.directory} was closed.`);
@@ -370,7 +347,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
 
   async #pump(): Promise<void> {
     try {
-      for (let run = this.#takeRound(); run !== undefined; run = this.#takeRound()) {
+      for (let run = this.#next(); run !== undefined; run = this.#next()) {
         if (run.segment !== this.#segment) await this.#switchTo(run);
         if (this.#failure === undefined && run.parts.length > 0) await this.#write(run);
       }
@@ -378,6 +355,10 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
       this.#isPumping = false;
       this.#maybeRest();
     }
+  }
+
+  #next(): Run | undefined {
+    return this.#failure === undefined && !this.#isClosed ? this.#line.take() : undefined;
   }
 
   async #write(run: Run): Promise<void> {
@@ -415,33 +396,6 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     this.#options.onProgress();
   }
 
-  /** The next write's batches: from one segment, as many as have queued, within limits. */
-  #takeRound(): Run | undefined {
-    const run = this.#runs[0];
-    if (run === undefined || this.#failure !== undefined || this.#isClosed) return undefined;
-    let sizeBytes = 0;
-    let count = 0;
-    while (count < run.parts.length && count < roundPartsMax && sizeBytes < roundBytesMax) {
-      sizeBytes += run.parts[count]!.length;
-      count++;
-    }
-    if (count === run.parts.length) {
-      this.#runs.shift();
-      return run;
-    }
-    const { segment, startIndex, parts, endIndexes, endOffsets } = run;
-    run.parts = parts.slice(count);
-    run.endIndexes = endIndexes.slice(count);
-    run.endOffsets = endOffsets.slice(count);
-    return {
-      segment,
-      startIndex,
-      parts: parts.slice(0, count),
-      endIndexes: endIndexes.slice(0, count),
-      endOffsets: endOffsets.slice(0, count),
-    };
-  }
-
   async #switchTo(run: Run): Promise<void> {
     try {
       this.#wantedEndIndex = Math.max(this.#wantedEndIndex, this.#writtenEndIndex);
@@ -449,7 +403,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
       await this.#reached('flushed', this.#writtenEndIndex);
       await this.#trim();
       await this.#options.syncer.settle(this);
-      const file = await this.#options.roll(this.#segment, run.segment, run.startIndex);
+      const file = await this.#options.roll(this.#segment, run.segment);
       if (this.#file !== undefined) this.#retire(this.#file);
       this.#leaveFile();
       this.#adopt(file);
@@ -547,7 +501,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     if (this.#failure !== undefined || this.#isClosed) return;
     const code = cause instanceof DiskError ? cause.code : 'unknown';
     this.#failure = { kind, code, directory: this.#options.directory, cause };
-    this.#runs = [];
+    this.#line.clear();
     this.#queuedBytes = 0;
     for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)])
       waiter.reject(toError(cause));

@@ -16,7 +16,8 @@
  * - A file's sync fails, and a later one succeeds because the system has dropped the pages. The failure is final for the log,
  *   and `stick` keeps the journal's records of it, which the next start writes anew.
  * - A journal's sync fails. Its round fails with it; frames before it are durable and stay for the next start, as nothing is
- *   written to the journal any more. Logs that would have to be cut or removed over such records fail to be.
+ *   written to the journal any more. When all of its logs have synced their files since, the journal is renamed out of the
+ *   way. Until then logs that would have to be cut or removed over such records fail to be.
  * - One of two concurrent syncs of a file is told of a failure and the other is not. A target has one sync at a time, in the
  *   journal or of its file.
  *
@@ -26,40 +27,18 @@
 import { assert } from '../../platform/assert.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
-import type { Disk, DiskFile } from '../../platform/disk.ts';
-import type { Random } from '../../platform/random.ts';
+import type { DiskFile } from '../../platform/disk.ts';
 import { JournalCoverage, isUnsettled } from './journal-coverage.ts';
 import type { CoveredLog, PendingForget } from './journal-coverage.ts';
 import { forgetBytes, recordOverheadBytes } from './sync-journal-format.ts';
 import type { JournalRecord } from './sync-journal-format.ts';
-import { SyncJournal } from './sync-journal.ts';
-import { replayJournal } from './sync-journal-replay.ts';
+import type { SyncJournal } from './sync-journal.ts';
 import type { JournalReplay } from './sync-journal-replay.ts';
 import { DeferredSyncs } from './deferred-syncs.ts';
+import { isLog } from './sync-target.ts';
+import type { LogSyncTarget, SyncTarget } from './sync-target.ts';
 import { unsyncedBytesMax } from './unsynced-bytes.ts';
 import { WriteFiles } from './write-files.ts';
-
-/** One file's side of it. The target is asked for its file when its turn comes. */
-export interface SyncTarget {
-  /** The sync begins: what has been written until now is what it will have made durable. Undefined: there is nothing to sync. */
-  syncBegins(): DiskFile | undefined;
-  /** The sync has ended; with an error, that is final for the file. */
-  syncEnded(error: Error | undefined): void;
-}
-
-/** A log: its unsynced bytes may go into the journal. */
-export interface LogSyncTarget extends SyncTarget {
-  /** Name of the log's directory. */
-  readonly name: string;
-  /** Bytes written and not durable. */
-  readonly unsyncedBytes: number;
-  /** All of them, where they are few and at hand. */
-  unsynced(): Omit<JournalRecord, 'name'> | undefined;
-  /** The bytes of `unsynced` go into the journal: they are what `syncEnded` will have made durable. */
-  journalBegins(): void;
-  /** Whether all that is written is durable in the log's own files. */
-  readonly isSettled: boolean;
-}
 
 export interface SyncerOptions {
   readonly concurrencyMax: number;
@@ -71,22 +50,8 @@ export interface SyncerOptions {
   readonly clock?: Clock;
 }
 
-export interface OpenSyncerOptions extends SyncerOptions {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  /** The data directory. */
-  readonly directory: string;
-  /** What the journal's file may take, made when it is first needed; 0: files are synced one by one always. */
-  readonly journalBytes?: number;
-  /** Makes what clients send unfit to pass for a frame of the journal. */
-  readonly random?: Random;
-  /** The journal has failed: syncs go on one by one, and what it holds is replayed at the next start. */
-  readonly onJournalFailure?: (error: unknown) => void;
-}
-
 /** Below so many at a time, syncs one by one are as fast, and write their bytes once. */
 const manyMin = 4;
-const journalBytesDefault = 32 * 1024 * 1024;
 /** What one frame takes at most: the memory of a round. */
 const frameBytesMax = 4 * 1024 * 1024;
 /** A few logs that are made at one time, once, need no journal. */
@@ -95,23 +60,6 @@ const crowdedMinDefault = 100;
 const roomMinBytes = 20 * 1024;
 /** After so long without a round, the journal's logs have their files synced. */
 const idleMs = 1000;
-
-/** Replays the directory's journal into the segments; to be called before any log of the directory is opened. Rejects with a DiskError. */
-export async function openSyncer(options: OpenSyncerOptions): Promise<Syncer> {
-  const { disk, directory, journalBytes = journalBytesDefault, random, onJournalFailure } = options;
-  const { journal: existing, replay } = await replayJournal(disk, directory);
-  const journal = new SyncJournal(
-    {
-      disk,
-      directory,
-      halfBytes: Math.floor(journalBytes / 2 / 4096) * 4096,
-      salt: () => random?.uint32() ?? 0,
-      onFailure: (error) => onJournalFailure?.(error),
-    },
-    existing,
-  );
-  return new Syncer(options, { journal: journalBytes > 0 ? journal : undefined, replay });
-}
 
 interface Settler {
   resolve(): void;
@@ -533,10 +481,6 @@ export class Syncer {
     if (this.#round !== undefined || this.#running.size > 0 || this.#checkpoint !== undefined) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
-}
-
-function isLog(target: SyncTarget): target is LogSyncTarget {
-  return 'unsynced' in target;
 }
 
 function journalNeeded(name: string): DiskError {

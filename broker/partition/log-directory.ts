@@ -11,7 +11,7 @@ import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Random } from '../../platform/random.ts';
 import { DurableFloors } from '../log/durable-floors.ts';
-import { openSyncer } from '../log/syncer.ts';
+import { openSyncer } from '../log/open-syncer.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { WriteFiles } from '../log/write-files.ts';
 import { VoteStore } from './vote-store.ts';

@@ -14,9 +14,9 @@ export function connectionDescriptorLimit(): number {
   return limit - Math.min(reservedMax, Math.ceil(limit / 8));
 }
 
-/** How many files of one kind may be kept open: as many as asked for, or an eighth of what the system allows. */
+/** How many files of one kind may be kept open: as many as asked for, or a quarter of what the system allows. */
 export function filesOpenMax(wanted: number): number {
-  return Math.max(16, Math.min(wanted, Math.floor(openFilesLimit() / 8)));
+  return Math.max(16, Math.min(wanted, Math.floor(openFilesLimit() / 4)));
 }
 
 function openFilesLimit(): number {

@@ -6,7 +6,7 @@ import { findTarget } from '../../../broker/inspect/inspected-files.ts';
 import { repairTarget } from '../../../broker/inspect/repair.ts';
 import type { RepairOptions } from '../../../broker/inspect/repair.ts';
 import { verifyTarget } from '../../../broker/inspect/verify.ts';
-import { openSyncer } from '../../../broker/log/syncer.ts';
+import { openSyncer } from '../../../broker/log/open-syncer.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { OpenFiles } from '../../../broker/log/open-files.ts';
 import { Syncer } from '../../../broker/log/syncer.ts';
-import type { SyncTarget } from '../../../broker/log/syncer.ts';
+import type { SyncTarget } from '../../../broker/log/sync-target.ts';
 import { TailCache } from '../../../broker/log/tail-cache.ts';
 import type { Lease } from '../../../platform/buffer-pool.ts';
 import { unpooled } from '../../../platform/buffer-pool.ts';

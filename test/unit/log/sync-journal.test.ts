@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DurableFloors } from '../../../broker/log/durable-floors.ts';
-import { openSyncer } from '../../../broker/log/syncer.ts';
+import { openSyncer } from '../../../broker/log/open-syncer.ts';
 import type { Syncer } from '../../../broker/log/syncer.ts';
 import { WriteFiles } from '../../../broker/log/write-files.ts';
 import type { DiskErrorCode } from '../../../platform/disk.ts';
