@@ -4,7 +4,7 @@
  * checked. Replaced atomically; of the log's end it covers what is below the recovery point and nothing else.
  */
 import type { Disk } from '../../platform/disk.ts';
-import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
+import { replaceFile } from '../../platform/whole-files.ts';
 import { crc32c } from '../../protocol/index.ts';
 import { PositionTable } from './position-table.ts';
 import type { TableEntry } from './position-table.ts';
@@ -57,6 +57,7 @@ export interface ReplicaState {
 
 const magic = Buffer.from('KLSTATE2', 'latin1');
 const fixedBytes = 152;
+const firstReadBytes = 2048;
 const segmentBytes = 68;
 const entryFixedBytes = 25;
 /** In the table alone: see AdoptedEpoch. */
@@ -136,7 +137,21 @@ export function decodeReplicaState(bytes: Buffer): ReplicaState | undefined {
 
 /** 'corrupt': it cannot be used, and the log has to be scanned. Rejects with a DiskError, 'not-found' where there is none. */
 export async function readReplicaState(disk: Disk, directory: string): Promise<ReplicaState | 'corrupt'> {
-  return decodeReplicaState(await readWholeFile(disk, `${directory}/${stateFileName}`)) ?? 'corrupt';
+  return decodeReplicaState(await readState(disk, `${directory}/${stateFileName}`)) ?? 'corrupt';
+}
+
+/** Most are small, and read without asking for their size: a node may open thousands. */
+async function readState(disk: Disk, path: string): Promise<Buffer> {
+  const file = await disk.open(path, 'read');
+  try {
+    const bytes = Buffer.alloc(firstReadBytes);
+    const read = await file.read(bytes, 0);
+    if (read < bytes.length) return bytes.subarray(0, read);
+    const whole = Buffer.alloc(await file.size());
+    return whole.subarray(0, await file.read(whole, 0));
+  } finally {
+    await file.close();
+  }
 }
 
 /** Durable when it resolves. Calls for one directory must not overlap. */

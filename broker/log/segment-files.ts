@@ -8,10 +8,9 @@ import { batchField, crc32c } from '../../protocol/index.ts';
 import { replaceFile } from '../../platform/whole-files.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScannedBatch } from './batch-scan.ts';
-import { agreesWithLog } from './index-samples.ts';
 import { isRaftOnly } from './raft-only.ts';
 import type { ReadPool } from './read-pool.ts';
-import { OffsetIndex, TimeIndex } from './segment-indexes.ts';
+import { OffsetIndex, TimeIndex, timeEntryBytes } from './segment-indexes.ts';
 import { Segment } from './segment.ts';
 
 const scanChunkBytes = 1024 * 1024;
@@ -77,18 +76,8 @@ export class SegmentIndexes {
       timeIndexBytes: segment.timeIndexFileBytes,
       indexCrc: segment.indexCrc,
     });
-    const isUsable = loaded !== undefined && (await this.#agrees(segment, loaded.offsetIndex));
-    if (isUsable) segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
-    else await this.rebuild(segment);
-  }
-
-  async #agrees(segment: Segment, offsetIndex: OffsetIndex): Promise<boolean> {
-    const lease = await this.#pool.files.lease(segment.path);
-    try {
-      return await agreesWithLog(offsetIndex, lease.file, segment.baseOffset);
-    } finally {
-      lease.release();
-    }
+    if (loaded === undefined) await this.rebuild(segment);
+    else segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
   }
 
   /** Brings the index files up to these sizes of what is in memory, and syncs them. The directory is not synced. */
@@ -204,16 +193,32 @@ export async function loadIndexes(
   segment: Segment,
   known: { readonly offsetIndexBytes: number; readonly timeIndexBytes: number; readonly indexCrc: number },
 ): Promise<IndexPair | undefined> {
+  const single = singleEntry(segment);
+  const isSingle = known.offsetIndexBytes === 0 && known.timeIndexBytes === timeEntryBytes;
+  if (isSingle && single.timeIndex.sizeBytes === timeEntryBytes && crcOf(single) === known.indexCrc)
+    return single;
   const offsetBytes = await readBeginning(disk, segment.offsetIndexPath, known.offsetIndexBytes);
   const timeBytes = await readBeginning(disk, segment.timeIndexPath, known.timeIndexBytes);
   if (offsetBytes === undefined || timeBytes === undefined) return undefined;
-  if (crc32c(timeBytes, crc32c(offsetBytes)) !== known.indexCrc) return undefined;
   const offsetIndex = new OffsetIndex(offsetBytes);
   const timeIndex = new TimeIndex(timeBytes);
+  if (crcOf({ offsetIndex, timeIndex }) !== known.indexCrc) return undefined;
   const relativeEnd = segment.endOffset - segment.baseOffset;
   if (!offsetIndex.isSane(relativeEnd, segment.writtenBytes) || !timeIndex.isSane(relativeEnd))
     return undefined;
   return { offsetIndex, timeIndex };
+}
+
+/** The indexes of a small segment, which its totals tell: most logs of a node with many have no other. */
+function singleEntry(segment: Segment): IndexPair {
+  const { maxTimestamp, maxTimestampOffset } = segment.totals;
+  const timeIndex = new TimeIndex();
+  timeIndex.maybeAdd(maxTimestamp, maxTimestampOffset - segment.baseOffset);
+  return { offsetIndex: new OffsetIndex(), timeIndex };
+}
+
+function crcOf({ offsetIndex, timeIndex }: IndexPair): number {
+  return crc32c(timeIndex.bytes(), crc32c(offsetIndex.bytes()));
 }
 
 /** Undefined where the file is missing or shorter. */
