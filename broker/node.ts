@@ -190,6 +190,8 @@ class Node implements Broker {
     storage.startMaintenance();
     this.#listener.serve();
     this.#ready = true;
+    // It may have failed since it was looked at.
+    if (!storage.firstDirectory.isOnline) void this.#giveUp();
     await this.#openHttp();
   }
 

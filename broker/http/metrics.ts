@@ -21,6 +21,10 @@ export class Metrics {
   /** One child for each API, so that counting a request looks up no labels. */
   readonly #byApi = new Map<string, { observe(seconds: number): void }>();
 
+  readonly #readStorage: () => StorageFigures;
+  /** As read for the present answer. */
+  #storage: StorageFigures | undefined;
+
   constructor(gauges: NodeGauges) {
     this.#requestSeconds = new Histogram({
       name: 'kappalog_request_seconds',
@@ -34,7 +38,8 @@ export class Metrics {
       gauges.requestBytesHeld(),
     );
     this.#addGauge('kappalog_fetch_sessions', 'Incremental fetch sessions.', () => gauges.fetchSessions());
-    this.#addStorage(() => gauges.storage());
+    this.#readStorage = () => gauges.storage();
+    this.#addStorage(() => (this.#storage ??= gauges.storage()));
     this.#addGauge('kappalog_resident_memory_bytes', 'Resident memory of the process.', () =>
       process.memoryUsage.rss(),
     );
@@ -54,6 +59,8 @@ export class Metrics {
   }
 
   async text(): Promise<{ contentType: string; text: string }> {
+    // One walk over all replicas for all gauges.
+    this.#storage = this.#readStorage();
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
