@@ -2,7 +2,8 @@
  * Simulated histories, as many as one likes.
  *
  *   npm run test:simulation -- [--seeds 100000] [--from 0] [--workers 2] [--simulator log] [--keep-going]
- *   npm run test:simulation -- --seed S [--trace]      one seed, with its history; --trace: with every event
+ *   npm run test:simulation -- --seed S [--trace] [--focus clean]   one seed, with its history; --trace: with every event;
+ *                                                                  --focus: as the mutation check found it
  *
  * Ends with code 1 when a seed fails, and says how to repeat it.
  */
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: String(availableParallelism()) },
     simulator: { type: 'string', default: 'log' },
     seed: { type: 'string' },
+    focus: { type: 'string' },
     trace: { type: 'boolean', default: false },
     'keep-going': { type: 'boolean', default: false },
   },
@@ -37,7 +39,7 @@ if (values.seed === undefined) await runMany();
 else await runOne(Number(values.seed));
 
 async function runOne(seed: number): Promise<void> {
-  const run = { seed, keepsTrace: values.trace };
+  const run = { seed, keepsTrace: values.trace, focus: values.focus };
   const result = await runSeed(simulators[values.simulator]!, run);
   for (const line of values.trace ? result.traceLines : result.history) console.log(line);
   console.log(result.failure === undefined ? 'ok' : `FAILED: ${result.failure.message}`);

@@ -7,14 +7,27 @@ export interface Mutation {
   readonly from: string;
   /** ...and becomes this. */
   readonly to: string;
+  /** What has to happen often for it to be found soon. */
+  readonly focus?: string;
 }
 
 const log = (name: string, file: string, from: string, to: string): Mutation => ({
+  ...focusOf(name),
   name,
   file: `broker/log/${file}.ts`,
   from,
   to,
 });
+
+function focusOf(name: string): { readonly focus?: string } {
+  if (/swap|cleaning/.test(name)) return { focus: 'clean' };
+  if (/CRC|base offsets|terms|below the floor/.test(name)) return { focus: 'rot' };
+  if (/made anew|index files without/.test(name)) return { focus: 'lose-indexes' };
+  if (/written anew|failed sync/.test(name)) return { focus: 'io-error' };
+  if (/journal/.test(name)) return { focus: 'journal' };
+  if (/vouches|uncommitted/.test(name)) return { focus: 'truncate' };
+  return {};
+}
 
 export const mutations: readonly Mutation[] = [
   log(
@@ -184,12 +197,6 @@ export const mutations: readonly Mutation[] = [
     'log-upkeep',
     '        write({ start, logStartOffset, fullSegments: books.segments.full.slice(count) }),\n',
     '        Promise.resolve(void write),\n',
-  ),
-  log(
-    'log start: what is below it need not be durable',
-    'log-upkeep',
-    '      if (writer.flushedEndIndex < books.table.indexOfOffset(offset)) await writer.flushed();\n',
-    '      void writer;\n',
   ),
   log(
     'retention: uncommitted Raft-only entries go along',

@@ -60,7 +60,7 @@ async function work(): Promise<void> {
       const path = join(copy, mutation.file);
       const original = readFileSync(path, 'utf8');
       writeFileSync(path, mutated(copy, mutation));
-      const found = await findFailure(copy, Number(values.seeds));
+      const found = await findFailure(copy, Number(values.seeds), mutation.focus);
       writeFileSync(path, original);
       const outcome = { mutation, ...found, seconds: (performance.now() - begin) / 1000 };
       outcomes.push(outcome);
@@ -89,20 +89,26 @@ function mutated(directory: string, { file, from, to }: Mutation): string {
   return readFileSync(join(directory, file), 'utf8').replace(from, () => to);
 }
 
-function findFailure(copy: string, seeds: number): Promise<Found> {
+function findFailure(copy: string, seeds: number, focus?: string): Promise<Found> {
   const script = join(copy, 'test/simulation/find-failure.ts');
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [script, 'log', values.from, String(seeds)], (error, output, errors) => {
-      if (error === null) resolve(JSON.parse(output.trim().split('\n').at(-1)!) as Found);
-      else reject(new Error(`A copy could not be run: ${errors}`, { cause: error }));
-    });
+    const focused = focus === undefined ? [] : [focus];
+    execFile(
+      process.execPath,
+      [script, 'log', values.from, String(seeds), ...focused],
+      (error, output, errors) => {
+        if (error === null) resolve(JSON.parse(output.trim().split('\n').at(-1)!) as Found);
+        else reject(new Error(`A copy could not be run: ${errors}`, { cause: error }));
+      },
+    );
   });
 }
 
 function print({ mutation, tried, failed, seconds }: Outcome): void {
-  const killer = failed === undefined ? 'SURVIVED' : `seed ${failed.seed}`;
+  const focus = mutation.focus === undefined ? '' : ` --focus ${mutation.focus}`;
+  const killer = failed === undefined ? 'SURVIVED' : `seed ${failed.seed}${focus}`;
   console.log(
-    `${mutation.name.padEnd(66)} ${killer.padEnd(14)} after ${tried} seeds, ${seconds.toFixed(0)} s`,
+    `${mutation.name.padEnd(66)} ${killer.padEnd(34)} after ${tried} seeds, ${seconds.toFixed(0)} s`,
   );
   if (failed !== undefined) console.log(`    ${failed.message}`);
 }

@@ -9,6 +9,8 @@ export interface SimulationRun {
   readonly seed: number;
   /** Whether every event is to be kept, and not only its hash. */
   readonly keepsTrace?: boolean;
+  /** What is to happen more often than the seed would have it, in the simulator's own words. */
+  readonly focus?: string | undefined;
 }
 
 /** How often things happened, by group and name. */

@@ -102,15 +102,17 @@ const optional: ReadonlySet<StepKind> = new Set([
   'lose-indexes',
 ]);
 
-export function drawOptions(random: Random): LogSimulationOptions {
+/** `focus` is a kind of step that is to happen often, or 'rot' for histories that all end with it. */
+export function drawOptions(random: Random, focus: string | undefined): LogSimulationOptions {
   const oneOf = <T>(...values: readonly T[]): T => values[random.below(values.length)]!;
   const weights = { ...usualWeights };
   for (const kind of stepKinds) {
     weights[kind] *= optional.has(kind) ? oneOf(0, 1, 1, 3) : oneOf(1, 1, 2);
   }
+  for (const kind of stepKinds) if (kind === focus) weights[kind] = 4 * usualWeights[kind];
   // A journal takes rounds of many logs.
-  const hasJournal = random.below(8) === 0;
-  const compacts = random.below(3) === 0;
+  const hasJournal = random.below(8) === 0 || focus === 'journal';
+  const compacts = random.below(3) === 0 || focus === 'clean';
   if (!compacts) weights.clean = 0;
   return {
     logs: hasJournal ? 4 + random.below(4) : oneOf(1, 1, 2, 3),
@@ -131,7 +133,7 @@ export function drawOptions(random: Random): LogSimulationOptions {
     deletes: !compacts || random.below(2) === 0,
     deleteRetentionMs: oneOf(0, 500, deleteRetentionForever),
     dedupeBufferBytes: oneOf(100, 400, 10_000),
-    endsWithRot: random.below(8) === 0,
+    endsWithRot: random.below(6) === 0 || focus === 'rot',
     valueBytesMax: oneOf(20, 60, 300, 1200),
     recordsMax: 1 + random.below(5),
     keys: oneOf(2, 5, 30),

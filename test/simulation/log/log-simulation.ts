@@ -58,7 +58,7 @@ export class LogSimulation {
   constructor(run: SimulationRun) {
     const random = new SeededRandom(`log ${run.seed}`);
     this.random = random.fork('history');
-    this.options = drawOptions(random.fork('options'));
+    this.options = drawOptions(random.fork('options'), run.focus);
     this.#trace = new Trace({ keepsLines: run.keepsTrace === true });
     this.disk = new SimulatedDisk({
       clock: this.clock,

@@ -10,6 +10,9 @@ import { logDirectory } from './log-life.ts';
 import type { LogModel } from './log-model.ts';
 import type { LogSimulation } from './log-simulation.ts';
 
+/** Base offset, length and leader epoch of a batch. */
+const prefixBytes = 16;
+
 /** False where there is no such bit: nothing has been done then. */
 export async function endWithRot(simulation: LogSimulation): Promise<boolean> {
   const { random, disk, options } = simulation;
@@ -27,7 +30,12 @@ export async function endWithRot(simulation: LogSimulation): Promise<boolean> {
   await simulation.settle(simulation.floors.flush());
   const range = unvouched(simulation, model);
   if (range === undefined) return false;
-  const position = range.from + random.below(range.to - range.from);
+  // The first bytes of a batch matter most, as its CRC does not cover them.
+  const start = range.entries[random.below(range.entries.length)]!.position;
+  const position =
+    random.below(2) === 0
+      ? start + random.below(prefixBytes)
+      : range.from + random.below(range.to - range.from);
   const life = await simulation.reopenUnchecked(() => {
     disk.flipBit(range.path, position, random.below(8));
     simulation.say(`byte ${position} of ${range.path} rots`);
