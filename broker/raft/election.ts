@@ -43,18 +43,6 @@ function isComplete(group: Group, request: VoteRequest): boolean {
   );
 }
 
-/**
- * Whether this member still protects a leader. One that has just been started may have promised a lease before, and has
- * forgotten when: where leases are in use it gives no vote for as long as a lease lasts.
- */
-export function protectsLeader(group: Group, isLeaderAlive: boolean): boolean {
-  if (isLeaderAlive) return true;
-  const { leases, timing } = group.settings;
-  return (
-    leases !== undefined && group.hasServedBefore && group.peers.now - group.startedAt < timing.electionTicks
-  );
-}
-
 export function wouldVote(group: Group, request: VoteRequest): boolean {
   return request.term > group.term && isComplete(group, request);
 }

@@ -37,6 +37,12 @@ export class Follower {
     return leader !== undefined && peers.now - this.#lastHeardAt(leader) < settings.timing.electionTicks;
   }
 
+  /** The last sign of life of the leader that it follows; -Infinity without one. */
+  get leaderHeardAt(): number {
+    const { leader } = this.#group;
+    return leader === undefined ? Number.NEGATIVE_INFINITY : this.#lastHeardAt(leader);
+  }
+
   get wantsTicks(): boolean {
     const { leader, peers, settings } = this.#group;
     if (!this.#group.isPromotable) return false;

@@ -69,11 +69,13 @@ export class Group {
   readonly log: TermLog;
   readonly outbox: Outbox;
   readonly configurations: Configurations;
-  readonly startedAt: number;
   /** Who leads this term, as far as known. */
   leader: MemberId | undefined;
-  /** A term that this member had before it started: it may have promised a lease then. */
-  readonly hasServedBefore: boolean;
+  /**
+   * The last tick at which a leader was heard that may still count on it: this member gives no vote for an election timeout
+   * from then, where leases are in use, whatever it has learned since.
+   */
+  #promisedAt: number;
   readonly #countsWritten: () => boolean;
   /** Invariant: the term never goes back; the vote of a term never changes once given. */
   #hardState: HardState;
@@ -95,8 +97,8 @@ export class Group {
     this.log = new TermLog(options.log);
     this.outbox = new Outbox(options.id);
     this.configurations = new Configurations(options.configurations);
-    this.startedAt = options.peers.now;
-    this.hasServedBefore = options.hardState.term > 0;
+    // A member that has had a term may have promised a lease in it, and has forgotten when.
+    this.#promisedAt = options.hardState.term > 0 ? options.peers.now : Number.NEGATIVE_INFINITY;
     this.#countsWritten = options.countsWritten;
     this.#hardState = options.hardState;
     this.#committedEndIndex = options.committedEndIndex;
@@ -139,6 +141,16 @@ export class Group {
 
   get impairment(): Impairment | undefined {
     return this.#impairment;
+  }
+
+  /** Whether a leader may be serving reads in the belief that this member elects nobody else yet. */
+  get hasPromised(): boolean {
+    const { leases, timing } = this.settings;
+    return leases !== undefined && this.peers.now - this.#promisedAt < timing.electionTicks;
+  }
+
+  promised(heardAt: number): void {
+    this.#promisedAt = Math.max(this.#promisedAt, heardAt);
   }
 
   /** Up to where this member's own entries count for a quorum. */

@@ -266,10 +266,10 @@ export class Leader {
   /** When this member sent what its follower has since answered, at the latest. */
   #contactAt(follower: Progress): number {
     const { followsSince, answeredSendAt, nodeId } = follower;
-    if (followsSince === undefined) return Number.NEGATIVE_INFINITY;
     const confirmedAt = this.#group.peers.confirmedAt(nodeId);
     // Heartbeats of before it followed in this term promise nothing for this group.
-    return confirmedAt >= followsSince ? Math.max(answeredSendAt, confirmedAt) : answeredSendAt;
+    const isConfirmed = followsSince !== undefined && confirmedAt >= followsSince;
+    return isConfirmed ? Math.max(answeredSendAt, confirmedAt) : answeredSendAt;
   }
 
   #confirmReads(): void {

@@ -28,7 +28,7 @@
 import { assert } from '../../platform/assert.ts';
 import { Candidate } from './candidate.ts';
 import type { Configuration, PlacedConfiguration } from './configuration.ts';
-import { mayVote, protectsLeader, wouldVote } from './election.ts';
+import { mayVote, wouldVote } from './election.ts';
 import { Follower } from './follower.ts';
 import { Group } from './group.ts';
 import type { RaftOptions } from './group.ts';
@@ -255,9 +255,9 @@ export class Raft {
     if (this.#state instanceof Leader) this.#state.replication.snapshotTaken(snapshot);
   }
 
-  /** Asks for leadership now: a new group's first choice, or an operator. Voters still protect a leader that they hear. */
+  /** Asks for leadership now: a new group's first choice, or an operator. Nothing happens while a leader is heard. */
   campaign(): void {
-    if (!(this.#state instanceof Leader) && this.#roles.isPromotable) this.#roles.preCampaign();
+    if (!this.#roles.isLeaderAlive && this.#roles.isPromotable) this.#roles.preCampaign();
     this.#settle();
   }
 
@@ -396,7 +396,7 @@ export class Raft {
   #voteRequested(request: VoteRequest): void {
     const group = this.#group;
     const { from: to, kind } = request;
-    const isProtected = !request.isTransfer && protectsLeader(group, this.#roles.isLeaderAlive);
+    const isProtected = !request.isTransfer && (this.#roles.isLeaderAlive || group.hasPromised);
     if (isProtected && this.#state instanceof Leader) this.#state.campaigned(to);
     if (kind === 'pre-vote') {
       const isGranted = !isProtected && wouldVote(group, request);

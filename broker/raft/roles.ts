@@ -66,6 +66,7 @@ export class Roles {
   /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
   follow(term: number, leader: MemberId | undefined, vote?: MemberId): Follower {
     if (this.#state instanceof Leader) this.#state.end();
+    if (this.#state instanceof Follower) this.#group.promised(this.#state.leaderHeardAt);
     if (leader !== undefined) this.#forced = undefined;
     if (term > this.#group.term) this.#group.setHardState(term, vote);
     this.#group.leader = leader;
@@ -82,6 +83,8 @@ export class Roles {
   /** The leader is known to lead no more. */
   leaderGone(): void {
     if (!(this.#state instanceof Follower) || this.#group.leader === undefined) return;
+    // It has said so itself, and counts on nothing any more.
+    this.#group.leader = undefined;
     this.follow(this.#group.term, undefined).leaderGone();
   }
 

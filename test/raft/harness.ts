@@ -7,6 +7,7 @@
  */
 import { memberId } from '../../broker/raft/member.ts';
 import type { MemberId } from '../../broker/raft/member.ts';
+import { membersOf } from '../../broker/raft/configuration.ts';
 import type { Configuration } from '../../broker/raft/configuration.ts';
 import type { RaftSettings } from '../../broker/raft/raft.ts';
 import { SeededRandom } from '../../platform/seeded-random.ts';
@@ -18,6 +19,8 @@ export interface RunResult {
   readonly elections: number;
   readonly commits: number;
   readonly crashes: number;
+  readonly damages: number;
+  readonly wipes: number;
   readonly changes: number;
   readonly transfers: number;
   readonly reads: number;
@@ -36,6 +39,9 @@ interface Faults {
   readonly changes: number;
   readonly transfers: number;
   readonly compactions: number;
+  readonly resignations: number;
+  /** The one member whose disk loses entries now and then, as it crashes; undefined where members change. */
+  readonly damagedNode: number | undefined;
   readonly slowTicks: boolean;
 }
 
@@ -57,6 +63,7 @@ export const simSettings: RaftSettings = {
 export class Harness {
   readonly #random: SeededRandom;
   readonly #faults: Faults;
+  readonly #voters: number;
   readonly #world: World;
   readonly #nodes: SimNode[] = [];
   readonly checker = new Checker();
@@ -68,7 +75,7 @@ export class Harness {
   #isHealed = false;
   #reads = new Map<number, { readonly nodeId: number; readonly committed: number }>();
   #readTokens = 0;
-  #counts = { crashes: 0, changes: 0, transfers: 0, reads: 0, messages: 0 };
+  #counts = { crashes: 0, damages: 0, wipes: 0, changes: 0, transfers: 0, reads: 0, messages: 0 };
   readonly lines: string[] = [];
 
   constructor(seed: number | string, options: { readonly isTraced?: boolean } = {}) {
@@ -76,6 +83,7 @@ export class Harness {
     this.#random = random;
     this.#faults = drawFaults(random);
     const voters = 1 + random.below(5);
+    this.#voters = voters;
     const spares = random.below(3);
     const leases = random.below(2) === 0 ? { driftTicks: this.#faults.slowTicks ? 4 : 2 } : undefined;
     this.#world = {
@@ -196,13 +204,14 @@ export class Harness {
   #perhapsAct(): void {
     const random = this.#random;
     const draw = random.below(10_000);
-    const { crashes, cuts, changes, transfers, compactions } = this.#faults;
+    const { crashes, cuts, changes, transfers, compactions, resignations } = this.#faults;
     let limit = crashes;
     if (draw < limit) this.#crashOne();
     else if (draw < (limit += cuts)) this.#cutOrMend();
     else if (draw < (limit += changes)) this.#changeMembers();
     else if (draw < (limit += transfers)) this.#transfer();
     else if (draw < (limit += compactions)) this.#any()?.compact();
+    else if (draw < (limit += resignations)) this.#any()?.input((raft) => raft.resign());
     else if (draw < (limit += 1500)) this.#propose();
     else if (draw < (limit += 200)) this.#read();
   }
@@ -247,8 +256,27 @@ export class Harness {
     this.#counts.crashes++;
     this.lines.push(`${this.#now} crash ${node.nodeId}`);
     node.crash();
+    if (node.nodeId === this.#faults.damagedNode && this.#voters >= 3 && this.#random.below(3) === 0) {
+      this.#counts.damages++;
+      node.damage(this.#random.below(node.disk.entries.length + 1));
+    }
+    if (!this.#isMember(node) && this.#random.below(3) === 0) {
+      this.#counts.wipes++;
+      node.wipe();
+    }
     this.#after(this.#random.below(400), () => {
       if (node.process === undefined) this.#start(node);
+    });
+  }
+
+  /** Whether anybody takes it for one: also who has not heard that it no longer is. */
+  #isMember(node: SimNode): boolean {
+    return this.#nodes.some(({ disk, process }) => {
+      const inLog = disk.entries.flatMap(({ configuration }) => configuration ?? []);
+      const present = process === undefined ? [] : [process.raft.configuration];
+      return [...inLog, ...present, disk.start.configuration.configuration].some((configuration) =>
+        membersOf(configuration).includes(node.member),
+      );
     });
   }
 
@@ -344,6 +372,7 @@ function isBefore(one: Event, other: Event): boolean {
 
 function drawFaults(random: SeededRandom): Faults {
   const sometimes = (limit: number): number => (random.below(3) === 0 ? 0 : random.below(limit));
+  const changes = sometimes(120);
   return {
     lossPerMille: sometimes(200),
     repeatPerMille: sometimes(100),
@@ -351,9 +380,11 @@ function drawFaults(random: SeededRandom): Faults {
     diskDelayMax: random.below(40),
     crashes: sometimes(60),
     cuts: sometimes(60),
-    changes: sometimes(120),
+    changes,
     transfers: sometimes(60),
     compactions: sometimes(60),
+    resignations: sometimes(20),
+    damagedNode: changes === 0 && random.below(2) === 0 ? 0 : undefined,
     slowTicks: random.below(3) === 0,
   };
 }

@@ -211,15 +211,21 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'voters do not protect their leader',
-    file: 'election.ts',
-    find: 'if (isLeaderAlive) return true;',
-    replace: '',
+    file: 'raft.ts',
+    find: '!request.isTransfer && (this.#roles.isLeaderAlive || group.hasPromised);',
+    replace: '!request.isTransfer && group.hasPromised;',
   },
   {
     name: 'a restarted voter forgets that it may have promised a lease',
-    file: 'election.ts',
-    find: 'leases !== undefined && group.hasServedBefore && group.peers.now - group.startedAt < timing.electionTicks',
-    replace: 'false && leases !== undefined && timing !== undefined',
+    file: 'group.ts',
+    find: 'options.hardState.term > 0 ? options.peers.now : Number.NEGATIVE_INFINITY;',
+    replace: 'Number.NEGATIVE_INFINITY;',
+  },
+  {
+    name: 'a voter forgets that it has promised a lease when it learns of a higher term',
+    file: 'roles.ts',
+    find: 'if (this.#state instanceof Follower) this.#group.promised(this.#state.leaderHeardAt);',
+    replace: '',
   },
   {
     name: 'a leader does not check its quorum',

@@ -124,7 +124,7 @@ class Scenario {
       this.#disks.set(Number(id), []);
     },
     restart: ([id]) => this.#restart(Number(id)),
-    damage: ([id], options) => this.#damage(this.#node(id), Number(options.get('keep'))),
+    damage: ([id], options) => this.#node(id).damage(Number(options.get('keep'))),
     wipe: ([id]) => this.#node(id).wipe(),
     elect: ([id]) => {
       this.#input(id, (process) => process.input((raft) => raft.campaign()));
@@ -192,17 +192,6 @@ class Scenario {
   /** Nodes greet each other, without time going on at those that are not ticked. */
   #heartbeats(): void {
     for (const node of this.#nodes.values()) node.process?.greet();
-  }
-
-  #damage(node: SimNode, keep: number): void {
-    const { entries, start } = node.disk;
-    const lost = entries.at(-1);
-    if (lost === undefined) throw new Error('there is nothing to damage');
-    node.impairment = {
-      kind: 'damaged',
-      floor: { term: lost.term, index: start.index + entries.length - 1 },
-    };
-    node.disk.entries = entries.slice(0, keep);
   }
 
   #send(from: number, to: number, packet: Packet): void {

@@ -81,13 +81,30 @@ export class SimNode {
     this.process = undefined;
   }
 
+  /** All entries but the first `keep` are lost, and recovery notices. What was missing before still is. */
+  damage(keep: number): void {
+    const { entries, start } = this.disk;
+    const last = entries.at(-1);
+    if (last === undefined || keep >= entries.length) return;
+    const floor = { term: last.term, index: start.index + entries.length - 1 };
+    const before = this.impairment?.kind === 'damaged' ? this.impairment.floor : undefined;
+    const isHigher =
+      before === undefined ||
+      floor.term > before.term ||
+      (floor.term === before.term && floor.index > before.index);
+    this.impairment = { kind: 'damaged', floor: isHigher ? floor : before };
+    this.disk.entries = entries.slice(0, keep);
+  }
+
   /** Another disk takes the place of the one that was there. */
   wipe(): void {
     this.disk = emptyDisk(`${this.disk.directory}b`, this.#first);
   }
 
+  /** Whether the entry is on its disk; what damage has taken was there. */
   holds(index: number, term: number): boolean {
     const { entries, start } = this.disk;
+    if (this.impairment?.kind === 'damaged' && index <= this.impairment.floor.index) return true;
     return index < start.index || entries[index - start.index]?.term === term;
   }
 }

@@ -274,6 +274,51 @@ describe('a member that is not whole', () => {
   });
 });
 
+describe('a lease', () => {
+  const leases = { settings: { ...simSettings, leases: { driftTicks: 2 } } };
+  const vote = { kind: 'vote', from: two, to: one, isTransfer: false, lastIndex: 99, lastTerm: 1 } as const;
+  const answers = (raft: Raft): object[] => {
+    raft.hardStatePersisted(raft.hardState);
+    return sent(raft.take(), 'vote-answer');
+  };
+
+  it('is kept by a voter that has learned of a higher term meanwhile', () => {
+    const { raft, peers } = create(leases);
+    peers.now += 10;
+    raft.step(append({}));
+    raft.step(answer({ from: three, term: 5 }));
+    expect([raft.term, raft.leader]).toEqual([5, undefined]);
+    peers.now += 9;
+    raft.step({ ...vote, term: 6 });
+    expect([raft.term, answers(raft)]).toEqual([5, []]);
+    peers.now += 1;
+    raft.step({ ...vote, term: 6 });
+    expect(answers(raft)).toMatchObject([{ isGranted: true }]);
+  });
+
+  it('is void when the leader itself says that it leads no more', () => {
+    const { raft, peers } = create(leases);
+    peers.now += 10;
+    raft.step(append({}));
+    raft.step({ kind: 'resignation', from: two, to: one, term: 2 });
+    raft.step({ ...vote, term: 3 });
+    expect(answers(raft)).toMatchObject([{ term: 3, isGranted: true }]);
+  });
+
+  it('is kept by a voter that has started anew, unless it had no term before', () => {
+    const { raft, peers } = create(leases);
+    raft.step({ ...vote, term: 2 });
+    expect(answers(raft)).toEqual([]);
+    peers.now += 10;
+    raft.step({ ...vote, term: 2 });
+    expect(answers(raft)).toMatchObject([{ isGranted: true }]);
+    const empty = { startIndex: 1, startTerm: 0, endIndex: 1, terms: [] };
+    const fresh = create({ ...leases, log: empty, hardState: { term: 0, votedFor: undefined } });
+    fresh.raft.step({ ...vote, term: 2 });
+    expect(answers(fresh.raft)).toMatchObject([{ isGranted: true }]);
+  });
+});
+
 describe('an operator', () => {
   it('cannot replace the members while a leader is heard, nor without this one among them', () => {
     const { raft } = create();
