@@ -15,6 +15,7 @@ import type { LogConfig, LogFailure } from './log-types.ts';
 import type { Segment } from './segment.ts';
 import type { LogSyncTarget } from './sync-target.ts';
 import type { Syncer } from './syncer.ts';
+import { EndWaiters } from './end-waiters.ts';
 import { UnsyncedBytes } from './unsynced-bytes.ts';
 import type { WriteFileOwner } from './write-files.ts';
 import { WriteLine } from './write-line.ts';
@@ -44,19 +45,6 @@ export interface WriterStart {
   readonly endOffset: number;
 }
 
-interface Waiter {
-  readonly endIndex: number;
-  readonly position: 'written' | 'flushed';
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Roll {
-  readonly to: Segment;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 export class LogWriter implements LogSyncTarget, WriteFileOwner {
   readonly name: string;
   readonly #options: WriterOptions;
@@ -72,9 +60,10 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
   /** The segment's file has zeros beyond its end. */
   #isPreallocated = false;
   #failure: LogFailure | undefined;
-  #waiters: Waiter[] = [];
+  readonly #untilWritten = new EndWaiters();
+  readonly #untilFlushed = new EndWaiters();
   /** Who waits for a segment that was begun without a batch. */
-  #rolls: Roll[] = [];
+  readonly #rolls = new Map<Segment, PromiseWithResolvers<void>>();
   #restWaiters: (() => void)[] = [];
   #queuedBytes = 0;
   #queuedEndIndex: number;
@@ -143,11 +132,10 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
   roll(to: Segment): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(toError(this.#failure.cause));
     this.#line.addSegment(to);
-    const rolled = new Promise<void>((resolve, reject) => {
-      this.#rolls.push({ to, resolve, reject });
-    });
+    const rolled = Promise.withResolvers<void>();
+    this.#rolls.set(to, rolled);
     this.#startPump();
-    return rolled;
+    return rolled.promise;
   }
 
   #startPump(): void {
@@ -250,7 +238,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     this.#queuedBytes = 0;
     // A roll that waits for a sync is one of them: nothing asks for that sync any more.
     const closed = new Error(`The log in ${this.#options.directory} was closed.`);
-    for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)]) waiter.reject(closed);
+    this.#rejectWaiting(closed);
     await this.atRest();
     if (options.isDoomed !== true) {
       // Of a log that has failed: what the journal made durable must be so in the file before the journal forgets it. Where
@@ -392,7 +380,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     this.#writtenEndIndex = endIndex;
     this.#writtenEndOffset = run.endOffsets.at(-1)!;
     this.#maybeSync();
-    this.#settle();
+    this.#untilWritten.reached(endIndex);
     this.#options.onProgress();
   }
 
@@ -409,9 +397,8 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
       this.#adopt(file);
       this.#segment = run.segment;
       this.#unsynced.clear();
-      const rolled = this.#rolls.filter(({ to }) => to === run.segment);
-      this.#rolls = this.#rolls.filter(({ to }) => to !== run.segment);
-      for (const { resolve } of rolled) resolve();
+      this.#rolls.get(run.segment)?.resolve();
+      this.#rolls.delete(run.segment);
     } catch (error) {
       this.#fail('roll', error);
     }
@@ -466,30 +453,23 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     if (endIndex <= this.#flushedEndIndex) return;
     assert(endIndex <= this.#writtenEndIndex, 'flushed <= written');
     this.#flushedEndIndex = endIndex;
-    this.#settle();
+    this.#untilFlushed.reached(endIndex);
     this.#options.onProgress();
   }
 
   #reached(position: 'written' | 'flushed', endIndex: number): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(toError(this.#failure.cause));
-    if (this.#endOf(position) >= endIndex) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ endIndex, position, resolve, reject });
-    });
+    const isWritten = position === 'written';
+    const reachedIndex = isWritten ? this.#writtenEndIndex : this.#flushedEndIndex;
+    if (reachedIndex >= endIndex) return Promise.resolve();
+    return (isWritten ? this.#untilWritten : this.#untilFlushed).until(endIndex);
   }
 
-  #settle(): void {
-    if (this.#waiters.length === 0) return;
-    const waiting = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiting) {
-      if (this.#endOf(waiter.position) >= waiter.endIndex) waiter.resolve();
-      else this.#waiters.push(waiter);
-    }
-  }
-
-  #endOf(position: 'written' | 'flushed'): number {
-    return position === 'written' ? this.#writtenEndIndex : this.#flushedEndIndex;
+  #rejectWaiting(error: Error): void {
+    this.#untilWritten.reject(error);
+    this.#untilFlushed.reject(error);
+    for (const roll of this.#rolls.values()) roll.reject(error);
+    this.#rolls.clear();
   }
 
   /** Ends everything: a part of the log that the writer does not see has failed. */
@@ -503,8 +483,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     this.#failure = { kind, code, directory: this.#options.directory, cause };
     this.#line.clear();
     this.#queuedBytes = 0;
-    for (const waiter of [...this.#waiters.splice(0), ...this.#rolls.splice(0)])
-      waiter.reject(toError(cause));
+    this.#rejectWaiting(toError(cause));
     this.#options.onFailure(this.#failure);
   }
 
