@@ -230,6 +230,9 @@ class Recovery {
         this.#unsurePosition = 0;
         const reason = this.#checker.begin(segment);
         if (reason !== undefined) return { place, position: 0, reason, isBetween: true };
+        // Kafka's own compaction may have left a gap between two segments; after a clean stop it is told like this too.
+        const before = this.#segments[place - 1];
+        if (before !== undefined) before.endOffset = segment.baseOffset;
       }
       const { position, fault } = await this.#check(this.#checker, segment, from);
       this.#scannedBytes += position - from;
