@@ -214,4 +214,51 @@ describe('a compacted commit log', () => {
       }
     }
   });
+
+  it('may have been begun and compacted by Kafka', async () => {
+    const disk = new MemoryDisk();
+    const clock = new ManualClock();
+    await disk.makeDirectory('/data/t-0');
+    const write = async (name: string, bytes: Buffer): Promise<void> => {
+      const file = await disk.open(`/data/t-0/${name}`, 'create');
+      await file.write([bytes], 0);
+      await file.close();
+    };
+    const kafkaBatch = (baseOffset: number, epoch: number, keys: readonly string[]): Buffer =>
+      encodeBatch(
+        keys.map((key) => ({ timestamp: 1000, key: Buffer.from(key), value: Buffer.from('kafka') })),
+        { baseOffset, partitionLeaderEpoch: epoch },
+      );
+    // Its own compaction has left gaps within and between the segments.
+    await write(
+      `${'3'.padStart(20, '0')}.log`,
+      Buffer.concat([kafkaBatch(5, 0, ['k1', 'k2']), kafkaBatch(9, 2, ['k3'])]),
+    );
+    await write(
+      `${'20'.padStart(20, '0')}.log`,
+      Buffer.concat([kafkaBatch(22, 2, ['k4']), kafkaBatch(30, 7, ['k2', 'k5'])]),
+    );
+    await write('leader-epoch-checkpoint', Buffer.from('0\n3\n0 5\n2 9\n7 30\n'));
+    const { log } = await openLog({ disk, clock, config });
+    startTerm(log, 8);
+    const model: Model = new Map();
+    for (let round = 0; round < 20; round++) append(log, model, [1, 3, round % 2], round);
+    await flushed(log);
+    expect(await scrubFaults(disk, log)).toEqual([]);
+    const { kind } = await newCleaner(disk, clock).cleanLog(log, limitsOf(log));
+    expect(kind).toBe('cleaned');
+    expect(await scrubFaults(disk, log)).toEqual([]);
+    await log.flushAndClose();
+    const { log: again, recovery } = await openLog({ disk, clock, config });
+    expect(recovery.damage).toBeUndefined();
+    const kept = compacted(model, again.cleanedEndOffset);
+    const fromKafka: [number, string][] = [
+      [22, 'k4=kafka'],
+      [30, 'k2=kafka'],
+      [31, 'k5=kafka'],
+    ];
+    expect(await readLog(again)).toEqual(new Map([...fromKafka, ...kept]));
+    expect([22, 30, 31].map((offset) => again.epochAt(offset))).toEqual([2, 7, 7]);
+    await again.flushAndClose();
+  });
 });
