@@ -39,7 +39,8 @@ export function checkFiles(
     const last = entries.at(-1);
     if (last !== undefined) next = model.entries[model.entries.indexOf(last) + 1];
     const isComplete = options.isClosed || place < bases.length - 1;
-    if (!isComplete) continue;
+    // Files that were lost are made again when somebody needs what they said; scrubbing tells until then.
+    if (!isComplete || model.lostIndexes.has(`${directory}/${base}.log`)) continue;
     const expected = indexesOf(entries, Number(base), options.indexIntervalBytes);
     const seen = (kind: string): string[] | undefined =>
       hexEntries(disk.contentOf(`${directory}/${base}.${kind}`), kind === 'index' ? 8 : 12);

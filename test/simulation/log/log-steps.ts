@@ -322,6 +322,7 @@ function armFault(simulation: LogSimulation): void {
 async function loseIndexes(simulation: LogSimulation, model: LogModel): Promise<void> {
   const { random, disk } = simulation;
   const directory = logDirectory(model.name);
+  simulation.say(`${model.name} loses index files after this`);
   await simulation.crash('kill', () => {
     for (const name of disk.namesIn(directory)) {
       if (!/\.(index|timeindex)$/.test(name) || random.below(2) === 0) continue;
