@@ -184,6 +184,72 @@ describe('a follower', () => {
   });
 });
 
+describe('a log that is replaced', () => {
+  const request = { kind: 'copy-request', from: two, to: one, term: 2, endIndex: 9, lastTerm: 2 } as const;
+  const log = { startIndex: 7, startTerm: 1, endIndex: 9, terms: [{ index: 7, term: 2 }] };
+  const configuration = { voters: [two, three], outgoing: [], learners: [one], revision: 3 };
+
+  it('brings its configuration, and is acknowledged as far as it goes', () => {
+    const { raft } = create({ hardState: { term: 2, votedFor: undefined } });
+    raft.step(request);
+    expect(raft.take()).toContainEqual({ kind: 'copy-segments', leader: two, endIndex: 9 });
+    raft.logReplaced(log, [{ index: 6, configuration }]);
+    const outputs = raft.take();
+    expect(raft.configuration).toEqual(configuration);
+    expect([raft.startIndex, raft.endIndex, raft.committedEndIndex, raft.flushedEndIndex]).toEqual([
+      7, 9, 9, 9,
+    ]);
+    expect(sent(outputs, 'append-answer')).toMatchObject([{ matchedEndIndex: 9, flushedEndIndex: 9 }]);
+  });
+
+  it('takes no entries and asks for nothing meanwhile, also after a failure only when it is over', () => {
+    const { raft, peers } = create({ hardState: { term: 2, votedFor: undefined } });
+    raft.step(request);
+    raft.step(append({ endIndex: 6, terms: [{ index: 4, term: 2 }] }));
+    raft.leaderGone(2);
+    peers.now += 100;
+    raft.tick();
+    raft.campaign();
+    expect([raft.endIndex, raft.role]).toEqual([4, 'follower']);
+    raft.replacementFailed();
+    raft.campaign();
+    expect(raft.role).toBe('pre-candidate');
+  });
+
+  it('is not needed where the entry is there: what is acknowledged beyond it must stay', () => {
+    const { raft } = create({ hardState: { term: 2, votedFor: undefined } });
+    raft.step({ ...request, endIndex: 3, lastTerm: 1 });
+    const outputs = raft.take();
+    expect(kinds(outputs)).not.toContain('copy-segments');
+    expect([raft.committedEndIndex, raft.endIndex]).toEqual([3, 4]);
+    expect(sent(outputs, 'append-answer')).toMatchObject([{ matchedEndIndex: 3 }]);
+  });
+
+  it('goes on with a snapshot where it stopped, under another leader too', () => {
+    const { raft } = create({ hardState: { term: 2, votedFor: undefined }, catchUp: 'snapshot' });
+    const placed = { index: 6, configuration };
+    const snapshot = {
+      id: 's',
+      lastIndex: 8,
+      lastTerm: 2,
+      configuration: placed,
+      sizeBytes: 10,
+      checksum: 1,
+    };
+    const chunk = { kind: 'snapshot-chunk', from: two, to: one, term: 2, snapshot, sizeBytes: 6 } as const;
+    raft.step({ ...chunk, position: 0 });
+    expect(raft.take()).toContainEqual({ kind: 'write-chunk', snapshot, position: 0 });
+    raft.chunkWritten('s', 6);
+    expect(sent(raft.take(), 'snapshot-answer')).toMatchObject([{ position: 6 }]);
+    raft.step({ ...chunk, from: three, term: 3, position: 0 });
+    raft.hardStatePersisted(raft.hardState);
+    expect(sent(raft.take(), 'snapshot-answer')).toMatchObject([{ to: three, position: 6 }]);
+    raft.step({ ...chunk, from: three, term: 3, position: 6, sizeBytes: 4 });
+    raft.chunkWritten('s', 10);
+    expect(raft.take()).toContainEqual({ kind: 'install-snapshot', snapshot });
+  });
+});
+
 describe('a leader', () => {
   it('keeps what is under way to a follower within its window', () => {
     const { raft } = create();
