@@ -67,7 +67,7 @@ export interface PartitionEvents {
   setAside(directory: string, renamedTo: string, reason: string): void;
 }
 
-/** Replicas that are opened at one time: their reads share the thread pool. */
+/** Replicas that are opened, or removed, at one time: their reads share the thread pool. */
 const openingMax = 16;
 /** Replicas that are closed at one time: each has files open for a moment. */
 const closingMax = 64;
@@ -258,12 +258,16 @@ export class Partitions {
     this.#byTopic.delete(topic);
     this.#offline.delete(topic);
     const errors: unknown[] = [];
-    for (const replica of replicas) {
-      if (replica === undefined) continue;
-      await this.#beforeRemoval(replica);
-      this.#count--;
-      await replica.delete().catch((error: unknown) => errors.push(error));
-    }
+    const queue = replicas.values();
+    const workers = Array.from({ length: openingMax }, async () => {
+      for (const replica of queue) {
+        if (replica === undefined) continue;
+        await this.#beforeRemoval(replica);
+        this.#count--;
+        await replica.delete().catch((error: unknown) => errors.push(error));
+      }
+    });
+    await Promise.all(workers);
     if (errors.length > 0) throw errors[0];
   }
 
