@@ -195,8 +195,9 @@ export async function loadIndexes(
 ): Promise<IndexPair | undefined> {
   const single = singleEntry(segment);
   const isSingle = known.offsetIndexBytes === 0 && known.timeIndexBytes === timeEntryBytes;
-  if (isSingle && single.timeIndex.sizeBytes === timeEntryBytes && crcOf(single) === known.indexCrc)
-    return single;
+  if (isSingle && crcOf(single) === known.indexCrc) {
+    return (await disk.sizeOf(segment.timeIndexPath)) === timeEntryBytes ? single : undefined;
+  }
   const offsetBytes = await readBeginning(disk, segment.offsetIndexPath, known.offsetIndexBytes);
   const timeBytes = await readBeginning(disk, segment.timeIndexPath, known.timeIndexBytes);
   if (offsetBytes === undefined || timeBytes === undefined) return undefined;

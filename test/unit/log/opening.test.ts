@@ -41,7 +41,7 @@ describe('after a clean stop', () => {
   it('a log of one segment is opened with a handful', async () => {
     const { disk, operations } = await counted(1);
     await openLog({ disk });
-    expect(operations.length).toBeLessThanOrEqual(5);
+    expect(operations.length).toBeLessThanOrEqual(6);
     expect(operations.filter((operation) => operation.startsWith('sync'))).toEqual([]);
   });
 });
