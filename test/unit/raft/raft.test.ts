@@ -270,6 +270,23 @@ describe('a leader', () => {
     expect(kinds(raft.take())).toContain('read-entries');
   });
 
+  it('steps down when no majority has answered for an election timeout', () => {
+    const { raft, peers } = create();
+    lead(raft);
+    raft.requestRead(5);
+    peers.now += 4;
+    raft.step(answer({ sentAt: peers.now }));
+    peers.now += 9;
+    raft.tick();
+    expect(raft.role).toBe('leader');
+    peers.now += 1;
+    raft.take();
+    raft.tick();
+    expect(raft.role).toBe('follower');
+    expect(raft.take()).toContainEqual({ kind: 'read', token: 5, endIndex: undefined });
+    expect(raft.propose(1)).toEqual({ kind: 'refused', reason: 'not-leader' });
+  });
+
   it('drops entries that were read for a follower that needs others by now', () => {
     const { raft } = create();
     const outputs = lead(raft);
