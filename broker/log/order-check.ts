@@ -67,6 +67,8 @@ export class OrderCheck {
     this.#isFirstOfSegment = true;
     this.#cleaned = undefined;
     const fault = this.#offsetFault(baseOffset, 'the segment');
+    // Offsets that a compaction of Kafka's took away between two segments took a Raft index each.
+    if (this.#nextIndex !== undefined) this.#nextIndex += baseOffset - this.#nextOffset;
     this.#nextOffset = baseOffset;
     return fault;
   }
