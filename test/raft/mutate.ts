@@ -23,7 +23,7 @@ symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 
 let survivors = 0;
 try {
-  const sound = seedThatFails() ?? testThatFails();
+  const sound = testThatFails() ?? seedThatFails();
   if (sound !== undefined) throw new Error(`something fails without any planted bug: ${sound}`);
   for (const mutation of mutations) {
     if (values.only !== undefined && !mutation.name.includes(values.only)) continue;
@@ -48,7 +48,7 @@ function findKiller({ file, find, replace }: Mutation): string | undefined {
     original.replace(find, () => replace),
   );
   try {
-    return seedThatFails() ?? testThatFails();
+    return testThatFails() ?? seedThatFails();
   } finally {
     writeFileSync(path, original);
   }
