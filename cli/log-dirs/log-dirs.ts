@@ -37,7 +37,7 @@ function shown({ broker, path, error, ...rest }: LogDirDescription, withPartitio
     totalBytes === null || usableBytes === null
       ? ''
       : `, ${formatCount(usableBytes)} of ${formatCount(totalBytes)} bytes free`;
-  const summary = `${path} on broker ${broker}: ${formatCount(partitions.length)} partitions with ${formatCount(sizeBytes)} bytes${space}`;
+  const summary = `${path} on broker ${broker}: ${formatCount(partitions.length)} partition${partitions.length === 1 ? '' : 's'} with ${formatCount(sizeBytes)} bytes${space}`;
   return withPartitions && partitions.length > 0
     ? [summary, '', renderTable(partitionColumns, partitions)].join('\n')
     : summary;
