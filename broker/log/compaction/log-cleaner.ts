@@ -261,6 +261,8 @@ export class LogCleaner {
     let filthiest: { log: CleanableLog; limits: CleanerLimits; ratio: number } | undefined;
     this.#totals.dirtyRatioMax = 0;
     for (const { log, limits: limitsNow } of candidates) {
+      // There may be thousands of them.
+      if (this.#pace.isDue) await this.#pace.pause();
       const limits = limitsNow();
       if (!log.config.compacts || limits === undefined || this.#uncleanable.has(log)) continue;
       const range = cleanableRange(log, limits, nowMs);
