@@ -2,7 +2,8 @@
  * What a node knows of the nodes around it, once for all the groups that they share: the view that a group takes of
  * NodeHeartbeats, so that groups at rest need neither messages nor timers of their own.
  *
- * Time is the count of ticks that this node has been given. A tick is a fixed span of its monotonic clock.
+ * Time is the count of ticks that this node has been given. A tick is a fixed span of its monotonic clock, and the shell gives all
+ * that are due before it gives anything else: after a pause of the process a lease must not seem younger than it is.
  */
 export interface Peers {
   readonly now: number;

@@ -257,7 +257,8 @@ export class Raft {
 
   /** Asks for leadership now: a new group's first choice, or an operator. Nothing happens while a leader is heard. */
   campaign(): void {
-    if (!this.#roles.isLeaderAlive && this.#roles.isPromotable) this.#roles.preCampaign();
+    const isHeld = this.#roles.isLeaderAlive || this.#group.hasPromised;
+    if (!isHeld && this.#roles.isPromotable) this.#roles.preCampaign();
     this.#settle();
   }
 
