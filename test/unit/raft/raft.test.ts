@@ -381,29 +381,31 @@ describe('a lease', () => {
 
   it('lasts from when the messages were sent that a majority has answered, and not from the answers', () => {
     const { raft, peers } = create(leases);
+    peers.now += 10;
     lead(raft);
     raft.flushed(5, 0);
     peers.now += 5;
-    raft.step(answer({ sentAt: 100 }));
+    raft.step(answer({ sentAt: 110 }));
     expect([raft.isReady, raft.holdsLease]).toEqual([true, true]);
-    peers.now = 107;
+    peers.now = 117;
     expect(raft.holdsLease).toBe(true);
-    peers.now = 108;
+    peers.now = 118;
     expect(raft.holdsLease).toBe(false);
   });
 
   it('ends when the leadership is handed to another, though it should not be taken', () => {
     const { raft, peers } = create(leases);
+    peers.now += 10;
     lead(raft);
     raft.flushed(5, 0);
-    raft.step(answer({}));
+    raft.step(answer({ sentAt: 110 }));
     expect(raft.holdsLease).toBe(true);
     expect(raft.transferLeadership(two)).toBeUndefined();
     expect(sent(raft.take(), 'timeout-now')).toMatchObject([{ to: two }]);
     expect(raft.holdsLease).toBe(false);
     peers.now += 5;
-    raft.step(answer({ from: three, sentAt: 105 }));
-    raft.step(answer({ sentAt: 105 }));
+    raft.step(answer({ from: three, sentAt: 115 }));
+    raft.step(answer({ sentAt: 115 }));
     expect(raft.holdsLease).toBe(false);
   });
 
