@@ -140,7 +140,8 @@ export class LifeDisk implements Disk {
     const removeFiles = (isDoomed: () => boolean): void => {
       const node = find(this.#root, directory);
       if (node?.kind !== 'directory') return;
-      for (const name of [...node.entries.keys()]) if (isDoomed()) this.#change(node, [[name, undefined]]);
+      const names = [...node.entries.keys()];
+      for (const name of names) if (isDoomed()) this.#change(node, [[name, undefined]]);
     };
     return this.#access.run('remove', directory, {
       complete: () => {

@@ -94,7 +94,7 @@ function runWorker(nextTask: () => Task | undefined, take: (result: TaskResult) 
       else worker.send(task);
     };
     worker.on('message', (result) => {
-      // The worker sends nothing else.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the worker sends nothing else
       take(result as TaskResult);
       giveTask();
     });

@@ -97,6 +97,7 @@ function findFailure(copy: string, seeds: number, focus?: string): Promise<Found
       process.execPath,
       [script, 'log', values.from, String(seeds), ...focused],
       (error, output, errors) => {
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the script prints nothing else
         if (error === null) resolve(JSON.parse(output.trim().split('\n').at(-1)!) as Found);
         else reject(new Error(`A copy could not be run: ${errors}`, { cause: error }));
       },

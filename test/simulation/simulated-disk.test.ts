@@ -27,13 +27,13 @@ class Machine {
   }
 
   async settle<T>(promise: Promise<T>): Promise<T> {
-    let isSettled = false;
+    const state = { isSettled: false };
     const settled = (): void => {
-      isSettled = true;
+      state.isSettled = true;
     };
     promise.then(settled, settled);
     await drainMicrotasks();
-    while (!isSettled && this.clock.step()) await drainMicrotasks();
+    while (!state.isSettled && this.clock.step()) await drainMicrotasks();
     return promise;
   }
 

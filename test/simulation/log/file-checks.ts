@@ -18,7 +18,7 @@ export function checkFiles(
   const directory = logDirectory(model.name);
   const names = disk.namesIn(directory);
   const left = names.filter((name) => {
-    const isOrphan = /index$/.test(name) && !names.includes(`${name.slice(0, 20)}.log`);
+    const isOrphan = name.endsWith('index') && !names.includes(`${name.slice(0, 20)}.log`);
     // Files of deleted segments, and of a cleaning that the disk broke off, go some time later, or at the next opening.
     const isDoomed = options.isClosed && /\.(deleted|cleaned)$/.test(name);
     return isOrphan || !(knownNames.test(name) || isDoomed);

@@ -170,13 +170,13 @@ export class LogSimulation {
 
   /** Lets time pass until the promise has settled. */
   async settle<T>(promise: Promise<T>): Promise<T> {
-    let isSettled = false;
+    const state = { isSettled: false };
     const settled = (): void => {
-      isSettled = true;
+      state.isSettled = true;
     };
     promise.then(settled, settled);
     await drainMicrotasks();
-    for (let event = 0; !isSettled; event++) {
+    for (let event = 0; !state.isSettled; event++) {
       check(event < patienceEvents && this.clock.step(), () => 'something waits for ever');
       await drainMicrotasks();
       this.#throwBroken();
