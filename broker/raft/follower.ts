@@ -66,6 +66,16 @@ export class Follower {
     this.#heardAt = peers.now - settings.timing.electionTicks;
   }
 
+  /**
+   * The leader's node is gone, though the leader itself may have been heard since: its connections have ended. With leases only
+   * time counts.
+   */
+  nodeSilent(nodeId: number): void {
+    const { leader, peers, settings } = this.#group;
+    if (leader === undefined || nodeOf(leader) !== nodeId || settings.leases !== undefined) return;
+    if (isSilent(peers, settings.timing, nodeId)) this.leaderGone();
+  }
+
   /** `message` is of this term, from its leader. */
   append(message: Append): void {
     const group = this.#group;

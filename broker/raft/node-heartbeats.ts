@@ -212,6 +212,7 @@ export class NodeHeartbeats implements Peers {
 
   /** The transport knows that the node's process has ended; not to be used where leases are. */
   suspect(nodeId: number): void {
+    if (nodeId === this.#nodeId) return;
     const peer = this.#peer(nodeId);
     if (peer.isSilent) return;
     peer.heardAt = Math.min(peer.heardAt, this.#now - this.#timing.electionTicks);

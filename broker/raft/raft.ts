@@ -320,8 +320,10 @@ export class Raft {
   }
 
   /** The node of a member has not been heard for an election timeout, or does not hear this one. */
-  nodeSilent(_nodeId: number): void {
-    if (this.#state instanceof Leader && !this.#state.hasQuorum) this.#roles.stepDown();
+  nodeSilent(nodeId: number): void {
+    const state = this.#state;
+    if (state instanceof Leader && !state.hasQuorum) this.#roles.stepDown();
+    else if (state instanceof Follower) state.nodeSilent(nodeId);
     this.#settle();
   }
 

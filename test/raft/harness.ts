@@ -40,6 +40,8 @@ interface Faults {
   readonly transfers: number;
   readonly compactions: number;
   readonly resignations: number;
+  /** Connections that end, whether or not the node does. */
+  readonly suspicions: number;
   /** The one member whose disk loses entries now and then, as it crashes; undefined where members change. */
   readonly damagedNode: number | undefined;
   readonly slowTicks: boolean;
@@ -204,7 +206,7 @@ export class Harness {
   #perhapsAct(): void {
     const random = this.#random;
     const draw = random.below(10_000);
-    const { crashes, cuts, changes, transfers, compactions, resignations } = this.#faults;
+    const { crashes, cuts, changes, transfers, compactions, resignations, suspicions } = this.#faults;
     let limit = crashes;
     if (draw < limit) this.#crashOne();
     else if (draw < (limit += cuts)) this.#cutOrMend();
@@ -212,6 +214,7 @@ export class Harness {
     else if (draw < (limit += transfers)) this.#transfer();
     else if (draw < (limit += compactions)) this.#any()?.compact();
     else if (draw < (limit += resignations)) this.#any()?.input((raft) => raft.resign());
+    else if (draw < (limit += suspicions)) this.#suspect();
     else if (draw < (limit += 1500)) this.#propose();
     else if (draw < (limit += 200)) this.#read();
   }
@@ -248,6 +251,12 @@ export class Harness {
     if (asked === undefined || endIndex === undefined) return;
     this.#counts.reads++;
     this.checker.read(this.#nodes[asked.nodeId]!.member, endIndex, asked.committed);
+  }
+
+  #suspect(): void {
+    if (this.#world.settings.leases === undefined) {
+      this.#any()?.suspect(this.#random.below(this.#nodes.length));
+    }
   }
 
   #crashOne(): void {
@@ -384,6 +393,7 @@ function drawFaults(random: SeededRandom): Faults {
     transfers: sometimes(60),
     compactions: sometimes(60),
     resignations: sometimes(20),
+    suspicions: sometimes(40),
     damagedNode: changes === 0 && random.below(2) === 0 ? 0 : undefined,
     slowTicks: random.below(3) === 0,
   };

@@ -184,6 +184,12 @@ export class SimProcess {
     this.#nodeEvents();
   }
 
+  /** A connection to that node has ended. */
+  suspect(nodeId: number): void {
+    this.heartbeats.suspect(nodeId);
+    this.#nodeEvents();
+  }
+
   /** Calls an input of the core, then does what it says. */
   input<T>(call: (raft: Raft) => T): T {
     const result = call(this.raft);

@@ -169,6 +169,22 @@ describe('a follower', () => {
     ]);
   });
 
+  it('gives its leader up at once when the node is known to be gone, but not a lease', () => {
+    for (const leases of [undefined, { driftTicks: 2 }]) {
+      const { raft, peers } = create({ settings: { ...simSettings, leases } });
+      raft.step(append({}));
+      peers.heardAt = () => 90;
+      raft.nodeSilent(3);
+      peers.now += 5;
+      raft.tick();
+      expect(raft.role).toBe('follower');
+      raft.nodeSilent(2);
+      peers.now += 4;
+      raft.tick();
+      expect(raft.role).toBe(leases === undefined ? 'pre-candidate' : 'follower');
+    }
+  });
+
   it('is not a voter without being in the configuration, and wants no ticks', () => {
     const { raft, peers } = create({ id: memberId(1, 'another directory') });
     peers.now += 1000;
