@@ -22,10 +22,10 @@ const log = (name: string, file: string, from: string, to: string): Mutation => 
 function focusOf(name: string): { readonly focus?: string } {
   if (/swap|cleaning/.test(name)) return { focus: 'clean' };
   if (/CRC|base offsets|terms|below the floor/.test(name)) return { focus: 'rot' };
-  if (/made anew|index files without/.test(name)) return { focus: 'lose-indexes' };
+  if (/index files without/.test(name)) return { focus: 'lose-indexes' };
   if (/written anew|failed sync/.test(name)) return { focus: 'io-error' };
   if (/journal/.test(name)) return { focus: 'journal' };
-  if (/vouches|uncommitted/.test(name)) return { focus: 'truncate' };
+  if (/killed process|uncommitted/.test(name)) return { focus: 'truncate' };
   return {};
 }
 
@@ -145,12 +145,6 @@ export const mutations: readonly Mutation[] = [
     '',
   ),
   log(
-    'indexes: made anew in place, not whole or not at all',
-    'segment-files',
-    '    await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);',
-    "    const file = await this.#disk.open(path, 'create');\n    await file.truncate(0);\n    await file.write([bytes.subarray(0, 9)], 0);\n    await file.write([bytes.subarray(9)], 9);\n    await file.sync();\n    await file.close();\n    void replaceFile;\n    void slash;",
-  ),
-  log(
     'truncation: the floor is not lowered first',
     'truncation',
     '  await floor?.lower({ term: books.table.lastTerm, endIndex });\n',
@@ -173,12 +167,6 @@ export const mutations: readonly Mutation[] = [
     'truncation',
     '    checkpoints.restart(cut, { ...point, ...unknown });\n    await write({ fullSegments });\n',
     '    checkpoints.restart(cut, { ...point, ...unknown });\n    void write;\n    void fullSegments;\n',
-  ),
-  log(
-    'truncation: the recovery point vouches for half-written indexes',
-    'truncation',
-    '    checkpoints.restart(cut, { ...point, ...unknown });',
-    '    checkpoints.restart(cut, { ...point });\n    void unknown;',
   ),
   log(
     'truncation: no sync after segments are removed',

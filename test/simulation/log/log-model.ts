@@ -193,11 +193,11 @@ export class LogModel {
     );
   }
 
-  /** By producer id, the last offset of its last batch: what a cleaning has to keep a trace of. */
-  lastOffsetsOfProducers(): Map<number, number> {
+  /** By producer id, the last offset of its last batch that ends at or below this: what a cleaning has to keep a trace of. */
+  lastOffsetsOfProducers(endOffsetMax = Infinity): Map<number, number> {
     const last = new Map<number, number>();
     for (const { producerId, endOffset } of this.entries) {
-      if (producerId >= 0) last.set(producerId, endOffset - 1);
+      if (producerId >= 0 && endOffset <= endOffsetMax) last.set(producerId, endOffset - 1);
     }
     return last;
   }
