@@ -101,11 +101,14 @@ export class ProducerStates {
     state.batches.push(batch);
   }
 
-  /** The last offset of each producer's last batch, by producer id: compaction keeps that batch, for its sequence. */
-  lastOffsets(): Map<number, number> {
+  /**
+   * The last offset of each producer's last batch below `endOffset`, by producer id: compaction keeps that batch, for its
+   * sequence. A later one may yet be lost with the tail that is not committed, and this is its last one then.
+   */
+  lastOffsets(endOffset: number): Map<number, number> {
     const offsets = new Map<number, number>();
     for (const [id, { batches }] of this.#producers) {
-      const last = batches.at(-1);
+      const last = batches.findLast(({ lastOffset }) => lastOffset < endOffset);
       if (last !== undefined) offsets.set(id, last.lastOffset);
     }
     return offsets;

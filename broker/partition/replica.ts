@@ -359,7 +359,7 @@ export class Replica {
   cleanerLimits(): CleanerLimits | undefined {
     if (this.#closed || this.#failure !== undefined) return undefined;
     const endOffset = Math.min(this.#highWatermark, this.lastStableOffset);
-    return { endOffset, lastOffsetsOfProducers: this.#producers.lastOffsets() };
+    return { endOffset, lastOffsetsOfProducers: this.#producers.lastOffsets(endOffset) };
   }
 
   expireProducers(): void {

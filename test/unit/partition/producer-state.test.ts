@@ -123,15 +123,21 @@ describe('ProducerStates', () => {
     );
   });
 
-  it('tells the last offset of each producer, which compaction keeps', () => {
+  it('tells the last offset of each producer below an end, which compaction keeps', () => {
     const known = states();
-    expect(known.lastOffsets()).toEqual(new Map());
+    expect(known.lastOffsets(1000)).toEqual(new Map());
     known.append(header(0, 2, { producerId: 9 }), 100);
     known.append(header(0, 1, { producerId: 8 }), 102);
     known.append(header(2, 3, { producerId: 9 }), 103);
-    expect(known.lastOffsets()).toEqual(
+    expect(known.lastOffsets(106)).toEqual(
       new Map([
         [9, 105],
+        [8, 102],
+      ]),
+    );
+    expect(known.lastOffsets(105)).toEqual(
+      new Map([
+        [9, 101],
         [8, 102],
       ]),
     );
