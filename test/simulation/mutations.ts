@@ -67,7 +67,7 @@ async function work(): Promise<void> {
       print(outcome);
     }
   } finally {
-    rmSync(copy, { recursive: true });
+    rmSync(copy, { recursive: true, force: true });
   }
 }
 
