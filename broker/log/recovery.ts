@@ -386,7 +386,7 @@ class Recovery {
   }
 
   async #isZero(segment: Segment, from: number, to: number): Promise<boolean> {
-    const chunk = Buffer.alloc(64 * 1024);
+    const chunk = Buffer.alloc(Math.min(64 * 1024, to - from));
     const zeros = Buffer.alloc(chunk.length);
     const file = await this.#options.disk.open(segment.path, 'read');
     try {

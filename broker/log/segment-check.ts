@@ -78,7 +78,7 @@ function framingFault(source: BlockReader, sizeBytes: number, leftBytes: number)
 
 /** A window over a file, one block at a time. */
 class BlockReader {
-  readonly buffer = Buffer.allocUnsafeSlow(2 * checkBlockBytes);
+  readonly buffer: Buffer;
   /** Where the next byte is in the buffer... */
   at = 0;
   /** ...and in the file. */
@@ -93,6 +93,7 @@ class BlockReader {
     { from, to }: { from: number; to: number },
     pause: ((readBytes: number) => Promise<void>) | undefined,
   ) {
+    this.buffer = Buffer.allocUnsafeSlow(Math.min(2 * checkBlockBytes, Math.max(0, to - from)));
     this.#file = file;
     this.position = from;
     this.#to = to;

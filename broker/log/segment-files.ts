@@ -233,6 +233,8 @@ async function readBeginning(disk: Disk, path: string, sizeBytes: number): Promi
     throw error;
   }
   try {
+    // A size that nothing vouches for can be anything: memory is taken only for what is there.
+    if ((await file.size()) < sizeBytes) return undefined;
     const bytes = Buffer.alloc(sizeBytes);
     return (await file.read(bytes, 0)) === sizeBytes ? bytes : undefined;
   } finally {
