@@ -26,7 +26,10 @@ interface Holder {
   readonly boot: string;
 }
 
-/** Takes the lock or throws DirectoryLocked; the function returned gives it back. */
+/**
+ * Takes the lock or throws DirectoryLocked; the function returned gives it back, and never throws: where the disk has failed,
+ * the file stays, and is stale as soon as this process has ended.
+ */
 export function lockDirectory(directory: string): () => void {
   const path = `${directory}/.lock`;
   const self: Holder = { pid: process.pid, started: startOf(process.pid), boot: bootId() };
@@ -49,7 +52,11 @@ export function lockDirectory(directory: string): () => void {
   return () => {
     if (!held) return;
     held = false;
-    unlinkSync(path);
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+    }
   };
 }
 

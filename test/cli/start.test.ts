@@ -87,6 +87,21 @@ describe('kappalog start', () => {
   });
 });
 
+describe('a broker whose first data directory fails while it runs', () => {
+  it('says so in one sentence and ends with exit code 1, whatever that disk still takes', async () => {
+    const [first, second] = [join(directory, 'failing'), join(directory, 'whole')];
+    const { command, ready } = await start(['--data-dir', `${first},${second}`, '--http-port', 'off']);
+    await rm(first, { recursive: true });
+    const cli = new CommandLine(`127.0.0.1:${ready.port}`);
+    await cli.run(['topic', 'create', 'lost', '--timeout', '1s']);
+    const { code, stderr } = await command.ended;
+    expect(code).toBe(1);
+    const sentence = `The data directory ${first}, which holds the metadata log, has failed: Could not `;
+    expect(stderr.trimEnd().split('\n').at(-1)).toContain(sentence);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
+
 describe('kappalog start refuses, in one sentence and with exit code 1,', () => {
   const refusal = async (args: readonly string[]): Promise<string> => {
     const { code, stdout, stderr } = await shell.run(['start', '--port', '0', '--http-port', 'off', ...args]);

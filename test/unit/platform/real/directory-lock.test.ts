@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -20,6 +28,20 @@ describe('lockDirectory', () => {
     release();
     expect(existsSync(join(directory, '.lock'))).toBe(false);
     lockDirectory(directory)();
+  });
+
+  it('is given back where the directory has gone, or its disk has failed, without a word', () => {
+    const inner = join(directory, 'inner');
+    mkdirSync(inner);
+    const release = lockDirectory(inner);
+    rmSync(inner, { recursive: true });
+    expect(release).not.toThrow();
+    const other = join(directory, 'other');
+    mkdirSync(other);
+    const releaseOther = lockDirectory(other);
+    rmSync(other, { recursive: true });
+    writeFileSync(other, 'ENOTDIR');
+    expect(releaseOther).not.toThrow();
   });
 
   it('takes over from a process that is gone, from another boot, and from an id that passed to another process', () => {
