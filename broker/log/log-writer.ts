@@ -230,7 +230,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
 
   /**
    * Closes the file; what is in line is dropped, and those who wait for it are told so. A log that is to be removed is not
-   * synced for it.
+   * synced for it, unless the journal has records of it: a half of that is free when all of its logs have been synced.
    */
   async close(options: { readonly isDoomed?: boolean } = {}): Promise<void> {
     this.#isClosed = true;
@@ -240,7 +240,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     const closed = new Error(`The log in ${this.#options.directory} was closed.`);
     this.#rejectWaiting(closed);
     await this.atRest();
-    if (options.isDoomed !== true) {
+    if (options.isDoomed !== true || this.#options.syncer.covers(this.name)) {
       // Of a log that has failed: what the journal made durable must be so in the file before the journal forgets it. Where
       // that fails the Syncer keeps the journal's records for the next start, and the log has told of its failure.
       await this.#options.syncer.settle(this).catch(() => undefined);

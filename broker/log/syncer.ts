@@ -190,6 +190,12 @@ export class Syncer {
     if (log !== undefined) await this.#forget(log, log.settledFrame);
   }
 
+  /** Whether the journal has records of this log that are not durable in its files: then it needs a sync of them, or `discard`. */
+  covers(name: string): boolean {
+    const log = this.#coverage.of(name);
+    return log !== undefined && isUnsettled(log);
+  }
+
   /** As `forget`, for a closed log that is gone with its directory: what it had written need not last. */
   async discard(name: string): Promise<void> {
     const log = this.#coverage.of(name);
