@@ -21,7 +21,7 @@ export interface RecordWords {
 export function recordWords(record: LogRecord, decoder: RecordDecoder): RecordWords {
   switch (decoder) {
     case 'text':
-      return { key: record.key?.toString('utf8'), payload: record.value?.toString('utf8') };
+      return { key: textOf(record.key), payload: textOf(record.value) };
     case 'cluster-metadata':
       return { key: undefined, payload: metadataWords(record) };
     case 'offsets':
@@ -30,6 +30,28 @@ export function recordWords(record: LogRecord, decoder: RecordDecoder): RecordWo
     default:
       throw new RangeError(`there is no decoder ${String(decoder)}`);
   }
+}
+
+/**
+ * Bytes as Java reads them as UTF-8: where they are none, with as many replacement characters. Java and Node differ in surrogates
+ * (ED A0 and above), of which Java replaces all bytes together.
+ */
+function textOf(bytes: Buffer | null): string | undefined {
+  if (bytes === null) return undefined;
+  let text = '';
+  let start = 0;
+  for (let at = bytes.indexOf(surrogateLead); at >= 0; at = bytes.indexOf(surrogateLead, at + 1)) {
+    if (!isContinuation(bytes[at + 1]) || bytes[at + 1]! < 0xa0) continue;
+    text += `${bytes.toString('utf8', start, at)}\ufffd`;
+    start = at + (isContinuation(bytes[at + 2]) ? 3 : 2);
+  }
+  return text + bytes.toString('utf8', start);
+}
+
+const surrogateLead = 0xed;
+
+function isContinuation(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0xc0) === 0x80;
 }
 
 function metadataWords(record: LogRecord): string {
