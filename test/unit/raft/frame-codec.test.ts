@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeConfiguration, encodeConfiguration } from '../../../broker/raft/configuration-codec.ts';
 import type { Configuration } from '../../../broker/raft/configuration.ts';
@@ -265,7 +265,9 @@ describe('configurations as entries of the log', () => {
       revision: 5,
     };
     expect(encodeConfiguration(written).toString('hex')).toBe(
-      '00' + '0000000000000005' + '03' + '00000001036162' + '00000002036364' + '02' + '00000001036162' + '01',
+      ['00', '0000000000000005', '03', '00000001036162', '00000002036364', '02', '00000001036162', '01'].join(
+        '',
+      ),
     );
   });
 
