@@ -209,6 +209,33 @@ describe('compaction', () => {
     expect(await offsetAt(reading, 't', -2)).toBe(0);
   });
 
+  it('and deletion both happen with cleanup.policy=compact,delete', async () => {
+    await using node = await embed({ settings, httpPort: 0 });
+    const connection = await node.connect();
+    await createTopic(connection, 't', {
+      'cleanup.policy': 'compact,delete',
+      'internal.segment.bytes': '300',
+      'min.cleanable.dirty.ratio': '0.01',
+      'retention.ms': '1800000',
+    });
+    // Each key once, so that compaction alone would keep all of them.
+    await fill(connection, 't', 10, Date.now() - 3_600_000);
+    await until(
+      () => offsetAt(connection, 't', -2),
+      (offset) => offset === 10,
+    );
+    for (let at = 10; at < 40; at++) {
+      await produce(connection, 't', [{ key: `k${at % 3}`, value: `v${at}` }]);
+    }
+    await until(
+      () => figure(node, 'kappalog_log_segments'),
+      (segments) => segments <= 5,
+    );
+    expect(await figure(node, 'kappalog_cleaner_logs')).toBeGreaterThan(0);
+    expect([await offsetAt(connection, 't', -2), await offsetAt(connection, 't', -1)]).toEqual([10, 40]);
+    expect(node.log.lines).toEqual([]);
+  });
+
   it('is turned off by log.cleaner.enable, and ends before a topic goes', async () => {
     await using node = await embed({ settings: { ...settings, 'log.cleaner.enable': 'false' }, httpPort: 0 });
     const connection = await node.connect();

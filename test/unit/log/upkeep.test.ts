@@ -114,6 +114,20 @@ it('retention by size takes whole segments as long as what is left has the size'
   expect(log.sizeBytes - log.segments()[0]!.sizeBytes).toBeLessThan(300);
 });
 
+it('retention by size and time takes what either takes, each with its reason', async () => {
+  const timestamps = days(1, 1, 1, 1, 1, 9, 9, 9, 9);
+  const { log } = await opened({ timestamps, config: { retentionBytes: 500 } });
+  const before = log.sizeBytes;
+  const deleted = await log.deleteOldSegments(log.logEndOffset);
+  expect(deleted.map(({ reason, segments }) => [reason, segments])).toEqual([
+    ['size', 1],
+    ['time', 2],
+  ]);
+  expect(log.sizeBytes).toBe(before - deleted[0]!.bytes - deleted[1]!.bytes);
+  expect(log.logStartOffset).toBe(5);
+  expect(await readAll(log)).toEqual(expectedRecords(9, 5));
+});
+
 describe('the log start', () => {
   it('goes to any offset, is there after a restart, and takes the segments below it', async () => {
     const { log, disk, clock } = await opened({ timestamps: days(9, 9, 9, 9, 9, 9) });
