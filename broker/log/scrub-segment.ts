@@ -47,16 +47,21 @@ export async function scrubSegment(
   const pass = new ScrubPass(log, segment);
   try {
     const isDone = await pass.run(options);
-    if (segment.isRemoved) return { kind: 'removed' };
+    if (isGoing(segment)) return { kind: 'removed' };
     if (!isDone) return { kind: 'stopped' };
   } catch (error) {
-    if (segment.isRemoved) return { kind: 'removed' };
+    if (isGoing(segment)) return { kind: 'removed' };
     if (!(error instanceof DiskError) || (error.code !== 'io' && error.code !== 'not-found')) throw error;
     pass.add(error.path, pass.position, `it cannot be read: ${error.message}`);
   }
   const { found } = pass;
   for (const damage of found) if (!isReported(log, damage)) log.reportDamage(damage);
   return found.length === 0 ? { kind: 'sound' } : { kind: 'damaged', damage: found };
+}
+
+/** In a swap its files go, and others take their names, before it is taken out: what has been read may be either's. */
+function isGoing({ isRemoved, isPinned }: Segment): boolean {
+  return isRemoved || isPinned;
 }
 
 class ScrubPass {

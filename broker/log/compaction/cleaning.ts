@@ -52,6 +52,21 @@ export interface CleaningStats {
   mapUtilization: number;
 }
 
+export function newCleaningStats(): CleaningStats {
+  return {
+    passes: 0,
+    bytesIndexed: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    recordsRead: 0,
+    recordsKept: 0,
+    keylessRecords: 0,
+    segmentsReplaced: 0,
+    segmentsMade: 0,
+    mapUtilization: 0,
+  };
+}
+
 /** The log has changed under the cleaning, or is no more. */
 export class CalledOff extends Error {
   constructor(directory: string) {
@@ -65,18 +80,7 @@ const horizonMaxMs = 2 ** 52;
 
 export class Cleaning {
   readonly log: CleanableLog;
-  readonly stats: CleaningStats = {
-    passes: 0,
-    bytesIndexed: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    recordsRead: 0,
-    recordsKept: 0,
-    keylessRecords: 0,
-    segmentsReplaced: 0,
-    segmentsMade: 0,
-    mapUtilization: 0,
-  };
+  readonly stats = newCleaningStats();
   readonly #tools: CleaningTools;
   readonly #limits: CleanerLimits;
   #isCalledOff = false;

@@ -16,7 +16,7 @@ import { DamagedTransactionIndex } from '../transaction-index-files.ts';
 import type { CleanableLog, CleanerLimits } from './cleanable-log.ts';
 import { cleanableRange } from './cleanable-range.ts';
 import type { CleanableRange } from './cleanable-range.ts';
-import { CalledOff, Cleaning } from './cleaning.ts';
+import { CalledOff, Cleaning, newCleaningStats } from './cleaning.ts';
 import type { CleaningStats, CleaningTools } from './cleaning.ts';
 import { FirstTimestamps } from './first-timestamps.ts';
 import { hashKeyBytes, KeyHasher } from './key-hasher.ts';
@@ -153,7 +153,7 @@ export class LogCleaner {
     const seen = new Set<CleanableLog>();
     this.#users++;
     try {
-      await this.#rollOverdue(candidates());
+      outcomes.push(...(await this.#rollOverdue(candidates())));
       while (!this.#isClosed) {
         const next = await this.#filthiest(candidates(), seen);
         if (next === undefined) break;
@@ -246,11 +246,19 @@ export class LogCleaner {
     totals.lastEndedMs = this.#options.clock.wallMs();
   }
 
-  /** So that what has waited for `max.compaction.lag.ms` in an active segment can be cleaned. */
-  async #rollOverdue(candidates: Iterable<CleaningCandidate>): Promise<void> {
+  /** So that what has waited for `max.compaction.lag.ms` in an active segment can be cleaned. Resolves with what has failed. */
+  async #rollOverdue(candidates: Iterable<CleaningCandidate>): Promise<CleaningOutcome[]> {
+    const failed: CleaningOutcome[] = [];
     for (const { log } of candidates) {
-      if (log.config.compacts && isLagLimited(log)) await log.maybeRoll?.();
+      if (!log.config.compacts || !isLagLimited(log)) continue;
+      try {
+        await log.maybeRoll?.();
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        failed.push({ log, kind: 'failed', error, stats: newCleaningStats(), durationMs: 0 });
+      }
     }
+    return failed;
   }
 
   async #filthiest(

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
+import { scrubSegment } from '../../../broker/log/scrub-segment.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { DiskOperation } from '../../../platform/memory-disk.ts';
@@ -265,5 +266,36 @@ describe('a disk that fails', () => {
       const records = await readAll(again);
       expect([all, cleanedRecords(again, 1, 6)]).toContainEqual(records);
     }
+  });
+});
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await Promise.resolve();
+}
+
+describe('while a cleaned segment takes its place', () => {
+  it('scrubbing finds no damage in the segments that go, whenever it comes to one of them', async () => {
+    let removed = 0;
+    for (let wait = 0; wait < 250; wait++) {
+      const disk = new MemoryDisk({ delay: () => turns(2) });
+      const log = await filled(disk);
+      const [, first, second] = log.fullSegments();
+      const old = log.fullSegments().slice(1, 4);
+      const cleaned = await writeCleaned(disk, log, old, isEven);
+      const swapping = log.replaceSegments(old, cleaned, old.at(-1)!.endOffset);
+      await turns(wait);
+      const outcomes = await Promise.all(
+        [first!, second!].map((segment) =>
+          scrubSegment(log, segment, { disk, pace: () => Promise.resolve(true) }),
+        ),
+      );
+      expect(await swapping).toBe(true);
+      expect(log.damage, `begun after ${wait} turns`).toEqual([]);
+      for (const { kind } of outcomes) {
+        expect(['sound', 'removed']).toContain(kind);
+        if (kind === 'removed') removed++;
+      }
+    }
+    expect(removed).toBeGreaterThan(100);
   });
 });

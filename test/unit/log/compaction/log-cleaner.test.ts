@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { cleanableRange, groupSegments } from '../../../../broker/log/compaction/cleanable-range.ts';
-import type { CleanerLimits } from '../../../../broker/log/compaction/cleanable-log.ts';
+import type { CleanableLog, CleanerLimits } from '../../../../broker/log/compaction/cleanable-log.ts';
 import { slotBytes } from '../../../../broker/log/compaction/key-map.ts';
 import { LogCleaner } from '../../../../broker/log/compaction/log-cleaner.ts';
 import type { CleanerSettings } from '../../../../broker/log/compaction/log-cleaner.ts';
 import type { LogConfig } from '../../../../broker/log/log-types.ts';
 import { Segment } from '../../../../broker/log/segment.ts';
 import { CountedYield } from '../../../../platform/counted-yield.ts';
+import { DiskError } from '../../../../platform/disk.ts';
 import type { DiskErrorCode } from '../../../../platform/disk.ts';
 import { ManualClock } from '../../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../../platform/memory-disk.ts';
@@ -372,6 +373,28 @@ describe('rounds', () => {
       { log, limits: () => undefined },
     ];
     expect(await cleaner.cleanDirty(() => candidates)).toEqual([]);
+  });
+});
+
+describe('where a log cannot begin the segment that it is due to', () => {
+  it('that is told, and the others are cleaned', async () => {
+    const { log, cleaner, disk } = await setUp({ config: { maxCompactionLagMs: hourMs } });
+    await segmentOf(log, 'a=1');
+    await segmentOf(log, 'a=2');
+    const error = new DiskError('no-space', '/data/t-1/00000000000000000000.log', 'The disk is full.');
+    const full: CleanableLog = Object.assign(await FakeLog.open(disk, { maxCompactionLagMs: hourMs }), {
+      maybeRoll: () => Promise.reject(error),
+    });
+    const outcomes = await cleaner.cleanDirty(() => [
+      { log: full, limits: () => undefined },
+      { log, limits: () => all(log) },
+    ]);
+    expect(outcomes.map(({ kind, log: of }) => [kind, of === log])).toEqual([
+      ['failed', false],
+      ['cleaned', true],
+    ]);
+    expect(outcomes[0]).toMatchObject({ error });
+    expect(await recordsOf(log)).toBe('1:a=2');
   });
 });
 
