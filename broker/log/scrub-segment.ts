@@ -29,7 +29,7 @@ export type ScrubOutcome =
   | { readonly kind: 'sound' }
   /** Everything that is wrong has been reported to the log. */
   | { readonly kind: 'damaged'; readonly damage: readonly LogDamage[] }
-  /** The segment was taken out of its log, or the scrubber was stopped, before it had been read. */
+  /** The segment was taken out of its log or cut, or the scrubber was stopped, before it had been read. */
   | { readonly kind: 'removed' | 'stopped' };
 
 export interface ScrubOptions {
@@ -60,8 +60,8 @@ export async function scrubSegment(
 }
 
 /** In a swap its files go, and others take their names, before it is taken out: what has been read may be either's. */
-function isGoing({ isRemoved, isPinned }: Segment): boolean {
-  return isRemoved || isPinned;
+function isGoing({ isCurrent, isPinned }: Segment): boolean {
+  return !isCurrent || isPinned;
 }
 
 class ScrubPass {
@@ -117,7 +117,7 @@ class ScrubPass {
             return reason;
           },
           pause: async (readBytes) => {
-            isStopped ||= segment.isRemoved || !(await pace(readBytes));
+            isStopped ||= !segment.isCurrent || !(await pace(readBytes));
           },
         },
       );

@@ -47,6 +47,11 @@ export class Segment implements BlockOwner {
    * await must not use what was read by path, and starts over from the log's list.
    */
   isRemoved = false;
+  /**
+   * A truncation has begun that takes it or its end: it still stands in the list, but the log's positions know no more of what
+   * goes. Whoever compares the two is to leave it alone.
+   */
+  isBeingCut = false;
   /** Its indexes stay in memory: its files are about to become others. */
   isPinned = false;
   #offsetIndex: OffsetIndex | undefined = new OffsetIndex();
@@ -85,6 +90,11 @@ export class Segment implements BlockOwner {
   /** Exists only where the segment has markers of aborted transactions. */
   get transactionIndexPath(): string {
     return segmentPath(this.directory, this.baseOffset, 'txnindex');
+  }
+
+  /** Whether it says what its log does: else neither its file nor its bytes mean anything. */
+  get isCurrent(): boolean {
+    return !this.isRemoved && !this.isBeingCut;
   }
 
   /** Whether the indexes are in memory; those of a full segment that has not been read lately are not. */

@@ -112,9 +112,12 @@ export class Cleaning {
     const first = segments[0];
     if (first === undefined || segments.at(-1)!.endOffset !== rangeEndOffset)
       throw new CalledOff(this.log.directory);
-    const aborted = (await this.log.abortedTransactions?.(first.baseOffset, rangeEndOffset)) ?? [];
-    await keys.reset(rangeEndOffset - startOffset, pace.yielding);
-    const mapEndOffset = await this.#index(segments, aborted, { startOffset, endOffset: rangeEndOffset });
+    const range = { startOffset, endOffset: rangeEndOffset };
+    const { aborted, mapEndOffset } = await this.#orCallOff(segments, async () => {
+      const aborted = (await this.log.abortedTransactions?.(first.baseOffset, rangeEndOffset)) ?? [];
+      await keys.reset(rangeEndOffset - startOffset, pace.yielding);
+      return { aborted, mapEndOffset: await this.#index(segments, aborted, range) };
+    });
     this.stats.mapUtilization = Math.max(this.stats.mapUtilization, keys.utilization);
     const mapped = segments.filter(({ baseOffset }) => baseOffset < mapEndOffset);
     await this.#rewrite(mapped, aborted, { mapEndOffset, rangeEndOffset });
@@ -153,7 +156,7 @@ export class Cleaning {
     const groups = groupSegments(segments, config);
     for (const group of groups) {
       const cleanedEnd = group === groups.at(-1) ? ends.mapEndOffset : undefined;
-      await this.#rewriteGroup(group, cleaner, cleanedEnd);
+      await this.#orCallOff(group, () => this.#rewriteGroup(group, cleaner, cleanedEnd));
     }
     const { recordsRead, recordsKept, keylessRecords } = cleaner.counts;
     this.stats.recordsRead += recordsRead;
@@ -280,6 +283,16 @@ export class Cleaning {
   }
 
   #checkWanted(segment: Segment): void {
-    if (this.#isCalledOff || segment.isRemoved) throw new CalledOff(this.log.directory);
+    if (this.#isCalledOff || !segment.isCurrent) throw new CalledOff(this.log.directory);
+  }
+
+  /** What fails over segments that go meanwhile says nothing of the disk, nor of the log's bytes. */
+  async #orCallOff<T>(segments: readonly Segment[], action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      if (segments.every(({ isCurrent }) => isCurrent)) throw error;
+      throw new CalledOff(this.log.directory);
+    }
   }
 }

@@ -215,6 +215,33 @@ describe('a compacted commit log', () => {
     }
   });
 
+  it('is called off, not refused, when segments go or are cut at any moment of it', async () => {
+    const outcomes = new Set<string>();
+    for (const ending of ['truncate', 'log start'] as const) {
+      for (let turns = 0; turns < 150; turns += 3) {
+        const disk = new MemoryDisk();
+        const clock = new ManualClock();
+        const { log } = await openLog({ disk, clock, config });
+        startTerm(log, 1);
+        const model: Model = new Map();
+        for (let round = 0; round < 40; round++) append(log, model, [round % 7, round % 5], round);
+        await flushed(log);
+        const cutOffset = log.fullSegments()[ending === 'truncate' ? 0 : 2]!.endOffset;
+        const cleaner = newCleaner(disk, clock);
+        const cleaning = cleaner.cleanLog(log, limitsOf(log));
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        if (ending === 'truncate') await log.truncateTo(log.indexOfOffset(cutOffset));
+        else await log.advanceLogStart(cutOffset);
+        outcomes.add((await cleaning).kind);
+        expect(cleaner.uncleanable.size).toBe(0);
+        expect(log.damage).toEqual([]);
+        await log.flushAndClose();
+      }
+    }
+    expect([...outcomes].filter((kind) => kind !== 'called-off' && kind !== 'cleaned')).toEqual([]);
+    expect(outcomes).toContain('called-off');
+  });
+
   it('may have been begun and compacted by Kafka', async () => {
     const disk = new MemoryDisk();
     const clock = new ManualClock();
