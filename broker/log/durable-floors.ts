@@ -105,8 +105,9 @@ export class DurableFloors {
       header.copy(image);
       await file.write([image], 0);
       await file.sync();
-      await disk.syncDirectory(directory);
     }
+    // Where it was there, too: a process that was killed may have made it.
+    await disk.syncDirectory(directory);
     return new DurableFloors(options, file, image);
   }
 
