@@ -144,6 +144,30 @@ describe.each(['index', 'timeindex'] as const)('the newest segment whose .%s', (
 });
 
 describe('indexes that are made again', () => {
+  it('of a log with one entry are there before the second is appended to them', async () => {
+    const disk = new MemoryDisk();
+    const small = { segmentBytes: 10_000, indexIntervalBytes: 100 };
+    const { log } = await openLog({ disk, config: small });
+    startTerm(log, 1);
+    log.append(batchOf({ values: ['v0'], timestamp: 1000 }), 1);
+    await log.flushAndClose();
+    await disk.remove(pathOf(0, 'timeindex'));
+    await disk.remove(pathOf(0, 'index'));
+    const { log: again } = await openLog({ disk, config: small });
+    for (const timestamp of [2000, 3000]) again.append(batchOf({ values: ['v'.repeat(200)], timestamp }), 1);
+    await again.flushAndClose();
+    const times = await readWholeFile(disk, pathOf(0, 'timeindex'));
+    const entries = Array.from({ length: times.length / 12 }, (_, entry) => [
+      Number(times.readBigInt64BE(entry * 12)),
+      times.readInt32BE(entry * 12 + 8),
+    ]);
+    // What the lost file said in place of the first is told by the batch itself.
+    expect(entries).toEqual([
+      [2000, 1],
+      [3000, 2],
+    ]);
+  });
+
   it('are what they were', async () => {
     const { disk, bases } = await build();
     const before = await indexesOf(disk);
