@@ -126,3 +126,23 @@ describe('requests of one connection', () => {
     ]);
   });
 });
+
+it('min.insync.replicas asks for no more copies than the partition has replicas', async () => {
+  await using node = await embed({ settings: {} });
+  const connection = await node.connect();
+  const { topics } = await connection.call('CreateTopics', 5, {
+    topics: [
+      {
+        name: 't',
+        numPartitions: 1,
+        replicationFactor: 1,
+        assignments: [],
+        configs: [{ name: 'min.insync.replicas', value: '2' }],
+      },
+    ],
+    timeoutMs: 10_000,
+  });
+  expect(topics[0]!.errorMessage).toBeNull();
+  const answer = await connection.call('Produce', produceVersion, produceOf('t', ['v'], { acks: -1 }));
+  expect(answer.responses[0]!.partitionResponses[0]).toMatchObject({ errorCode: 0, baseOffset: 0 });
+});

@@ -235,6 +235,26 @@ describe('rolling', () => {
     expect(await readAll(log)).toEqual(expectedRecords(4));
   });
 
+  it('happens where an index would have more than segment.index.bytes', async () => {
+    const segmentIndexBytes = 60;
+    const config = { segmentBytes: 1_000_000, indexIntervalBytes: 0, segmentIndexBytes };
+    const disk = new MemoryDisk();
+    const { log } = await openLog({ disk, config });
+    startTerm(log, 1);
+    // Each batch gets an entry of 12 bytes in the time index but the first, and rolling may add one.
+    for (let count = 0; count < 12; count++) appendValues(log, [`v${count}`], 1000 + count);
+    await flushed(log);
+    const bases = log.segments().map(({ baseOffset }) => baseOffset);
+    expect(bases.length).toBeGreaterThan(2);
+    await log.flushAndClose();
+    for (const base of bases) {
+      const file = await disk.open(`/data/t-0/${String(base).padStart(20, '0')}.timeindex`, 'read');
+      const sizeBytes = await file.size();
+      expect(sizeBytes).toBeLessThanOrEqual(segmentIndexBytes);
+      if (base !== bases.at(-1)) expect(sizeBytes).toBeGreaterThanOrEqual(segmentIndexBytes - 24);
+    }
+  });
+
   it('leaves files that hold exactly what they should', async () => {
     const disk = new MemoryDisk();
     const { log } = await openLog({ disk, config: { segmentBytes: 500, indexIntervalBytes: 100 } });
