@@ -119,9 +119,11 @@ class Recovery {
   }
 
   async #startAnew(): Promise<RecoveredLog> {
-    const { disk, directory } = this.#options;
+    const { disk, directory, syncer } = this.#options;
     // Before there is a file in it, and also where it was there: a process that was killed may have made it.
     await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));
+    // Records of an earlier log of this name would be written into this one's segment by the next start.
+    await syncer.discard(directory.slice(directory.lastIndexOf('/') + 1));
     const { active, file } = await this.#addSegment();
     await disk.syncDirectory(directory);
     const isDamaged =

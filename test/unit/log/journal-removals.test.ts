@@ -6,7 +6,7 @@ import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { DiskOperation } from '../../../platform/memory-disk.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
-import { appendValues, openLog, readAll, startTerm } from './log-harness.ts';
+import { appendValues, flushed, openLog, readAll, startTerm } from './log-harness.ts';
 import type { Opened } from './log-harness.ts';
 
 const logsCount = 16;
@@ -23,7 +23,7 @@ class Directory {
   syncer!: Syncer;
   logs: Opened[] = [];
 
-  async open(): Promise<void> {
+  async open(journalBytes = 256 * 1024): Promise<void> {
     await this.disk.makeDirectory('/data');
     await this.disk.syncDirectory('/');
     this.syncer = await openSyncer({
@@ -31,7 +31,7 @@ class Directory {
       clock: this.clock,
       directory: '/data',
       concurrencyMax: 4,
-      journalBytes: 256 * 1024,
+      journalBytes,
       crowdedMin: 1,
     });
     this.logs = [];
@@ -63,7 +63,9 @@ class Directory {
     }
     await turns(2000);
     this.fault = undefined;
-    for (const { log } of this.logs) expect(log.flushedEndIndex).toBe(log.endIndex);
+    for (const { log } of this.logs) {
+      if (log.failure === undefined) expect(log.flushedEndIndex).toBe(log.endIndex);
+    }
     return synced;
   }
 }
@@ -93,5 +95,50 @@ it('a log that is removed while its file waits to be synced leaves the journal t
     data.disk = data.disk.crash();
     await data.open();
     for (const { log } of data.logs) expect((await readAll(log)).at(-1)?.value).toBe('later');
+  }
+});
+
+it('a log is not made anew under a name whose old records a start would write into it', async () => {
+  const data = new Directory();
+  await data.open(96 * 1024);
+  let synced: string[] = [];
+  for (let round = 0; round < 4; round++) synced = await data.round(`old ${round}`);
+  expect(synced).toContain('/data/sync-journal');
+  expect(synced).not.toContain('/data/t-10/00000000000000000000.log');
+  // A file that cannot be synced: the journal keeps what it has, and takes only a few more frames that make records void.
+  data.fault = (operation, path) =>
+    operation === 'sync' && path.startsWith('/data/t-10/') ? 'io' : undefined;
+  await expect(data.logs[10]!.log.flushAndClose()).rejects.toThrow();
+  const outcomes: string[] = [];
+  const made: number[] = [];
+  for (let place = 0; place < logsCount; place++) {
+    if (place === 10) continue;
+    const deleted = await data.logs[place]!.log.delete().then(
+      () => 'deleted',
+      () => 'not deleted',
+    );
+    const opened = await data.openLog(place).catch(() => undefined);
+    outcomes.push(`${deleted}, ${opened === undefined ? 'not made' : 'made'}`);
+    if (opened === undefined) continue;
+    for (let value = 0; value < 4; value++) appendValues(opened.log, [`a new value ${value}`]);
+    await flushed(opened.log);
+    made.push(place);
+  }
+  expect(outcomes).toContain('deleted, made');
+  expect(outcomes).toContain('not deleted, not made');
+  data.fault = undefined;
+  data.disk = data.disk.crash();
+  data.syncer = await openSyncer({
+    disk: data.disk,
+    clock: data.clock,
+    directory: '/data',
+    concurrencyMax: 4,
+    journalBytes: 96 * 1024,
+  });
+  for (const place of made) {
+    const { log } = await data.openLog(place);
+    expect((await readAll(log)).map(({ value }) => value)).toEqual(
+      Array.from({ length: 4 }, (_, value) => `a new value ${value}`),
+    );
   }
 });
