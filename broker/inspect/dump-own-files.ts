@@ -2,7 +2,7 @@
 import { readFloors } from '../log/durable-floors.ts';
 import { decodeReplicaState } from '../log/replica-state-file.ts';
 import { decodeHeaders, halvesPosition } from '../log/sync-journal-format.ts';
-import { readVotes } from '../partition/vote-store.ts';
+import { readVotes } from '../partition/vote-records.ts';
 import type { DumpPrinter } from './dump.ts';
 import type { InspectedFile } from './inspected-files.ts';
 

@@ -5,7 +5,7 @@ import { readWholeFile } from '../../platform/whole-files.ts';
 import { readFloors } from '../log/durable-floors.ts';
 import { decodeHeaders, halvesPosition } from '../log/sync-journal-format.ts';
 import { journalName } from '../log/sync-journal-replay.ts';
-import { readVotes } from '../partition/vote-store.ts';
+import { readVotes } from '../partition/vote-records.ts';
 import { dumpTarget } from './dump.ts';
 import { advices } from './findings.ts';
 import type { Finding, VerifiedCounts } from './findings.ts';

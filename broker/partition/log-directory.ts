@@ -57,7 +57,7 @@ export class LogDirectory {
   static async open(options: LogDirectoryOptions): Promise<LogDirectory> {
     const { disk, clock, path, id } = options;
     const directory = new LogDirectory(path, id);
-    const votes = await VoteStore.open(disk, path);
+    const votes = await VoteStore.open(disk, path, id);
     try {
       const syncer = await openSyncer({
         disk,

@@ -17,8 +17,9 @@ import type { CleanableLog, CleanerLimits } from '../log/compaction/cleanable-lo
 import type { DeletedSegments, LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
 import type { ScrubbedLog } from '../log/scrub-segment.ts';
 import { decodeDeleteRecords, encodeDeleteRecords } from '../log/raft-only.ts';
+import { memberId, nodeOf } from '../raft/member.ts';
 import { RaftGroup } from '../raft/raft-group.ts';
-import type { HardState } from '../raft/raft-group.ts';
+import type { HardState } from '../raft/raft.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { ProducerStates } from './producer-state.ts';
 import { readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
@@ -119,10 +120,11 @@ export class Replica {
     this.#log = log;
     this.#producers = restored.producers;
     this.#snapshotOffset = restored.snapshotOffset;
+    const { term, votedFor } = options.hardState ?? { term: 0, votedFor: undefined };
     this.#raft = new RaftGroup({
       nodeId: options.nodeId,
       voters: [options.nodeId],
-      hardState: options.hardState ?? { term: 0, votedFor: -1 },
+      hardState: { term, votedFor: votedFor === undefined ? -1 : nodeOf(votedFor) },
       endIndex: log.endIndex,
       lastTerm: log.lastTerm,
     });
@@ -242,7 +244,9 @@ export class Replica {
 
   /** Asks for leadership; the state returned must be durable before `lead` is called. */
   campaign(): HardState {
-    return this.#raft.campaign();
+    const { nodeId, home } = this.#options;
+    assert(home.id !== undefined, 'a directory that can be voted in has an identity');
+    return { term: this.#raft.campaign().term, votedFor: memberId(nodeId, home.id) };
   }
 
   /** The vote is durable: takes the lead and appends the first entry of the term. */

@@ -1,0 +1,179 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DamagedVotes, VoteStore } from '../../../broker/partition/vote-store.ts';
+import type { GroupId } from '../../../broker/partition/vote-store.ts';
+import { memberId } from '../../../broker/raft/member.ts';
+import type { HardState } from '../../../broker/raft/raft.ts';
+import type { DiskErrorCode } from '../../../platform/disk.ts';
+import { MemoryDisk } from '../../../platform/memory-disk.ts';
+import type { DiskOperation } from '../../../platform/memory-disk.ts';
+import { SeededRandom } from '../../../platform/seeded-random.ts';
+import { crc32c } from '../../../protocol/index.ts';
+
+const own = idOf(200);
+const directory = '/data';
+const path = `${directory}/votes`;
+
+function idOf(number: number): string {
+  return Buffer.alloc(16, number).toString('base64url');
+}
+
+function groupOf(partition: number): GroupId {
+  return { topicId: idOf(1), partition };
+}
+
+function voteOf(partition: number, term: number, votedFor = memberId(7, idOf(9))) {
+  return { group: groupOf(partition), state: { term, votedFor } };
+}
+
+async function diskWith(bytes?: Buffer): Promise<MemoryDisk> {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
+  if (bytes === undefined) return disk;
+  const file = await disk.open(path, 'create');
+  await file.write([bytes], 0);
+  await file.close();
+  return disk;
+}
+
+async function contentOf(disk: MemoryDisk): Promise<Buffer> {
+  const file = await disk.open(path, 'read');
+  const bytes = Buffer.alloc(await file.size());
+  await file.read(bytes, 0);
+  await file.close();
+  return bytes;
+}
+
+describe('the store of votes', () => {
+  it('knows the last state of each group, after a restart too', async () => {
+    const disk = await diskWith();
+    const store = await VoteStore.open(disk, directory, own);
+    expect(store.get(groupOf(0))).toBeUndefined();
+    const none = { group: groupOf(1), state: { term: 3, votedFor: undefined } };
+    await store.put([voteOf(0, 1), none]);
+    await store.put([voteOf(0, 2, memberId(0, own))]);
+    const expected: HardState[] = [
+      { term: 2, votedFor: memberId(0, own) },
+      { term: 3, votedFor: undefined },
+    ];
+    expect([store.get(groupOf(0)), store.get(groupOf(1))]).toEqual(expected);
+    await store.close();
+    const again = await VoteStore.open(disk, directory, own);
+    expect([again.get(groupOf(0)), again.get(groupOf(1))]).toEqual(expected);
+    await again.close();
+  });
+
+  it('makes what many groups put in one turn, or while a sync runs, durable together', async () => {
+    let syncs = 0;
+    const count = (operation: DiskOperation): undefined => {
+      if (operation === 'sync') syncs++;
+    };
+    const disk = new MemoryDisk({ faults: count });
+    await disk.makeDirectory(directory);
+    const store = await VoteStore.open(disk, directory, own);
+    syncs = 0;
+    const first = Array.from({ length: 1000 }, (_, partition) => store.put([voteOf(partition, 1)]));
+    // The first round has begun, and the rest of its way takes some turns.
+    await Promise.resolve();
+    await Promise.resolve();
+    const second = Array.from({ length: 1000 }, (_, partition) => store.put([voteOf(partition, 2)]));
+    await Promise.all([...first, ...second]);
+    expect(syncs).toBe(2);
+    expect(store.get(groupOf(999))?.term).toBe(2);
+    await store.close();
+  });
+
+  it('reads a file of the format before, whose votes were for this directory', async () => {
+    const record = Buffer.alloc(32);
+    Buffer.from(idOf(1), 'base64url').copy(record, 4);
+    record.writeInt32BE(5, 20);
+    record.writeInt32BE(8, 24);
+    record.writeInt32BE(3, 28);
+    record.writeUInt32BE(crc32c(record.subarray(4)), 0);
+    const disk = await diskWith(Buffer.concat([Buffer.from('KLVOTES1'), record]));
+    const store = await VoteStore.open(disk, directory, own);
+    expect(store.get(groupOf(5))).toEqual({ term: 8, votedFor: memberId(3, own) });
+    await store.put([voteOf(6, 1)]);
+    await store.close();
+    expect((await contentOf(disk)).toString('latin1', 0, 8)).toBe('KLVOTES2');
+    const again = await VoteStore.open(disk, directory, own);
+    expect(again.get(groupOf(5))).toEqual({ term: 8, votedFor: memberId(3, own) });
+    expect(again.get(groupOf(6))?.term).toBe(1);
+    await again.close();
+  });
+
+  it('refuses a file that it cannot read, and one with a bad record before a good one', async () => {
+    const strange = await diskWith(Buffer.from('KLVOTES9 and more'));
+    await expect(VoteStore.open(strange, directory, own)).rejects.toThrow(DamagedVotes);
+    const disk = await diskWith();
+    const store = await VoteStore.open(disk, directory, own);
+    await store.put([voteOf(0, 1), voteOf(1, 1)]);
+    await store.close();
+    const bytes = await contentOf(disk);
+    bytes[8 + 24]! ^= 1;
+    await expect(VoteStore.open(await diskWith(bytes), directory, own)).rejects.toThrow(/at byte 8/);
+  });
+
+  it('passes over an append that was torn at its end', async () => {
+    const disk = await diskWith();
+    const store = await VoteStore.open(disk, directory, own);
+    await store.put([voteOf(0, 1), voteOf(0, 2)]);
+    await store.close();
+    const bytes = await contentOf(disk);
+    const torn = await VoteStore.open(await diskWith(bytes.subarray(0, -5)), directory, own);
+    expect(torn.get(groupOf(0))?.term).toBe(1);
+    await torn.close();
+  });
+
+  it('never returns to a state that came before one that it has confirmed, though writes fail', async () => {
+    let failing: DiskErrorCode | undefined;
+    const faults = (operation: DiskOperation): DiskErrorCode | undefined =>
+      operation === 'write' ? failing : undefined;
+    const disk = new MemoryDisk({ faults });
+    await disk.makeDirectory(directory);
+    const store = await VoteStore.open(disk, directory, own);
+    failing = 'no-space';
+    await expect(store.put([voteOf(1, 4), voteOf(0, 4)])).rejects.toThrow();
+    failing = undefined;
+    // One record in the place of two: the second must not be read after it.
+    await store.put([voteOf(0, 5)]);
+    await store.close();
+    const again = await VoteStore.open(disk, directory, own);
+    expect(again.get(groupOf(0))?.term).toBe(5);
+    await again.close();
+  });
+
+  it('has after a crash what it has confirmed, or newer', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        fc.array(fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 5 }), { maxLength: 8 }),
+        async (seed, rounds) => {
+          const disk = new MemoryDisk({ crashes: new SeededRandom(seed) });
+          await disk.makeDirectory(directory);
+          await disk.syncDirectory('/');
+          const store = await VoteStore.open(disk, directory, own);
+          const confirmed = new Map<number, number>();
+          let term = 0;
+          let last: Promise<void> = Promise.resolve();
+          for (const [place, partitions] of rounds.entries()) {
+            const votes = partitions.map((partition) => voteOf(partition, ++term));
+            last = store.put(votes);
+            if (place === rounds.length - 1) break;
+            await last;
+            for (const { group, state } of votes) confirmed.set(group.partition, state.term);
+          }
+          last.catch(() => {
+            // The crash came in between.
+          });
+          const after = disk.crash();
+          const again = await VoteStore.open(after, directory, own);
+          for (const [partition, confirmedTerm] of confirmed) {
+            expect(again.get(groupOf(partition))?.term).toBeGreaterThanOrEqual(confirmedTerm);
+          }
+          await again.close();
+        },
+      ),
+    );
+  });
+});
