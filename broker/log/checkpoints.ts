@@ -87,9 +87,10 @@ export class Checkpoints {
     const { disk, readPool } = this.#options;
     return this.inLine(async (write) => {
       await this.#indexes.complete(from);
+      const file = await disk.open(to.path, 'create');
+      // Not before there is a segment after it: a state that has it among the full ones has its point in that one.
       from.isFull = true;
       readPool.indexes.used(from);
-      const file = await disk.open(to.path, 'create');
       // The directory is synced by the replacement of the state file, after which the new segment counts.
       const begun = new Segment(to.directory, to.baseOffset, to.totals.createdMs);
       begun.startIndex = to.startIndex;

@@ -76,6 +76,8 @@ class Recovery {
   readonly #sizes = new Map<Segment, number>();
   #checker: LogChecker;
   #scannedBytes = 0;
+  /** Index files of full segments have been made. */
+  #hasCompleted = false;
   /** In the newest segment: where bytes begin that were not known to be durable. */
   #unsurePosition = 0;
   readonly #floorEndIndex: number;
@@ -178,7 +180,9 @@ class Recovery {
   async #takeKnown(state: ReplicaState): Promise<number | { readonly mismatch: number }> {
     const { swaps } = this.#found;
     const listed = state.segments.filter(
-      ({ baseOffset }) => !swaps.some((swap) => baseOffset > swap.baseOffset && baseOffset < swap.endOffset),
+      ({ baseOffset }) =>
+        baseOffset < state.point.segmentBaseOffset &&
+        !swaps.some((swap) => baseOffset > swap.baseOffset && baseOffset < swap.endOffset),
     );
     for (const [place, known] of listed.entries()) {
       const segment = this.#segments[place];
@@ -213,7 +217,8 @@ class Recovery {
     Object.assign(segment.totals, point.totals);
     this.#checker = new LogChecker(table, point, this.#found.isAdopted);
     this.#unsurePosition = point.position;
-    const loaded = await loadIndexes(this.#options.disk, segment, point);
+    const isAtEnd = this.#sizes.get(segment) === point.position;
+    const loaded = await loadIndexes(this.#options.disk, segment, { ...point, isAtEnd });
     if (loaded === undefined) {
       await this.#indexes.rebuild(segment);
     } else {
@@ -276,6 +281,7 @@ class Recovery {
     await this.#indexes.cutFiles(segment);
     segment.isFull = true;
     this.#options.readPool.indexes.used(segment);
+    this.#hasCompleted = true;
   }
 
   async #finish(fault: Fault | undefined, isClean: boolean): Promise<RecoveredLog> {
@@ -286,6 +292,8 @@ class Recovery {
       return this.#result(undefined, 'clean', { point: this.#state!.point });
     const { disk, directory } = this.#options;
     const file = await disk.open(active.path, 'write');
+    // A loss of power may have kept the state that the last roll wrote, and not the names of the index files made before.
+    await this.#indexes.ensureFiles(this.#segments.at(-2));
     if (isClean) {
       // A process that was killed may have left names, and an end that it had cut, that only the operating system's memory
       // knows. One that died while it cut the log may have left index entries for what is gone.
@@ -299,20 +307,22 @@ class Recovery {
     await file.sync();
     await this.#indexes.write(active, active.offsetIndex.sizeBytes, active.timeIndex.sizeBytes);
     await this.#indexes.cutFiles(active);
-    let last = { active, file };
+    let newest = { active, file };
     if (active.isCleaned) {
       // Its header counts its batches: nothing can follow there.
       await file.close();
-      last = await this.#addSegment();
+      newest = await this.#addSegment();
     }
-    const point = pointAtEnd(last.active, this.#checker.endIndex);
+    const point = pointAtEnd(newest.active, this.#checker.endIndex);
+    // A state that holds must find the index files that it tells of.
+    if (this.#hasCompleted) await disk.syncDirectory(directory);
     await writeReplicaState(disk, directory, {
       ...this.#positions(),
       segments: this.#known(),
       point,
       isClosed: false,
     });
-    return this.#result(last.file, 'recovered', { point, reason: fault?.reason, ...rest });
+    return this.#result(newest.file, 'recovered', { point, reason: fault?.reason, ...rest });
   }
 
   /**

@@ -75,9 +75,22 @@ export class SegmentIndexes {
       offsetIndexBytes: segment.offsetIndexFileBytes,
       timeIndexBytes: segment.timeIndexFileBytes,
       indexCrc: segment.indexCrc,
+      isAtEnd: true,
     });
     if (loaded === undefined) await this.rebuild(segment);
     else segment.setIndexes(loaded.offsetIndex, loaded.timeIndex);
+  }
+
+  /**
+   * A full segment's index files are not what was written: makes them again, whether or not the indexes are in memory. The
+   * caller sees to it that the segment stays in its log meanwhile. Rejects with a DiskError.
+   */
+  async remake(segment: Segment): Promise<void> {
+    await this.settled([segment]);
+    const remaking = this.rebuild(segment).finally(() => this.#bringingIn.delete(segment));
+    this.#bringingIn.set(segment, remaking);
+    await remaking;
+    this.#pool.indexes.used(segment);
   }
 
   /** Brings the index files up to these sizes of what is in memory, and syncs them. The directory is not synced. */
@@ -104,6 +117,16 @@ export class SegmentIndexes {
     segment.completeTimeIndex();
     segment.indexCrc = segment.presentIndexCrc;
     await this.write(segment, segment.offsetIndex.sizeBytes, segment.timeIndex.sizeBytes);
+  }
+
+  /** Makes both files again where one is missing. One whose indexes are in memory has just had them written. */
+  async ensureFiles(segment: Segment | undefined): Promise<void> {
+    if (segment === undefined || segment.hasIndexes) return;
+    for (const path of [segment.offsetIndexPath, segment.timeIndexPath]) {
+      if ((await this.#disk.sizeOf(path)) !== undefined) continue;
+      await this.rebuild(segment);
+      return;
+    }
   }
 
   /** Cuts both files to what is in memory now, after a recovery or a truncation. */
@@ -187,15 +210,23 @@ export function accountFor(segment: Segment, batch: ScannedBatch, indexIntervalB
   segment.addBatch({ sizeBytes, lastOffset, maxTimestamp }, indexIntervalBytes);
 }
 
+export interface KnownIndexes {
+  readonly offsetIndexBytes: number;
+  readonly timeIndexBytes: number;
+  readonly indexCrc: number;
+  /** Nothing follows in the segment: else a recovery that was broken off may have written other entries of the same size. */
+  readonly isAtEnd: boolean;
+}
+
 /** What the index files hold, up to these sizes; undefined where that is less, or not what was written there. */
 export async function loadIndexes(
   disk: Disk,
   segment: Segment,
-  known: { readonly offsetIndexBytes: number; readonly timeIndexBytes: number; readonly indexCrc: number },
+  known: KnownIndexes,
 ): Promise<IndexPair | undefined> {
   const single = singleEntry(segment);
   const isSingle = known.offsetIndexBytes === 0 && known.timeIndexBytes === timeEntryBytes;
-  if (isSingle && crcOf(single) === known.indexCrc) {
+  if (isSingle && known.isAtEnd && crcOf(single) === known.indexCrc) {
     return (await disk.sizeOf(segment.timeIndexPath)) === timeEntryBytes ? single : undefined;
   }
   const offsetBytes = await readBeginning(disk, segment.offsetIndexPath, known.offsetIndexBytes);

@@ -16,7 +16,11 @@ import {
 } from './log-harness.ts';
 
 /** A disk that fails this operation on segment files once `arm` has been called. */
-function failingDisk(failing: DiskOperation): { disk: MemoryDisk; arm: () => void } {
+function failingDisk(failing: DiskOperation): {
+  disk: MemoryDisk;
+  arm: () => void;
+  disarm: () => void;
+} {
   let isArmed = false;
   const disk = new MemoryDisk({
     faults: (operation, path) =>
@@ -26,6 +30,9 @@ function failingDisk(failing: DiskOperation): { disk: MemoryDisk; arm: () => voi
     disk,
     arm: () => {
       isArmed = true;
+    },
+    disarm: () => {
+      isArmed = false;
     },
   };
 }
@@ -73,6 +80,28 @@ it('a failed roll is told, and what was flushed is there afterwards', async () =
   await turns(200);
   expect(failures.map(({ kind }) => kind)).toEqual(['roll']);
   expect(log.flushedEndIndex).toBe(3);
+});
+
+it('a failed roll loses nothing, whenever the start of the log moves meanwhile', async () => {
+  for (let wait = 0; wait < 60; wait++) {
+    const { disk, arm, disarm } = failingDisk('open');
+    const { log } = await openLog({ disk, config: { segmentBytes: 100 } });
+    startTerm(log, 1);
+    for (let offset = 0; offset < 6; offset++) appendValues(log, [`v${offset}`]);
+    await flushed(log);
+    arm();
+    appendValues(log, ['v6']);
+    log.requestSync();
+    await turns(wait);
+    await log.advanceLogStart(2).catch(() => undefined);
+    await turns(200);
+    expect(log.failure).toBeDefined();
+    disarm();
+    const { log: again, recovery } = await openLog({ disk: disk.kill() });
+    expect(recovery.damage, `after ${wait} turns`).toBeUndefined();
+    expect(await readAll(again, 2)).toEqual(expectedRecords(6, 2));
+    await again.flushAndClose();
+  }
 });
 
 it('a full disk fails the log, and the next opening cuts the piece of a batch that fitted', async () => {
