@@ -16,6 +16,9 @@ const overheadBytes = 256;
 /** Batches below this size that follow each other are joined into one part: a system call's vector has its cost too. */
 const joinBelowBytes = 1024;
 
+/** Fewer stale entries than this are left in the line. */
+const staleMin = 1024;
+
 interface TailBatch {
   /** Replaced by a copy when the batch is written, where it lies in a slab. */
   buffer: Buffer;
@@ -30,7 +33,9 @@ interface TailBatch {
 export class TailCache {
   readonly #maxBytes: number;
   /** One entry for each written batch that is held, oldest first. An entry of a tail that was cleared since is stale. */
-  readonly #written = new Fifo<{ readonly tail: LogTail; readonly generation: number }>();
+  #written = new Fifo<InLine>();
+  /** Entries of tails that were cleared. */
+  #staleCount = 0;
   #sizeBytes = 0;
 
   /** `maxBytes` bounds the written batches of all logs together; 0 keeps none. */
@@ -43,6 +48,11 @@ export class TailCache {
     return this.#sizeBytes;
   }
 
+  /** Entries in the line of written batches, those of cleared tails too: memory beside `sizeBytes`. */
+  get lineLength(): number {
+    return this.#written.length;
+  }
+
   openTail(): LogTail {
     const tail: LogTail = new LogTail({
       written: (batchBytes) => {
@@ -52,9 +62,22 @@ export class TailCache {
       dropped: (batchBytes) => {
         this.#sizeBytes -= batchBytes + overheadBytes;
       },
+      cleared: (count) => this.#cleared(count),
       trim: () => this.#trim(),
     });
     return tail;
+  }
+
+  /** The line would grow with every log that is removed: nothing is trimmed while the others have little. */
+  #cleared(count: number): void {
+    this.#staleCount += count;
+    if (this.#staleCount < staleMin || this.#staleCount * 2 < this.#written.length) return;
+    const line = this.#written;
+    this.#written = new Fifo();
+    for (let entry = line.shift(); entry !== undefined; entry = line.shift()) {
+      if (entry.generation === entry.tail.generation) this.#written.push(entry);
+    }
+    this.#staleCount = 0;
   }
 
   #trim(): void {
@@ -62,13 +85,21 @@ export class TailCache {
       const oldest = this.#written.shift();
       assert(oldest !== undefined, 'the bytes held belong to entries in line');
       if (oldest.generation === oldest.tail.generation) oldest.tail.dropOldest();
+      else this.#staleCount--;
     }
   }
+}
+
+interface InLine {
+  readonly tail: LogTail;
+  readonly generation: number;
 }
 
 interface Accounts {
   written(batchBytes: number): void;
   dropped(batchBytes: number): void;
+  /** So many written batches of the generation before went at once. */
+  cleared(count: number): void;
   trim(): void;
 }
 
@@ -118,9 +149,11 @@ export class LogTail {
    * is still under way, so their memory is not given back but left to the collector.
    */
   clear(): void {
+    const count = this.#writtenCount;
     while (this.#writtenCount > 0) this.dropOldest();
     this.#batches.clear();
     this.generation++;
+    this.#accounts.cleared(count);
   }
 
   /** Undefined where the batch that holds the offset is not (or no longer) here. */

@@ -39,3 +39,29 @@ it('counts all the pooled memory that a batch keeps, once', () => {
   tail.clear();
   expect(cache.sizeBytes).toBe(0);
 });
+
+it('keeps nothing of logs that are gone, however many there have been', () => {
+  const cache = new TailCache({ maxBytes: 1_000_000 });
+  const kept = cache.openTail();
+  for (let log = 0; log < 2000; log++) {
+    const tail = cache.openTail();
+    for (let offset = 0; offset < 10; offset++) {
+      tail.add({ buffer: Buffer.alloc(10), lease: unpooled, baseOffset: offset, lastOffset: offset });
+    }
+    if (log < 5)
+      kept.add({ buffer: Buffer.alloc(10, log), lease: unpooled, baseOffset: log, lastOffset: log });
+    tail.written(10);
+    kept.written(log + 1);
+    tail.clear();
+  }
+  expect(cache.lineLength).toBeLessThan(3000);
+  const read = kept.read({ offset: 0, endOffset: 5, maxBytes: 1000, minOneBatch: true });
+  expect(read?.sizeBytes).toBe(50);
+  // What is left is dropped in its order as before.
+  const last = cache.openTail();
+  last.add({ buffer: Buffer.alloc(999_000), lease: unpooled, baseOffset: 0, lastOffset: 0 });
+  last.written(1);
+  expect(kept.read({ offset: 1, endOffset: 5, maxBytes: 1000, minOneBatch: true })).toBeUndefined();
+  expect(kept.read({ offset: 4, endOffset: 5, maxBytes: 1000, minOneBatch: true })?.sizeBytes).toBe(10);
+  expect(cache.sizeBytes).toBeLessThanOrEqual(1_000_000);
+});
