@@ -259,6 +259,12 @@ function maintenanceEvents(logger: Logger, events: PartitionEvents): Maintenance
           `${first?.reason}): repair it from a backup, or delete what is damaged`,
       );
     },
+    indexesRemade: (replica, reasons) => {
+      logger.warn(
+        { reasons },
+        `an index of ${nameOf(replica)} was wrong and has been made again (${reasons[0]})`,
+      );
+    },
     scrubbingFailed: (directory, error) => {
       const reason = error instanceof Error ? error.message : String(error);
       logger.warn({ err: error }, `the logs in ${directory} could not be checked (${reason})`);

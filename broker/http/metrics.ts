@@ -168,6 +168,11 @@ export class Metrics {
         'Segments that turned out to be damaged since the start.',
         ({ damagedSegments }) => damagedSegments,
       ],
+      [
+        'kappalog_scrubbed_repaired_segments',
+        'Segments whose index files were wrong and have been made again since the start.',
+        ({ repairedSegments }) => repairedSegments,
+      ],
     ];
     for (const [name, help, of] of gauges) this.#addGauge(name, help, () => of(read()));
   }

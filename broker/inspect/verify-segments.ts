@@ -4,18 +4,18 @@
  */
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskFile } from '../../platform/disk.ts';
-import { readWholeFile } from '../../platform/whole-files.ts';
 import { ProtocolError, batchField } from '../../protocol/index.ts';
-import { OpenTransactions, decodeAbortedTransactions, readMarker } from '../log/aborted-transactions.ts';
+import { OpenTransactions } from '../log/aborted-transactions.ts';
 import type { AbortedTransaction } from '../log/aborted-transactions.ts';
 import { IndexCheck, readIndexFiles } from '../log/index-check.ts';
 import type { IndexFault } from '../log/index-check.ts';
 import { OrderCheck } from '../log/order-check.ts';
 import type { OrderRules, OrderStart } from '../log/order-check.ts';
-import { checkBatches, checkBlockBytes } from '../log/segment-check.ts';
+import { checkBatches } from '../log/segment-check.ts';
 import type { SoundBatch } from '../log/segment-check.ts';
 import { offsetEntryBytes, timeEntryBytes } from '../log/segment-indexes.ts';
 import { Segment } from '../log/segment.ts';
+import { TransactionIndexCheck } from '../log/transaction-index-check.ts';
 import type { VerifiedCounts } from './findings.ts';
 
 /** One segment, as far as it is sound. */
@@ -84,16 +84,14 @@ class SegmentVerification {
   readonly #options: CheckLogOptions;
   readonly #segment: Segment;
   readonly #order: OrderCheck;
-  readonly #open: OpenTransactions;
-  readonly #aborted: AbortedTransaction[] = [];
-  readonly #abortMarkers = new Set<number>();
+  readonly #transactions: TransactionIndexCheck;
   #position = 0;
 
   constructor(options: CheckLogOptions, segment: Segment, order: OrderCheck, open: OpenTransactions) {
     this.#options = options;
     this.#segment = segment;
     this.#order = order;
-    this.#open = open;
+    this.#transactions = new TransactionIndexCheck(open);
   }
 
   async run(): Promise<CheckedSegment> {
@@ -149,12 +147,8 @@ class SegmentVerification {
     counts.batches++;
     counts.records += batchField.recordCount(batch.buffer, batch.at);
     indexes.take(batch);
-    if (batch.sizeBytes > checkBlockBytes) return undefined;
     try {
-      const marker = readMarker(batch);
-      if (marker?.type === 'ABORT') this.#abortMarkers.add(marker.offset);
-      const aborted = this.#open.take(batch);
-      if (aborted !== undefined) this.#aborted.push(aborted);
+      this.#transactions.take(batch);
       return undefined;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -199,27 +193,11 @@ class SegmentVerification {
       startIndex,
       fault,
       indexFaults: found.indexFaults ?? [],
-      aborted: this.#aborted,
-      abortMarkers: this.#abortMarkers,
-      transactionFault: reason === undefined ? await this.#transactionFault() : undefined,
+      aborted: this.#transactions.aborted,
+      abortMarkers: this.#transactions.abortMarkers,
+      transactionFault:
+        reason === undefined ? await this.#transactions.fault(this.#options.disk, segment) : undefined,
     };
-  }
-
-  async #transactionFault(): Promise<string | undefined> {
-    const { disk } = this.#options;
-    const segment = this.#segment;
-    const path = segment.transactionIndexPath;
-    const exists = await disk.exists(path);
-    const bytes = exists ? await readWholeFile(disk, path) : Buffer.alloc(0);
-    const { entries, fault } = decodeAbortedTransactions(bytes, segment);
-    if (fault !== undefined) return fault;
-    const markers = new Set(entries.map(({ lastOffset }) => lastOffset));
-    const lacking = this.#aborted.find(({ lastOffset }) => !markers.has(lastOffset));
-    if (lacking !== undefined)
-      return `the transaction that was aborted at offset ${lacking.lastOffset} is missing`;
-    // The batches of an entry's transaction may be gone, by a compaction or with the log's beginning; its marker may not.
-    const stray = entries.find(({ lastOffset }) => !this.#abortMarkers.has(lastOffset));
-    return stray === undefined ? undefined : `nothing is aborted at offset ${stray.lastOffset}`;
   }
 }
 

@@ -158,6 +158,11 @@ export class CommitLog {
     if (!isKnown) this.#damage.push(damage);
   }
 
+  /** Makes the index files of a full segment again, for scrubbing; false where the log or the segment has gone. Rejects with a DiskError. */
+  remakeIndexes(segment: Segment): Promise<boolean> {
+    return this.#upkeep.remakeIndexes(segment);
+  }
+
   get logEndOffset(): number {
     return this.#books.endOffset;
   }

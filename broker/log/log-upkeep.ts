@@ -104,6 +104,15 @@ export class LogUpkeep {
     return this.#inTurn(false, () => this.#rollIfDue(this.#parts.options.clock.wallMs()));
   }
 
+  /** See CommitLog. A failure of the disk leaves the log as it was: indexes are made again whenever they are wanted. */
+  remakeIndexes(segment: Segment): Promise<boolean> {
+    return this.#inTurn(false, async () => {
+      if (!segment.isCurrent || !segment.isFull) return false;
+      await this.#parts.indexes.remake(segment);
+      return true;
+    });
+  }
+
   /** See CommitLog. */
   replaceSegments(
     old: readonly Segment[],

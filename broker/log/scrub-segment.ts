@@ -5,15 +5,17 @@
  */
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
+import { ProtocolError } from '../../protocol/index.ts';
+import { OpenTransactions } from './aborted-transactions.ts';
 import { IndexCheck, readIndexFiles } from './index-check.ts';
-import type { IndexFault } from './index-check.ts';
 import type { LogDamage } from './log-types.ts';
 import { OrderCheck } from './order-check.ts';
 import type { KnownPositions, OrderRules } from './order-check.ts';
 import { kafkaEpochFile } from './recovery-leftovers.ts';
 import { checkBatches } from './segment-check.ts';
-import { offsetEntryBytes, timeEntryBytes } from './segment-indexes.ts';
+import type { SoundBatch } from './segment-check.ts';
 import type { Segment } from './segment.ts';
+import { TransactionIndexCheck } from './transaction-index-check.ts';
 
 /** What scrubbing needs of a log; CommitLog is one. */
 export interface ScrubbedLog extends KnownPositions {
@@ -23,12 +25,16 @@ export interface ScrubbedLog extends KnownPositions {
   raftOnlyEntries(): readonly { readonly index: number }[];
   readonly damage: readonly LogDamage[];
   reportDamage(damage: LogDamage): void;
+  /** Makes the index files of a full segment again; false where it has gone. Rejects with a DiskError. */
+  remakeIndexes(segment: Segment): Promise<boolean>;
 }
 
 export type ScrubOutcome =
   | { readonly kind: 'sound' }
   /** Everything that is wrong has been reported to the log. */
   | { readonly kind: 'damaged'; readonly damage: readonly LogDamage[] }
+  /** Its index files were not what its batches say, and have been made again; nothing is lost. A reason for each file. */
+  | { readonly kind: 'repaired'; readonly reasons: readonly string[] }
   /** The segment was taken out of its log or cut, or the scrubber was stopped, before it had been read. */
   | { readonly kind: 'removed' | 'stopped' };
 
@@ -56,7 +62,10 @@ export async function scrubSegment(
   }
   const { found } = pass;
   for (const damage of found) if (!isReported(log, damage)) log.reportDamage(damage);
-  return found.length === 0 ? { kind: 'sound' } : { kind: 'damaged', damage: found };
+  if (found.length > 0) return { kind: 'damaged', damage: found };
+  if (pass.indexFaults.length === 0) return { kind: 'sound' };
+  if (!(await log.remakeIndexes(segment))) return { kind: 'removed' };
+  return { kind: 'repaired', reasons: pass.indexFaults };
 }
 
 /** In a swap its files go, and others take their names, before it is taken out: what has been read may be either's. */
@@ -66,10 +75,13 @@ function isGoing({ isCurrent, isPinned }: Segment): boolean {
 
 class ScrubPass {
   readonly found: LogDamage[] = [];
+  /** What is wrong with its index files, where the segment itself is sound. */
+  indexFaults: readonly string[] = [];
   /** Up to here the segment is as it should be. */
   position = 0;
   readonly #log: ScrubbedLog;
   readonly #segment: Segment;
+  readonly #transactions = new TransactionIndexCheck(new OpenTransactions());
   #order: OrderCheck;
 
   constructor(log: ScrubbedLog, segment: Segment) {
@@ -112,7 +124,7 @@ class ScrubPass {
           visit: (batch) => {
             if (isStopped) return 'stop';
             this.position = batch.position;
-            const reason = order.take(batch);
+            const reason = order.take(batch) ?? this.#takeMarker(batch);
             if (reason === undefined) indexes.take(batch);
             return reason;
           },
@@ -123,17 +135,35 @@ class ScrubPass {
       );
       if (isStopped) return false;
       this.position = position;
-      if (fault === undefined) this.#finish(indexes, isAdopted);
-      else this.add(segment.path, position, fault);
+      if (fault === undefined) {
+        this.#finish(indexes, isAdopted);
+        await this.#checkTransactions(disk);
+      } else this.add(segment.path, position, fault);
     } finally {
       await file.close();
     }
     return true;
   }
 
+  #takeMarker(batch: SoundBatch): string | undefined {
+    try {
+      this.#transactions.take(batch);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return `the control batch cannot be read: ${error.message}`;
+    }
+  }
+
+  /** The file cannot be made again from the segment alone, as transactions may have begun before it. */
+  async #checkTransactions(disk: Disk): Promise<void> {
+    const reason = await this.#transactions.fault(disk, this.#segment);
+    if (reason !== undefined) this.add(this.#segment.transactionIndexPath, 0, reason);
+  }
+
   /** What only shows at the end, in a segment whose batches are all sound. */
   #finish(indexes: IndexCheck, mayLack: boolean): void {
-    const { path, baseOffset, endOffset } = this.#segment;
+    const { path, endOffset } = this.#segment;
     const reason = this.#order.endSegment();
     if (reason !== undefined) {
       this.add(path, 0, reason);
@@ -142,23 +172,15 @@ class ScrubPass {
     // Of Kafka's own segments, a compaction may have taken the end too.
     if (this.#order.nextOffset !== endOffset && !(mayLack && this.#order.nextOffset < endOffset))
       this.add(path, this.position, `it ends at offset ${this.#order.nextOffset}, not at ${endOffset}`);
-    for (const fault of indexes.finish(true)) this.#addIndexFault(fault, baseOffset);
+    this.indexFaults = indexes.finish(true).map((fault) => {
+      const { offsetIndexPath, timeIndexPath } = this.#segment;
+      return `${fault.index === 'index' ? offsetIndexPath : timeIndexPath}, entry ${fault.entry}: ${fault.reason}`;
+    });
   }
 
-  #addIndexFault({ index, entry, reason }: IndexFault, validEndOffset: number): void {
-    const { offsetIndexPath, timeIndexPath } = this.#segment;
-    const isOffsets = index === 'index';
-    const position = entry * (isOffsets ? offsetEntryBytes : timeEntryBytes);
-    this.add(
-      isOffsets ? offsetIndexPath : timeIndexPath,
-      position,
-      `entry ${entry}: ${reason}`,
-      validEndOffset,
-    );
-  }
-
-  add(file: string, position: number, reason: string, validEndOffset = this.#order.nextOffset): void {
+  add(file: string, position: number, reason: string): void {
     const log = this.#log;
+    const validEndOffset = this.#order.nextOffset;
     this.found.push({
       kind: 'corrupt',
       foundBy: 'scrub',

@@ -27,6 +27,8 @@ export interface ScrubProgress {
   readonly bytes: number;
   readonly segments: number;
   readonly damagedSegments: number;
+  /** Their index files were made again. */
+  readonly repairedSegments: number;
   /** How often the end was reached. */
   readonly passes: number;
   /** What is being read, or was read last. */
@@ -62,7 +64,7 @@ export class Scrubber {
   #wake: (() => void) | undefined;
   /** When what has been read so far may have been read by. */
   #dueMs = 0;
-  readonly #progress = { bytes: 0, segments: 0, damagedSegments: 0, passes: 0 };
+  readonly #progress = { bytes: 0, segments: 0, damagedSegments: 0, repairedSegments: 0, passes: 0 };
 
   private constructor(options: ScrubberOptions, last: Place | undefined) {
     this.#options = options;
@@ -102,6 +104,7 @@ export class Scrubber {
     this.#last = { name: nameOf(log), baseOffset: segment.baseOffset };
     if (outcome.kind !== 'removed') this.#progress.segments++;
     if (outcome.kind === 'damaged') this.#progress.damagedSegments++;
+    if (outcome.kind === 'repaired') this.#progress.repairedSegments++;
     if (this.#options.clock.monotonicMs() - this.#savedMs >= savedEveryMs) await this.#save();
     return { log, segment, outcome };
   }

@@ -25,12 +25,13 @@ interface Progress {
   readonly bytes: number;
   readonly segments: number;
   readonly damagedSegments: number;
+  readonly repairedSegments: number;
 }
 
 const passIntervalMs = 24 * 3600 * 1000;
 /** How soon to look again where there was nothing to read, or reading failed. */
 const restMs = 60_000;
-const none: Progress = { bytes: 0, segments: 0, damagedSegments: 0 };
+const none: Progress = { bytes: 0, segments: 0, damagedSegments: 0, repairedSegments: 0 };
 
 export class DirectoryScrubbing {
   readonly #options: DirectoryScrubbingOptions;
@@ -106,6 +107,8 @@ export class DirectoryScrubbing {
     // What an earlier pass has found is known.
     const news = replica === undefined || replica.closed ? [] : scrubbed.log.damage.slice(known.get(replica));
     if (replica !== undefined && news.length > 0) events.damageFound(replica, news);
+    const { outcome } = scrubbed;
+    if (replica !== undefined && outcome.kind === 'repaired') events.indexesRemade(replica, outcome.reasons);
     if (this.#scrubber.progress().passes === passes) return undefined;
     // The end was reached, and the first segment is the one just read.
     const nowMs = clock.monotonicMs();

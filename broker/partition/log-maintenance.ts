@@ -46,6 +46,8 @@ export interface MaintenanceEvents {
   failed(replica: Replica, task: 'retention' | 'compaction', error: unknown): void;
   /** Scrubbing or compaction has met bytes that are not as they were written. */
   damageFound(replica: Replica, damage: readonly LogDamage[]): void;
+  /** Scrubbing has met index files that did not say what their segment does, and made them again. */
+  indexesRemade(replica: Replica, reasons: readonly string[]): void;
   /** A data directory could not be scrubbed on; it is tried again later. */
   scrubbingFailed(directory: string, error: unknown): void;
 }
@@ -61,6 +63,7 @@ export interface MaintenanceFigures {
   readonly scrubbedBytes: number;
   readonly scrubbedSegments: number;
   readonly damagedSegments: number;
+  readonly repairedSegments: number;
 }
 
 /** Logs of one round between which others get a turn. */
@@ -117,6 +120,7 @@ export class LogMaintenance {
       scrubbedBytes: sum(({ bytes }) => bytes),
       scrubbedSegments: sum(({ segments }) => segments),
       damagedSegments: sum(({ damagedSegments }) => damagedSegments),
+      repairedSegments: sum(({ repairedSegments }) => repairedSegments),
     };
   }
 

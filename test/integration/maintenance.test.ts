@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DiskErrorCode } from '../../platform/disk.ts';
 import { MemoryDisk } from '../../platform/memory-disk.ts';
+import { readWholeFile } from '../../platform/whole-files.ts';
 import { decodeBatch, encodeBatch, ErrorCode, iterateBatches } from '../../protocol/index.ts';
 import { embed, fetchOf, fetchVersion, produceVersion } from './embedded.ts';
 import type { Embedded } from './embedded.ts';
@@ -289,6 +290,36 @@ describe('scrubbing', () => {
     const connection = await node.connect();
     expect((await fetchFrom(connection, 't', 15)).records[0]?.offset).toBe(15);
     expect(await produce(connection, 't', [{ key: 'k', value: 'v' }])).toBe('NONE');
+  });
+});
+
+describe('scrubbing of indexes', () => {
+  it('makes one that is wrong again, which is no damage', async () => {
+    const disk = new MemoryDisk();
+    {
+      await using node = await embed({ disk, settings: quiet });
+      const connection = await node.connect();
+      await createTopic(connection, 't', { 'internal.segment.bytes': '500' });
+      await fill(connection, 't', 20);
+    }
+    const path = '/kappalog/t-0/00000000000000000000.timeindex';
+    const before = await readWholeFile(disk, path);
+    disk.flipBit(path, 3, 3);
+    await using node = await embed({
+      disk,
+      httpPort: 0,
+      settings: { ...settings, 'kappalog.scrub.bytes.per.second': '1000000000' },
+    });
+    await until(
+      () => figure(node, 'kappalog_scrubbed_repaired_segments'),
+      (count) => count > 0,
+    );
+    expect(node.log.lines).toEqual([
+      expect.stringMatching(/^warn: an index of t-0 was wrong and has been made again \(\S+0\.timeindex, /),
+    ]);
+    expect(await readWholeFile(disk, path)).toEqual(before);
+    expect(await figure(node, 'kappalog_partitions_damaged')).toBe(0);
+    expect(await figure(node, 'kappalog_scrubbed_damaged_segments')).toBe(0);
   });
 });
 

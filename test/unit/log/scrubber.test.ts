@@ -1,10 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LogDamage } from '../../../broker/log/log-types.ts';
+import { encodeAbortedTransactions } from '../../../broker/log/aborted-transactions.ts';
 import { PositionTable, firstLogStart } from '../../../broker/log/position-table.ts';
+import { ReadPool } from '../../../broker/log/read-pool.ts';
 import { scrubSegment } from '../../../broker/log/scrub-segment.ts';
 import type { ScrubbedLog } from '../../../broker/log/scrub-segment.ts';
 import { Scrubber } from '../../../broker/log/scrubber.ts';
+import { SegmentIndexes } from '../../../broker/log/segment-files.ts';
 import { Segment } from '../../../broker/log/segment.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
@@ -18,9 +21,11 @@ class ClosedLog implements ScrubbedLog {
   readonly damage: LogDamage[] = [];
   readonly #table: PositionTable;
   readonly #segments: readonly Segment[];
+  readonly #disk: MemoryDisk;
 
-  constructor(name: string, table: PositionTable, segments: readonly Segment[]) {
-    this.directory = name;
+  constructor(disk: MemoryDisk, table: PositionTable, segments: readonly Segment[]) {
+    this.#disk = disk;
+    this.directory = directory;
     this.#table = table;
     this.#segments = segments;
   }
@@ -35,6 +40,13 @@ class ClosedLog implements ScrubbedLog {
 
   reportDamage(damage: LogDamage): void {
     this.damage.push(damage);
+  }
+
+  async remakeIndexes(segment: Segment): Promise<boolean> {
+    await new SegmentIndexes(this.#disk, new ReadPool({ disk: this.#disk, maxBytes: 1 }), () => 100).remake(
+      segment,
+    );
+    return true;
   }
 
   epochAt(offset: number): number {
@@ -74,7 +86,7 @@ async function build(): Promise<{ disk: MemoryDisk; log: ClosedLog }> {
     Object.assign(segment, { endOffset: info.endOffset, writtenBytes: info.sizeBytes, isFull: true });
     return segment;
   });
-  return { disk, log: new ClosedLog(directory, table, segments) };
+  return { disk, log: new ClosedLog(disk, table, segments) };
 }
 
 async function scrubAll(disk: MemoryDisk, log: ScrubbedLog): Promise<string[]> {
@@ -135,14 +147,33 @@ describe('scrubbing a segment', () => {
     ['a missing index', 'index', (disk: MemoryDisk, path: string) => disk.remove(path)],
     ['a cut time index', 'timeindex', (disk: MemoryDisk, path: string) => cut(disk, path, 5)],
     ['an empty time index', 'timeindex', (disk: MemoryDisk, path: string) => cut(disk, path, 0)],
-  ])('sees %s', async (_what, kind, spoil) => {
+  ])('sees %s and makes the file again, to the byte', async (_what, kind, spoil) => {
     const { disk, log } = await build();
     const segment = log.fullSegments()[0]!;
     const path = segment.path.replace(/log$/, kind);
+    const before = await readWholeFile(disk, path);
     await spoil(disk, path);
+    const outcome = await scrubSegment(log, segment, { disk, pace: () => Promise.resolve(true) });
+    expect(outcome).toEqual({ kind: 'repaired', reasons: [expect.stringContaining(`${path}, entry `)] });
+    expect(log.damage).toEqual([]);
+    expect(await readWholeFile(disk, path)).toEqual(before);
+    expect((await scrubAll(disk, log))[0]).toBe('sound');
+  });
+
+  it('sees a file of aborted transactions that does not say what the markers do', async () => {
+    const { disk, log } = await build();
+    const segment = log.fullSegments()[0]!;
+    const entry = { producerId: 1, firstOffset: 0, lastOffset: 1, lastStableOffset: 2 };
+    const file = await disk.open(segment.transactionIndexPath, 'create');
+    await file.write([encodeAbortedTransactions([entry])], 0);
+    await file.close();
     expect((await scrubAll(disk, log))[0]).toBe('damaged');
-    expect(log.damage).toHaveLength(1);
-    expect(log.damage[0]).toMatchObject({ file: path, foundBy: 'scrub' });
+    expect(log.damage).toEqual([
+      expect.objectContaining({
+        file: segment.transactionIndexPath,
+        reason: 'nothing is aborted at offset 1',
+      }),
+    ]);
   });
 
   it('tells of the same damage once, and of a file that is gone or short', async () => {
