@@ -95,7 +95,13 @@ export class Checkpoints {
       const begun = new Segment(to.directory, to.baseOffset, to.totals.createdMs);
       begun.startIndex = to.startIndex;
       this.#point = pointAtEnd(begun, to.startIndex);
-      await write({});
+      try {
+        await write({});
+      } catch (error) {
+        // Nobody else knows of it; that it cannot be closed either says nothing more.
+        await file.close().catch(() => undefined);
+        throw error;
+      }
       return file;
     });
   }
