@@ -247,6 +247,7 @@ export class LogUpkeep {
     const releases = await this.#pin(old);
     try {
       await this.#begin(cleaned, writeState);
+      for (const segment of old) segment.isDoomed = true;
       await this.#orFail(async () => {
         await this.#deletion.rename(old);
         await finishSwap(disk, cleaned);

@@ -48,10 +48,10 @@ export class Segment implements BlockOwner {
    */
   isRemoved = false;
   /**
-   * A truncation has begun that takes it or its end: it still stands in the list, but the log's positions know no more of what
-   * goes. Whoever compares the two is to leave it alone.
+   * It still stands in the list, but its file and the log's positions no longer agree: a truncation has begun that takes it or
+   * its end, or another takes its place, which the disk may have kept from ending. Whoever compares the two is to leave it alone.
    */
-  isBeingCut = false;
+  isDoomed = false;
   /** Its indexes stay in memory: its files are about to become others. */
   isPinned = false;
   #offsetIndex: OffsetIndex | undefined = new OffsetIndex();
@@ -94,7 +94,7 @@ export class Segment implements BlockOwner {
 
   /** Whether it says what its log does: else neither its file nor its bytes mean anything. */
   get isCurrent(): boolean {
-    return !this.isRemoved && !this.isBeingCut;
+    return !this.isRemoved && !this.isDoomed;
   }
 
   /** Whether the indexes are in memory; those of a full segment that has not been read lately are not. */

@@ -39,7 +39,7 @@ export async function truncateLog(truncation: Truncation): Promise<DiskFile> {
   const { segment, position, endIndex } = to;
   const { segments } = books;
   assert(!segment.isCleaned || position === 0, 'what has been cleaned was committed');
-  for (const doomed of segments.all.slice(segments.all.indexOf(segment))) doomed.isBeingCut = true;
+  for (const doomed of segments.all.slice(segments.all.indexOf(segment))) doomed.isDoomed = true;
   books.table = books.table.upTo(endIndex);
   books.endIndex = endIndex;
   books.endOffset = books.table.offsetOfIndex(endIndex);

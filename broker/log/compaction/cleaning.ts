@@ -156,7 +156,7 @@ export class Cleaning {
     const groups = groupSegments(segments, config);
     for (const group of groups) {
       const cleanedEnd = group === groups.at(-1) ? ends.mapEndOffset : undefined;
-      await this.#orCallOff(group, () => this.#rewriteGroup(group, cleaner, cleanedEnd));
+      await this.#rewriteGroup(group, cleaner, cleanedEnd);
     }
     const { recordsRead, recordsKept, keylessRecords } = cleaner.counts;
     this.stats.recordsRead += recordsRead;
@@ -181,17 +181,20 @@ export class Cleaning {
     });
     let isHandedOver = false;
     try {
-      cleaner.writeTo(target);
-      const indexes = await this.#copyInto(target, group, cleaner);
-      // A segment that keeps all it has stays; only the last one has to go, as what is clean is written down with it.
-      if (group.length === 1 && !cleaner.hasChanged && cleanedEnd === undefined) return;
-      const cleaned = await target.finish({
-        baseOffset: group[0]!.baseOffset,
-        startIndex: indexes.start,
-        startTerm: this.log.termAt(indexes.start - 1),
-        endOffset: group.at(-1)!.endOffset,
-        endIndex: indexes.end,
+      const cleaned = await this.#orCallOff(group, async () => {
+        cleaner.writeTo(target);
+        const indexes = await this.#copyInto(target, group, cleaner);
+        // A segment that keeps all it has stays; only the last one has to go, as what is clean is written down with it.
+        if (group.length === 1 && !cleaner.hasChanged && cleanedEnd === undefined) return undefined;
+        return target.finish({
+          baseOffset: group[0]!.baseOffset,
+          startIndex: indexes.start,
+          startTerm: this.log.termAt(indexes.start - 1),
+          endOffset: group.at(-1)!.endOffset,
+          endIndex: indexes.end,
+        });
       });
+      if (cleaned === undefined) return;
       this.#checkWanted(group[0]!);
       isHandedOver = true;
       if (!(await this.log.replaceSegments(group, cleaned, cleanedEnd))) throw new CalledOff(directory);
