@@ -13,10 +13,6 @@ export interface DumpedBatch {
   readonly isValid: boolean;
 }
 
-export function batchLine(batch: DumpedBatch): string {
-  return textOf(batchFields(batch));
-}
-
 /** The fields of a batch in Kafka's order. */
 export function batchFields({ header, position, isValid }: DumpedBatch): Record<string, unknown> {
   return {

@@ -152,9 +152,8 @@ export class CommitLog {
 
   /** Notes what scrubbing has found: the place is reported, reads of others and appends go on. Said again it does nothing. */
   reportDamage(damage: LogDamage): void {
-    const isKnown = this.#damage.some(
-      ({ file, position }) => file === damage.file && position === damage.position,
-    );
+    const { file, position } = damage;
+    const isKnown = this.#damage.some((known) => known.file === file && known.position === position);
     if (!isKnown) this.#damage.push(damage);
   }
 
@@ -385,11 +384,9 @@ export class CommitLog {
    */
   async truncateTo(endIndex: number): Promise<void> {
     assert(this.#state === 'open' && this.#failure === undefined, 'a log that can be cut');
-    assert(
-      endIndex >= this.#books.table.start.index && endIndex <= this.#books.endIndex,
-      'a cut within the log',
-    );
-    if (endIndex === this.#books.endIndex) return;
+    const { table, endIndex: end } = this.#books;
+    assert(endIndex >= table.start.index && endIndex <= end, 'a cut within the log');
+    if (endIndex === end) return;
     this.#state = 'cutting';
     try {
       await this.#cut(endIndex);
@@ -478,10 +475,8 @@ export class CommitLog {
     this.#tail.written(this.#writer.writtenEndOffset);
     const { flushedEndIndex } = this.#writer;
     if (flushedEndIndex > this.#books.table.start.index) {
-      this.#options.floor?.raise({
-        term: this.#books.table.termAt(flushedEndIndex - 1),
-        endIndex: flushedEndIndex,
-      });
+      const term = this.#books.table.termAt(flushedEndIndex - 1);
+      this.#options.floor?.raise({ term, endIndex: flushedEndIndex });
     }
     this.#checkpoints.flushed(flushedEndIndex, (error) => this.#writer.fail('write', error));
     this.#onProgress?.();

@@ -11,6 +11,7 @@
 import { assert } from '../../platform/assert.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskFile } from '../../platform/disk.ts';
+import { toError } from '../../platform/to-error.ts';
 import type { LogConfig, LogFailure } from './log-types.ts';
 import type { Segment } from './segment.ts';
 import type { LogSyncTarget } from './sync-target.ts';
@@ -66,13 +67,13 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
   readonly #rolls = new Map<Segment, PromiseWithResolvers<void>>();
   #restWaiters: (() => void)[] = [];
   #queuedBytes = 0;
-  #queuedEndIndex: number;
-  #writtenEndIndex: number;
-  #writtenEndOffset: number;
-  #flushedEndIndex: number;
-  #ackableEndIndex: number;
+  #queuedEndIndex = 0;
+  #writtenEndIndex = 0;
+  #writtenEndOffset = 0;
+  #flushedEndIndex = 0;
+  #ackableEndIndex = 0;
   /** A sync has been asked for up to here. */
-  #wantedEndIndex: number;
+  #wantedEndIndex = 0;
   /** What the sync that is running will have made durable. */
   #syncing = { endIndex: 0, bytes: 0, changes: 0 };
   #syncingSegment: Segment | undefined;
@@ -85,13 +86,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     this.#options = options;
     this.name = options.directory.slice(options.directory.lastIndexOf('/') + 1);
     this.#segment = start.segment;
-    this.#queuedEndIndex = start.endIndex;
-    this.#writtenEndIndex = start.endIndex;
-    this.#writtenEndOffset = start.endOffset;
-    this.#flushedEndIndex = start.endIndex;
-    this.#ackableEndIndex = start.endIndex;
-    this.#wantedEndIndex = start.endIndex;
-    if (start.file !== undefined) this.#adopt(start.file);
+    this.#standAt(start);
   }
 
   get queuedBytes(): number {
@@ -201,6 +196,11 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     this.#segment = start.segment;
     this.#isPreallocated = false;
     this.#unsynced.clear();
+    this.#standAt(start);
+  }
+
+  /** Everything up to here is durable, and nothing is in line. */
+  #standAt(start: WriterStart): void {
     this.#queuedEndIndex = start.endIndex;
     this.#writtenEndIndex = start.endIndex;
     this.#writtenEndOffset = start.endOffset;
@@ -281,11 +281,8 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
 
   #beginSync(): void {
     this.#isSyncing = true;
-    this.#syncing = {
-      endIndex: this.#writtenEndIndex,
-      bytes: this.#segment.writtenBytes,
-      changes: this.#settledChanges,
-    };
+    const bytes = this.#segment.writtenBytes;
+    this.#syncing = { endIndex: this.#writtenEndIndex, bytes, changes: this.#settledChanges };
     this.#syncingSegment = this.#segment;
   }
 
@@ -352,8 +349,7 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
   async #write(run: Run): Promise<void> {
     const { segment, parts } = run;
     const { syncer } = this.#options;
-    let sizeBytes = 0;
-    for (const part of parts) sizeBytes += part.length;
+    const sizeBytes = parts.reduce((sum, { length }) => sum + length, 0);
     const position = segment.writtenBytes;
     try {
       const file = this.#file ?? (await this.#openFile());
@@ -501,8 +497,4 @@ export class LogWriter implements LogSyncTarget, WriteFileOwner {
     for (const resolve of this.#restWaiters.splice(0)) resolve();
     this.#options.syncer.writeFiles.idle();
   }
-}
-
-function toError(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(String(cause));
 }

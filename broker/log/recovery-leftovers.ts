@@ -9,10 +9,8 @@ import { verifyBatchCrc } from '../../protocol/index.ts';
 import { cleanedHeaderBytes, readCleanedHeader } from './cleaned-header.ts';
 import type { CleanedHeader } from './cleaned-header.ts';
 import { stateFileName } from './replica-state-file.ts';
-import { deletedSuffix } from './segment-deletion.ts';
-import { cleanedSuffix, finishSwap, swapSuffix } from './segment-swap.ts';
+import { finishSwap, swapSuffix } from './segment-swap.ts';
 import { segmentFiles, segmentPath } from './segment.ts';
-import type { SegmentFile } from './segment.ts';
 
 /** The valid beginning of a damaged segment, before it takes that one's name. */
 export const validSuffix = '.valid';
@@ -162,7 +160,3 @@ export async function removeSegments(disk: Disk, directory: string, bases: reado
   }
   if (bases.length > 0) await disk.syncDirectory(directory);
 }
-
-/** All names that a leftover of a segment's file may have, for tools that list them. */
-export const leftoverSuffixes = [deletedSuffix, cleanedSuffix, swapSuffix, validSuffix] as const;
-export type { SegmentFile };

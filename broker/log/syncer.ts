@@ -28,6 +28,7 @@ import { assert } from '../../platform/assert.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { DiskFile } from '../../platform/disk.ts';
+import { toError } from '../../platform/to-error.ts';
 import { JournalCoverage, isUnsettled } from './journal-coverage.ts';
 import type { CoveredLog, PendingForget } from './journal-coverage.ts';
 import { forgetBytes, recordOverheadBytes } from './sync-journal-format.ts';
@@ -492,8 +493,4 @@ export class Syncer {
 function journalNeeded(name: string): DiskError {
   const reason = 'the sync journal has records of it, and has failed. A restart replays them.';
   return new DiskError('io', name, `${name} cannot be cut or removed: ${reason}`);
-}
-
-function toError(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(String(cause));
 }

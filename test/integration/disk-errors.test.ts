@@ -54,7 +54,7 @@ describe('a log whose disk answers', () => {
         expect([await produce(connection, 'more', 1), await fetch0(connection, 1)]).toEqual(['NONE', 2]);
         const { topics } = await connection.call('Metadata', 9, { topics: [{ name: 't' }] });
         const places = topics[0]!.partitions.map((each) => [each.partitionIndex, nameOf(each.errorCode)]);
-        expect(places.sort()).toEqual([
+        expect(places.toSorted(([left], [right]) => Number(left) - Number(right))).toEqual([
           [0, 'LEADER_NOT_AVAILABLE'],
           [1, 'NONE'],
         ]);

@@ -46,11 +46,6 @@ export function cleanableRange(log: CleanableLog, limits: CleanerLimits, nowMs: 
   };
 }
 
-/** The share of a log's cleanable bytes that is dirty: what the filthiest log is chosen by. */
-export function cleanableRatio(log: CleanableLog, limits: CleanerLimits, nowMs: number): number {
-  return cleanableRange(log, limits, nowMs).dirtyRatio;
-}
-
 /** Without timestamps, when it began: so little is known of it. */
 function youngestMs({ totals }: Segment): number {
   return totals.maxTimestamp >= 0 ? totals.maxTimestamp : totals.createdMs;

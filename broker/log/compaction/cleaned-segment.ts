@@ -144,7 +144,6 @@ export class CleanedSegment {
     segment.offsetIndexFileBytes = segment.offsetIndex.sizeBytes;
     segment.timeIndexFileBytes = segment.timeIndex.sizeBytes;
     segment.indexCrc = segment.presentIndexCrc;
-    segment.indexCrc = segment.presentIndexCrc;
     segment.isCleaned = true;
     segment.isFull = true;
     segment.unloadIndexes();
