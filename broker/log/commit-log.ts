@@ -333,8 +333,8 @@ export class CommitLog {
 
   /** Aborted transactions with offsets in [fetchOffset, endOffset), ascending by marker. Rejects with a DamagedTransactionIndex or a DiskError. */
   async abortedTransactions(fetchOffset: number, endOffset: number): Promise<AbortedTransaction[]> {
-    const { all } = this.#segments;
-    return this.#transactions.collect(all.slice(this.#segments.placeOf(fetchOffset)), fetchOffset, endOffset);
+    const segments = () => this.#segments.all.slice(this.#segments.placeOf(fetchOffset));
+    return this.#search.undisturbed(() => this.#transactions.collect(segments(), fetchOffset, endOffset));
   }
 
   /** Visits the header of every batch with an offset at or above this one, control batches too, Raft-only ones not. */

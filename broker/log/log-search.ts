@@ -49,16 +49,16 @@ export class LogSearch {
     startOffset: number,
     endOffset: number,
   ): Promise<FoundRecord | undefined> {
-    return this.#undisturbed(() => this.#firstFrom(timestamp, startOffset, endOffset));
+    return this.undisturbed(() => this.#firstFrom(timestamp, startOffset, endOffset));
   }
 
   /** The first of the records in [startOffset, endOffset) that have the largest timestamp. */
   maxTimestamp(startOffset: number, endOffset: number): Promise<FoundRecord | undefined> {
-    return this.#undisturbed(() => this.#largest(startOffset, endOffset));
+    return this.undisturbed(() => this.#largest(startOffset, endOffset));
   }
 
   /** Starts over where segments went meanwhile: what was found by their paths may be of other files. */
-  async #undisturbed<T>(search: () => Promise<T>): Promise<T> {
+  async undisturbed<T>(search: () => Promise<T>): Promise<T> {
     for (;;) {
       const { generation } = this.#segments;
       try {

@@ -300,6 +300,8 @@ export class LogUpkeep {
         const lease = await readPool.files.lease(segment.path);
         releases.push(() => lease.release());
         await this.#parts.indexes.pin(segment);
+        // Its entries stay in memory until they are forgotten, after the change.
+        await this.#parts.transactions.of(segment);
       }
     } catch (error) {
       for (const release of releases) release();

@@ -44,6 +44,9 @@ export class TransactionIndexFiles {
   /** By base offset, those of segments with a file; undefined until it has been read. */
   readonly #indexes = new Map<number, AbortedTransactionIndex | undefined>();
 
+  /** Counts what was forgotten. */
+  #changes = 0;
+
   /** `names`: those of the log's directory. */
   constructor(disk: Disk, names: readonly string[]) {
     this.#disk = disk;
@@ -83,10 +86,12 @@ export class TransactionIndexFiles {
     if (known !== undefined) return known;
     if (!this.#indexes.has(segment.baseOffset)) return new AbortedTransactionIndex();
     const path = transactionIndexPath(segment);
+    const changes = this.#changes;
     const { entries, fault } = decodeAbortedTransactions(await readWholeFile(this.#disk, path), segment);
     if (fault !== undefined) throw new DamagedTransactionIndex(path, fault);
     const index = new AbortedTransactionIndex(entries);
-    this.#indexes.set(segment.baseOffset, index);
+    // Files went meanwhile: another one may have this name by now.
+    if (this.#changes === changes) this.#indexes.set(segment.baseOffset, index);
     return index;
   }
 
@@ -130,6 +135,7 @@ export class TransactionIndexFiles {
 
   /** The segment or its file has been removed or replaced; `hasFile` says whether there is one now. */
   forget(baseOffset: number, hasFile: boolean): void {
+    this.#changes++;
     if (hasFile) this.#indexes.set(baseOffset, undefined);
     else this.#indexes.delete(baseOffset);
   }

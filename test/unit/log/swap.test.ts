@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { encodeAbortedTransactions } from '../../../broker/log/aborted-transactions.ts';
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
 import { scrubSegment } from '../../../broker/log/scrub-segment.ts';
+import { cleanedPath } from '../../../broker/log/segment-swap.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { DiskOperation } from '../../../platform/memory-disk.ts';
@@ -298,4 +300,41 @@ describe('while a cleaned segment takes its place', () => {
     }
     expect(removed).toBeGreaterThan(100);
   });
+
+  it('the aborted transactions of a range are all found, whichever segments are read', async () => {
+    const abortedIn = ({ endOffset }: { readonly endOffset: number }) => ({
+      producerId: endOffset,
+      firstOffset: endOffset - 2,
+      lastOffset: endOffset - 1,
+      lastStableOffset: endOffset,
+    });
+    for (let wait = 0; wait < 250; wait += 2) {
+      const disk = new MemoryDisk({ delay: () => turns(2) });
+      const first = await filled(disk);
+      const segments = first.fullSegments().slice(1);
+      for (const segment of segments)
+        await put(disk, segment.transactionIndexPath, encodeAbortedTransactions([abortedIn(segment)]));
+      await first.flushAndClose();
+      const { log } = await openLog({ disk, config });
+      const old = log.fullSegments().slice(1, 4);
+      const cleaned = await writeCleaned(disk, log, old, isEven);
+      const merged = encodeAbortedTransactions(old.map(abortedIn));
+      await put(disk, cleanedPath(log.directory, cleaned.baseOffset, 'txnindex'), merged);
+      const swapping = log.replaceSegments(old, cleaned, old.at(-1)!.endOffset);
+      await turns(wait);
+      const found = await log.abortedTransactions(0, 11);
+      expect(
+        found.map(({ firstOffset }) => firstOffset),
+        `asked after ${wait} turns`,
+      ).toEqual(segments.map(({ endOffset }) => endOffset - 2));
+      expect(await swapping).toBe(true);
+    }
+  });
 });
+
+async function put(disk: MemoryDisk, path: string, bytes: Buffer): Promise<void> {
+  const file = await disk.open(path, 'create');
+  await file.write([bytes], 0);
+  await file.sync();
+  await file.close();
+}
