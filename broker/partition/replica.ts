@@ -363,7 +363,8 @@ export class Replica {
   cleanerLimits(): CleanerLimits | undefined {
     if (this.#closed || this.#failure !== undefined) return undefined;
     const endOffset = Math.min(this.#highWatermark, this.lastStableOffset);
-    return { endOffset, lastOffsetsOfProducers: this.#producers.lastOffsets(endOffset) };
+    const { committedEndIndex: endIndex } = this.#raft;
+    return { endOffset, endIndex, lastOffsetsOfProducers: this.#producers.lastOffsets(endOffset) };
   }
 
   expireProducers(): void {

@@ -31,6 +31,8 @@ export interface CleanableLog extends KnownPositions {
 export interface CleanerLimits {
   /** Exclusive: the lesser of high watermark and last stable offset. */
   readonly endOffset: number;
+  /** Exclusive: what is committed, as a Raft index. What is cleaned cannot be cut any more; without it, all below `endOffset` is. */
+  readonly endIndex?: number;
   /** By producer id, of active producers: the last offset of their last data batch, which is kept, without records if need be. */
   readonly lastOffsetsOfProducers: ReadonlyMap<number, number>;
   /** By producer id, of active producers of whom there are only markers: their epoch, which the markers of it are kept to tell. */

@@ -19,8 +19,8 @@ export interface CleanableRange {
 }
 
 /**
- * Never the active segment, nor one that reaches beyond `limits.endOffset`; of those not cleaned yet, none from the first on
- * that holds a timestamp younger than `min.compaction.lag.ms`.
+ * Never the active segment, nor one that reaches beyond `limits`; of those not cleaned yet, none from the first on that holds
+ * a timestamp younger than `min.compaction.lag.ms`.
  */
 export function cleanableRange(log: CleanableLog, limits: CleanerLimits, nowMs: number): CleanableRange {
   const startOffset = Math.min(log.logEndOffset, Math.max(log.cleanedEndOffset, log.logStartOffset));
@@ -28,8 +28,10 @@ export function cleanableRange(log: CleanableLog, limits: CleanerLimits, nowMs: 
   const segments: Segment[] = [];
   let cleanBytes = 0;
   let dirtyBytes = 0;
-  for (const segment of log.fullSegments()) {
+  const full = log.fullSegments();
+  for (const [place, segment] of full.entries()) {
     if (segment.endOffset > limits.endOffset) break;
+    if (endsUncommitted(log, limits, segment, full[place + 1])) break;
     const isDirty = segment.endOffset > startOffset;
     if (isDirty && minCompactionLagMs > 0 && youngestMs(segment) > nowMs - minCompactionLagMs) break;
     segments.push(segment);
@@ -44,6 +46,18 @@ export function cleanableRange(log: CleanableLog, limits: CleanerLimits, nowMs: 
     dirtyBytes,
     dirtyRatio: dirtyBytes === 0 ? 0 : dirtyBytes / (cleanBytes + dirtyBytes),
   };
+}
+
+/** Entries of Raft's at its end may not be committed, though the records before them are: Raft may have to cut them off. */
+function endsUncommitted(
+  log: CleanableLog,
+  { endIndex }: CleanerLimits,
+  { endOffset }: Segment,
+  next: Segment | undefined,
+): boolean {
+  if (endIndex === undefined) return false;
+  const isKnown = next !== undefined && next.startIndex >= 0;
+  return (isKnown ? next.startIndex : log.indexOfOffset(endOffset)) > endIndex;
 }
 
 /** Without timestamps, when it began: so little is known of it. */

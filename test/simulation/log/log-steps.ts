@@ -246,7 +246,11 @@ function clean(simulation: LogSimulation, model: LogModel): void {
   const endOffset = model.committedEndOffset;
   model.allowCleaning(endOffset);
   simulation.say(`${model.name} is cleaned below ${endOffset}`);
-  const limits = { endOffset, lastOffsetsOfProducers: model.lastOffsetsOfProducers(endOffset) };
+  const limits = {
+    endOffset,
+    endIndex: model.committedEndIndex,
+    lastOffsetsOfProducers: model.lastOffsetsOfProducers(endOffset),
+  };
   const cleaning = simulation.cleaner.cleanLog(log, limits).then((outcome) => {
     if (!simulation.isCurrent(log)) return;
     simulation.say(`${model.name}: ${outcome.kind}`);

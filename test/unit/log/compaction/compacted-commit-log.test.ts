@@ -242,6 +242,31 @@ describe('a compacted commit log', () => {
     expect(outcomes).toContain('called-off');
   });
 
+  it('leaves a segment alone that ends with entries of Raft which are not committed', async () => {
+    const disk = new MemoryDisk();
+    const clock = new ManualClock();
+    const { log } = await openLog({ disk, clock, config });
+    startTerm(log, 1);
+    const model: Model = new Map();
+    for (let round = 0; round < 40; round++) {
+      append(log, model, [round % 7, round % 5], round);
+      log.appendRaftOnly({ kind: 'configuration', term: 1, payload: Buffer.alloc(20) });
+    }
+    await flushed(log);
+    const full = log.fullSegments();
+    const place = full.findIndex(({ endOffset }, at) => {
+      return at > 2 && full[at + 1]!.startIndex > log.indexOfOffset(endOffset - 1) + 1;
+    });
+    const { endOffset } = full[place]!;
+    const endIndex = log.indexOfOffset(endOffset - 1) + 1;
+    const limits = { ...limitsOf(log), endOffset, endIndex };
+    expect((await newCleaner(disk, clock).cleanLog(log, limits)).kind).toBe('cleaned');
+    expect(log.cleanedEndOffset).toBe(full[place - 1]!.endOffset);
+    await log.truncateTo(endIndex);
+    expect([log.endIndex, log.logEndOffset]).toEqual([endIndex, endOffset]);
+    await log.flushAndClose();
+  });
+
   it('may have been begun and compacted by Kafka', async () => {
     const disk = new MemoryDisk();
     const clock = new ManualClock();
