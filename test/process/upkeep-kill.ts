@@ -75,7 +75,7 @@ const places = [compacted, retained].flatMap((topic) =>
   }),
 );
 const differences: string[] = [];
-let isStopping = false;
+const stopping = new AbortController();
 
 function complain(line: string): void {
   differences.push(line);
@@ -85,7 +85,7 @@ function complain(line: string): void {
 async function produce(draw: Random): Promise<void> {
   await using producer = kappalog.producer({ lingerMs: 2, deliveryTimeoutMs: 120_000 });
   const pending = new Set<Promise<void>>();
-  for (let sequence = 0; !isStopping; sequence++) {
+  for (let sequence = 0; !stopping.signal.aborted; sequence++) {
     const place = places[draw.below(places.length)]!;
     const { topic, partition } = place;
     const key = `k${draw.below(keys)}`;
@@ -107,7 +107,7 @@ async function produce(draw: Random): Promise<void> {
 }
 
 async function deleteRecords(draw: Random): Promise<void> {
-  while (!isStopping) {
+  while (!stopping.signal.aborted) {
     await pause(100);
     const place = places[draw.below(places.length)]!;
     const end = Math.max(0, ...place.acknowledged.keys());
@@ -127,7 +127,7 @@ async function deleteRecords(draw: Random): Promise<void> {
 
 /** One topic, made and removed again and again under one name; what it holds must be what was written since. */
 async function makeAndRemove(draw: Random): Promise<void> {
-  for (let life = 0; !isStopping; life++) {
+  for (let life = 0; !stopping.signal.aborted; life++) {
     try {
       await admin.createTopics([{ name: fleeting, partitions: 16, configs: small }]);
     } catch (error) {
@@ -250,7 +250,7 @@ for (let kill = 0; kill < kills && differences.length === 0; kill++) {
   broker = await startBroker('kappalog', children, spec);
   if (kill % 5 === 4) console.log(`${kill + 1} kills, ${await check(false)} records read`);
 }
-isStopping = true;
+stopping.abort();
 await Promise.all(loads);
 await pause(2000);
 const records = await check(true);

@@ -4,7 +4,7 @@ import { ReadPool } from '../../../broker/log/read-pool.ts';
 import { CommitLog } from '../../../broker/log/commit-log.ts';
 import { TailCache } from '../../../broker/log/tail-cache.ts';
 import { WriteFiles } from '../../../broker/log/write-files.ts';
-import type { Disk, DiskFile, OpenMode } from '../../../platform/disk.ts';
+import type { DiskFile, OpenMode } from '../../../platform/disk.ts';
 import { DiskError } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
@@ -49,7 +49,7 @@ async function soak(rounds: number, failing: boolean) {
   const tailCache = new TailCache({ maxBytes: 2000 });
   const writeFiles = new WriteFiles(6, clock);
   const syncer = await openSyncer({
-    disk: disk as Disk,
+    disk,
     clock,
     directory: '/data',
     concurrencyMax: 3,
