@@ -60,9 +60,10 @@ class RepairPlan {
   }
 
   plan(): PlannedRepair {
-    const { partition, isDamaged, log } = this.#verified;
-    if (isDamaged) this.#planLoss();
+    const { partition, isDamaged, isRestored, log } = this.#verified;
+    if (isDamaged && !isRestored) this.#planLoss();
     else this.#planTail(log.segments.at(-1));
+    if (isRestored) this.#planGiveUp('the log is whole again, ');
     for (const checked of log.segments) this.#planIndexes(checked);
     for (const name of partition.names.filter((each) => /^\d{20}\.snapshot$/.test(each)))
       this.#planSnapshot(name);
@@ -124,7 +125,13 @@ class RepairPlan {
         },
       );
     }
-    this.#step(`renames what was set aside in ${path}: .damaged becomes .given-up`, () => this.#giveUp());
+    this.#planGiveUp('');
+  }
+
+  #planGiveUp(reason: string): void {
+    const { path } = this.#verified.partition;
+    const what = `renames what was set aside in ${path}: ${reason}.damaged becomes .given-up`;
+    this.#step(what, () => this.#giveUp());
   }
 
   #validEnd(last: CheckedSegment | undefined): { readonly endOffset: number; readonly endIndex: number } {

@@ -32,8 +32,10 @@ export interface VerifiedPartition {
   readonly topicId: string | undefined;
   readonly log: CheckedLog;
   readonly findings: readonly Finding[];
-  /** The end of what is sound lies below what was once durable. */
+  /** The end of what is sound lies below what was once durable, or a start has found it so and set files aside. */
   readonly isDamaged: boolean;
+  /** Damaged only in that: by the state and the floor, all that was durable is there again. */
+  readonly isRestored: boolean;
 }
 
 const leftoverPattern = /\.(tmp|cleaned|valid)$/;
@@ -80,8 +82,10 @@ class PartitionVerification {
       counts,
     });
     // What was set aside stays damage until it is given up, even where nothing tells any more how much there was.
-    const isDamaged =
-      this.#verifyLog(log, known, floor) || names.some((name) => /^\d{20}\.log\.damaged/.test(name));
+    const isShort = this.#verifyLog(log, known, floor);
+    const hasSetAside = names.some((name) => /^\d{20}\.log\.damaged/.test(name));
+    const isRestored = hasSetAside && !isShort && known !== undefined && floor !== undefined;
+    this.#verifySetAside({ isShort, isRestored });
     await this.#verifyOthers();
     return {
       partition: this.#partition,
@@ -90,7 +94,8 @@ class PartitionVerification {
       topicId,
       log,
       findings: this.#findings,
-      isDamaged,
+      isDamaged: isShort || hasSetAside,
+      isRestored,
     };
   }
 
@@ -186,13 +191,33 @@ class PartitionVerification {
         this.#find('note', name, 'a leftover of something that was interrupted', this.#advice.startsAnew);
       } else if (name.endsWith('.swap')) {
         this.#find('note', name, 'a cleaned segment on its way into the log', this.#advice.startsAnew);
-      } else if (/\.damaged(\.\d+)?$/.test(name)) {
+      }
+    }
+  }
+
+  /** Where the end is missing, that is told already; where all is there again, only these names keep the log from writes. */
+  #verifySetAside({
+    isShort,
+    isRestored,
+  }: {
+    readonly isShort: boolean;
+    readonly isRestored: boolean;
+  }): void {
+    for (const name of this.#partition.names.filter((each) => /\.damaged(\.\d+)?$/.test(each))) {
+      if (isShort || !name.includes('.log.')) {
         this.#find(
           'note',
           name,
           'set aside because it was damaged',
           'keep it until it is not needed any more',
         );
+      } else if (isRestored) {
+        const cause =
+          'set aside because it was damaged; the log is whole again, and takes writes once it is repaired';
+        this.#find('repairable', name, cause, this.#advice.repair);
+      } else {
+        const cause = 'set aside because it was damaged, and nothing tells how far the log went';
+        this.#find('damage', name, cause, this.#advice.restore);
       }
     }
   }

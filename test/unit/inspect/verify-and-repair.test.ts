@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { Disk } from '../../../platform/disk.ts';
-import { readWholeFile } from '../../../platform/whole-files.ts';
+import { readWholeFile, replaceFile } from '../../../platform/whole-files.ts';
 import { appendValues, directory, expectedRecords, flushed, readAll } from '../log/log-harness.ts';
 import {
   appendBytes,
@@ -169,6 +169,30 @@ describe('repair', () => {
     await repair(disk, { acceptDataLoss: true });
     expect(await verify(disk)).toEqual([]);
     await expectUsable(disk, lostFrom);
+  });
+
+  it('takes a copy that was put in the place of what was set aside, and loses nothing', async () => {
+    const { disk, bases, endOffset } = await build();
+    const whole = await contentOf(disk, dataDirectory);
+    disk.flipBit(pathOf(bases[1]!, 'log'), 300, 1);
+    await disk.remove(`${directory}/replica-state`);
+    const opened = await openWithFloor(disk);
+    expect(opened.recovery.kind).toBe('damaged');
+    await opened.close();
+    expect((await repair(disk)).refusals).toHaveLength(1);
+    for (const [path, hex] of Object.entries(whole)) {
+      const name = path.slice(directory.length + 1);
+      if (path === `${directory}/${name}`) await replaceFile(disk, directory, name, Buffer.from(hex, 'hex'));
+    }
+    // It takes no writes yet.
+    const found = await verify(disk);
+    expect(found.map(({ kind }) => kind)).toEqual(bases.slice(1).map(() => 'repairable'));
+    expect(found[0]!.cause).toMatch(/the log is whole again/);
+    const { steps, refusals } = await repair(disk);
+    expect(refusals).toEqual([]);
+    expect(steps).toEqual([expect.stringContaining('.damaged becomes .given-up')]);
+    expect(await verify(disk)).toEqual([]);
+    await expectUsable(disk, endOffset);
   });
 
   it('may be interrupted at any operation and run again', async () => {
