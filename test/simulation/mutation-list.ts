@@ -1,4 +1,11 @@
 /** Bugs that somebody might make in the log, each as one exact change of its text. */
+
+/** A unit test that has to fail, as no history can show the bug: its file, and words of its name. */
+export interface NamedTest {
+  readonly file: string;
+  readonly name: string;
+}
+
 export interface Mutation {
   /** The rule that is broken. */
   readonly name: string;
@@ -9,6 +16,8 @@ export interface Mutation {
   readonly to: string;
   /** What has to happen often for it to be found soon. */
   readonly focus?: string;
+  /** What has to find it in place of seeds. */
+  readonly test?: NamedTest;
 }
 
 const log = (name: string, file: string, from: string, to: string): Mutation => ({
@@ -22,10 +31,11 @@ const log = (name: string, file: string, from: string, to: string): Mutation => 
 function focusOf(name: string): { readonly focus?: string } {
   if (/swap|cleaning/.test(name)) return { focus: 'clean' };
   if (/CRC|base offsets|terms|below the floor/.test(name)) return { focus: 'rot' };
-  if (/index files without/.test(name)) return { focus: 'lose-indexes' };
+  if (/index files without|of a small log|in place, not whole/.test(name)) return { focus: 'lose-indexes' };
   if (/written anew|failed sync/.test(name)) return { focus: 'io-error' };
   if (/journal/.test(name)) return { focus: 'journal' };
-  if (/killed process|uncommitted/.test(name)) return { focus: 'truncate' };
+  if (/killed process|uncommitted|vouches for half/.test(name)) return { focus: 'truncate' };
+  if (/vouches for its|taken for a fault|look as they did/.test(name)) return { focus: 'clean' };
   return {};
 }
 
@@ -81,8 +91,8 @@ export const mutations: readonly Mutation[] = [
   log(
     "recovery: the name of a new log's directory is not synced",
     'recovery',
-    "    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));\n    const { active, file }",
-    '    const { active, file }',
+    "    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));\n",
+    '',
   ),
   log(
     'leftovers: index files without a segment stay',
@@ -129,20 +139,38 @@ export const mutations: readonly Mutation[] = [
   log(
     'roll: index files are not completed',
     'checkpoints',
-    '      await this.#indexes.complete(from);\n      from.isFull = true;',
-    '      from.isFull = true;',
+    '      await this.#indexes.complete(from);\n      const file',
+    '      const file',
   ),
   log(
     'roll: the recovery point lags in the old segment',
     'checkpoints',
-    '      this.#point = pointAtEnd(begun, to.startIndex);\n      await write({});\n      return file;',
-    '      this.#point = pointAtEnd(begun, to.startIndex);\n      return file;',
+    '      try {\n        await write({});\n',
+    '      try {\n        void write;\n',
   ),
   log(
     'checkpoint: index files are written without a sync',
     'segment-files',
     '      // Without new entries too: a process that died may have cut the file without a sync.\n      await file.sync();\n',
     '',
+  ),
+  log(
+    'indexes: made anew in place, not whole or not at all',
+    'segment-files',
+    '    await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);',
+    "    const file = await this.#disk.open(path, 'create');\n    await file.truncate(0);\n    await file.write([bytes.subarray(0, 9)], 0);\n    await file.write([bytes.subarray(9)], 9);\n    await file.sync();\n    await file.close();\n    void replaceFile;\n    void slash;",
+  ),
+  log(
+    'indexes: the size of a file vouches for its entry where bytes follow',
+    'segment-files',
+    '  if (isSingle && known.isAtEnd && crcOf',
+    '  if (isSingle && crcOf',
+  ),
+  log(
+    'indexes: nobody looks whether those of a small log are there',
+    'segment-files',
+    '    return (await disk.sizeOf(segment.timeIndexPath)) === timeEntryBytes ? single : undefined;',
+    '    return single;',
   ),
   log(
     'truncation: the floor is not lowered first',
@@ -169,6 +197,18 @@ export const mutations: readonly Mutation[] = [
     '    checkpoints.restart(cut, { ...point, ...unknown });\n    void write;\n    void fullSegments;\n',
   ),
   log(
+    'truncation: the recovery point vouches for half-written indexes',
+    'truncation',
+    '    checkpoints.restart(cut, { ...point, ...unknown });',
+    '    checkpoints.restart(cut, { ...point });\n    void unknown;',
+  ),
+  log(
+    'truncation: segments that are to be cut look as they did',
+    'truncation',
+    '  for (const doomed of segments.all.slice(segments.all.indexOf(segment))) doomed.isDoomed = true;\n',
+    '',
+  ),
+  log(
     'truncation: no sync after segments are removed',
     'truncation',
     '    if (await disk.exists(path)) await disk.remove(path);\n  }\n  await disk.syncDirectory(directory);\n',
@@ -186,6 +226,18 @@ export const mutations: readonly Mutation[] = [
     '        write({ start, logStartOffset, fullSegments: books.segments.full.slice(count) }),\n',
     '        Promise.resolve(void write),\n',
   ),
+  {
+    ...log(
+      'log start: need not be durable',
+      'log-upkeep',
+      '      if (writer.flushedEndIndex < books.table.indexOfOffset(offset)) await writer.flushed();\n',
+      '      void writer;\n',
+    ),
+    test: {
+      file: 'test/unit/log/upkeep.test.ts',
+      name: 'is above what can be lost: all below it is durable first',
+    },
+  },
   log(
     'retention: uncommitted Raft-only entries go along',
     'log-upkeep',
@@ -201,8 +253,8 @@ export const mutations: readonly Mutation[] = [
   log(
     'swap: the old segments go before the new one is durable',
     'log-upkeep',
-    '      await this.#begin(cleaned, writeState);\n      await this.#orFail(async () => {\n        await this.#deletion.rename(old);\n',
-    '      await this.#deletion.rename(old);\n      await this.#begin(cleaned, writeState);\n      await this.#orFail(async () => {\n',
+    '      await this.#begin(cleaned, writeState);\n      for (const segment of old) segment.isDoomed = true;\n      await this.#orFail(async () => {\n        await this.#deletion.rename(old);\n',
+    '      for (const segment of old) segment.isDoomed = true;\n      await this.#deletion.rename(old);\n      await this.#begin(cleaned, writeState);\n      await this.#orFail(async () => {\n',
   ),
   log(
     'swap: the .log gets its final name first',
@@ -246,6 +298,48 @@ export const mutations: readonly Mutation[] = [
     '    if (this.#cover.batchCount !== header.batchCount || this.#cover.crc !== header.crc)',
     '    if (this.#cover.batchCount > 1e9)',
   ),
+  {
+    ...log(
+      'cleaning: Raft-only entries that are not committed go along',
+      'compaction/cleanable-range',
+      '    if (endsUncommitted(log, limits, segment, full[place + 1])) break;\n',
+      '    void endsUncommitted;\n    void place;\n',
+    ),
+    test: {
+      file: 'test/unit/log/compaction/compacted-commit-log.test.ts',
+      name: 'leaves a segment alone that ends with entries of Raft which are not committed',
+    },
+  },
+  log(
+    'cleaning: segments that go meanwhile are taken for a fault',
+    'compaction/cleaning',
+    '      if (segments.every(({ isCurrent }) => isCurrent)) throw error;\n',
+    '      if (segments.length > 0) throw error;\n',
+  ),
+  {
+    ...log(
+      'roll: a segment is full before there is one after it',
+      'checkpoints',
+      "      const file = await disk.open(to.path, 'create');\n",
+      "      from.isFull = true;\n      const file = await disk.open(to.path, 'create');\n",
+    ),
+    test: {
+      file: 'test/unit/log/failure.test.ts',
+      name: 'a failed roll loses nothing, whenever the start of the log moves meanwhile',
+    },
+  },
+  {
+    ...log(
+      'floors: the name of their file is synced by its maker only',
+      'durable-floors',
+      '    // Where it was there, too: a process that was killed may have made it.\n    await disk.syncDirectory(directory);\n',
+      '',
+    ),
+    test: {
+      file: 'test/unit/log/durable-floors.test.ts',
+      name: 'has its name made durable also where the process that made it was killed before',
+    },
+  },
   log(
     'floors: raised before the sync',
     'commit-log',

@@ -1,6 +1,6 @@
 /**
  * Whether the simulation would see it: plants known bugs, one at a time, in copies of the sources, and looks for the seed that
- * finds each.
+ * finds each. A bug that no history can show names the unit test that has to fail.
  *
  *   npm run test:mutations -- [--seeds 1500] [--from 2000000] [--only WORDS]
  *
@@ -13,10 +13,19 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { mutations } from './mutation-list.ts';
-import type { Mutation } from './mutation-list.ts';
+import type { Mutation, NamedTest } from './mutation-list.ts';
 
 const root = join(import.meta.dirname, '../..');
-const copied = ['broker', 'platform', 'protocol', 'test/simulation', 'test/support', 'package.json'];
+const copied = [
+  'broker',
+  'platform',
+  'protocol',
+  'test/simulation',
+  'test/support',
+  'test/unit/log',
+  'package.json',
+  'vitest.config.ts',
+];
 
 const { values } = parseArgs({
   options: {
@@ -31,9 +40,18 @@ interface Found {
   readonly failed?: { readonly seed: number; readonly message: string };
 }
 
-interface Outcome extends Found {
+/** What a run of named unit tests says. */
+interface TestCounts {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+}
+
+interface Outcome {
   readonly mutation: Mutation;
   readonly seconds: number;
+  /** What found it; undefined where nothing did. */
+  readonly killer: string | undefined;
+  readonly message: string;
 }
 
 const chosen = mutations.filter(({ name }) => name.includes(values.only));
@@ -46,9 +64,9 @@ const queue = chosen.values();
 const outcomes: Outcome[] = [];
 console.log(`${chosen.length} mutations, up to ${values.seeds} seeds each from ${values.from} on`);
 await Promise.all(Array.from({ length: availableParallelism() }, () => work()));
-const survivors = outcomes.filter(({ failed }) => failed === undefined);
+const survivors = outcomes.filter(({ killer }) => killer === undefined);
 console.log(`\n${outcomes.length - survivors.length} of ${outcomes.length} were found.`);
-for (const { mutation, tried } of survivors) console.log(`SURVIVED ${tried} seeds: ${mutation.name}`);
+for (const { mutation, message } of survivors) console.log(`SURVIVED ${message}: ${mutation.name}`);
 process.exitCode = survivors.length === 0 ? 0 : 1;
 
 async function work(): Promise<void> {
@@ -57,10 +75,13 @@ async function work(): Promise<void> {
     if (outcomes.length === 0) await checkBaseline(copy);
     for (const mutation of queue) {
       const begin = performance.now();
+      if (mutation.test !== undefined) await checkTest(copy, mutation.test);
       const path = join(copy, mutation.file);
       const original = readFileSync(path, 'utf8');
       writeFileSync(path, mutated(copy, mutation));
-      const found = await findFailure(copy, Number(values.seeds), mutation.focus);
+      const found = await (mutation.test === undefined
+        ? findBySeeds(copy, mutation)
+        : findByTest(copy, mutation.test));
       writeFileSync(path, original);
       const outcome = { mutation, ...found, seconds: (performance.now() - begin) / 1000 };
       outcomes.push(outcome);
@@ -76,6 +97,45 @@ async function checkBaseline(copy: string): Promise<void> {
   const { failed } = await findFailure(copy, 100);
   if (failed !== undefined)
     throw new Error(`Seed ${failed.seed} fails without a mutation: ${failed.message}`);
+}
+
+/** A test that does not pass, or is not there, says nothing either. */
+async function checkTest(copy: string, test: NamedTest): Promise<void> {
+  const { numPassedTests, numFailedTests } = await runTest(copy, test);
+  if (numPassedTests === 0 || numFailedTests > 0)
+    throw new Error(
+      `Without a mutation, "${test.name}" passes ${numPassedTests} times, fails ${numFailedTests}.`,
+    );
+}
+
+type Verdict = Pick<Outcome, 'killer' | 'message'>;
+
+async function findBySeeds(copy: string, { focus }: Mutation): Promise<Verdict> {
+  const { tried, failed } = await findFailure(copy, Number(values.seeds), focus);
+  if (failed === undefined) return { killer: undefined, message: `${tried} seeds` };
+  const focused = focus === undefined ? '' : ` --focus ${focus}`;
+  return { killer: `seed ${failed.seed}${focused}, the ${tried}th`, message: failed.message };
+}
+
+async function findByTest(copy: string, test: NamedTest): Promise<Verdict> {
+  const { numFailedTests } = await runTest(copy, test);
+  if (numFailedTests === 0) return { killer: undefined, message: `"${test.name}"` };
+  return { killer: 'a unit test', message: `${test.file}: ${test.name}` };
+}
+
+function runTest(copy: string, { file, name }: NamedTest): Promise<TestCounts> {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const options = ['run', file, '--root', copy, '--reporter=json', '-t', pattern];
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [vitest, ...options], { cwd: copy }, (_error, output, errors) => {
+      // Its exit code says no more than the counts do.
+      const start = output.indexOf('{');
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the reporter's own format
+      if (start >= 0) resolve(JSON.parse(output.slice(start)) as TestCounts);
+      else reject(new Error(`${file} could not be run: ${errors}`));
+    });
+  });
 }
 
 function makeCopy(): string {
@@ -105,11 +165,7 @@ function findFailure(copy: string, seeds: number, focus?: string): Promise<Found
   });
 }
 
-function print({ mutation, tried, failed, seconds }: Outcome): void {
-  const focus = mutation.focus === undefined ? '' : ` --focus ${mutation.focus}`;
-  const killer = failed === undefined ? 'SURVIVED' : `seed ${failed.seed}${focus}`;
-  console.log(
-    `${mutation.name.padEnd(66)} ${killer.padEnd(34)} after ${tried} seeds, ${seconds.toFixed(0)} s`,
-  );
-  if (failed !== undefined) console.log(`    ${failed.message}`);
+function print({ mutation, killer, message, seconds }: Outcome): void {
+  console.log(`${mutation.name.padEnd(66)} ${(killer ?? 'SURVIVED').padEnd(44)} ${seconds.toFixed(0)} s`);
+  if (killer !== undefined) console.log(`    ${message}`);
 }
