@@ -6,6 +6,7 @@
  * holds another topic's id, a second copy, or no topic that the cluster knows, is renamed to a name that ends in `-stray`,
  * never deleted. A replica that may lie in a directory that is offline is not made anew elsewhere: it would come back empty.
  */
+import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
 import { chooseDirectory } from './directory-choice.ts';
@@ -81,7 +82,13 @@ export class ReplicaPlaces {
     const missing = isNew || named !== undefined ? undefined : this.#missing(wanted);
     if (missing !== undefined) return { kind: 'offline', reason: missing };
     const directory = named ?? chooseDirectory(loads);
-    await writePartitionMetadata(this.#options.disk, pathOf(directory, wanted), wanted.topicId);
+    try {
+      await writePartitionMetadata(this.#options.disk, pathOf(directory, wanted), wanted.topicId);
+    } catch (error) {
+      // Else it would be chosen again and again: it may still look like the one with the most room.
+      if (isBroken(error)) directory.failedBy(error);
+      throw error;
+    }
     return { kind: 'here', directory };
   }
 
@@ -143,6 +150,11 @@ export class ReplicaPlaces {
       return 0;
     }
   }
+}
+
+/** Nothing can be made there, and that is not for lack of something that may come back. */
+function isBroken(error: unknown): boolean {
+  return error instanceof DiskError && (error.code === 'io' || error.code === 'read-only');
 }
 
 function isAhead(copy: LogDirectory, than: LogDirectory, wanted: WantedReplica): boolean {
