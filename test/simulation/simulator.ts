@@ -2,6 +2,7 @@
  * What every simulator of this folder offers: a run from a seed, and an account of it. Each has a folder of its own beside the
  * disk and the clock that they share.
  */
+import { simulateCluster } from './cluster/cluster-simulation.ts';
 import { simulateLog } from './log/log-simulation.ts';
 import { SimulationFailure } from './simulation-failure.ts';
 
@@ -29,7 +30,10 @@ export interface SimulationResult {
 
 export type Simulator = (run: SimulationRun) => Promise<SimulationResult>;
 
-export const simulators: Readonly<Record<string, Simulator>> = { log: simulateLog };
+export const simulators: Readonly<Record<string, Simulator>> = {
+  log: simulateLog,
+  cluster: simulateCluster,
+};
 
 /** Runs one seed; an error that nobody has waited for counts against it, too. */
 export async function runSeed(simulator: Simulator, run: SimulationRun): Promise<SimulationResult> {

@@ -1,0 +1,88 @@
+/** What consensus on one replica's log asks of the node around it, and tells whoever makes use of the log. */
+import type { Random } from '../../../platform/random.ts';
+import type { CommitLog } from '../../log/commit-log.ts';
+import type { LogFailure } from '../../log/log-types.ts';
+import type { PlacedRaftOnlyEntry } from '../../log/raft-only.ts';
+import type { Configuration, PlacedConfiguration } from '../../raft/configuration.ts';
+import type { MemberId } from '../../raft/member.ts';
+import type { Message } from '../../raft/messages.ts';
+import type { Placement } from '../../raft/node-heartbeats.ts';
+import type { Peers } from '../../raft/peers.ts';
+import type { HardState, Impairment, RaftSettings, Role } from '../../raft/raft.ts';
+
+/** What a node does with each of its groups' members. */
+export interface GroupMember {
+  /** Names the group among those of the nodes. */
+  readonly group: string;
+  readonly hasEnded: boolean;
+  start(): void;
+  /** Hands over, if it leads, and leaves the group. */
+  end(): void;
+  tick(): void;
+  /** After `persistFailed`. */
+  retryPersist(): void;
+  step(message: Message, bytes: Buffer | undefined): void;
+  nodeHeard(nodeId: number): void;
+  nodeSilent(nodeId: number): void;
+  nodeRestarted(nodeId: number): void;
+  leaderGone(term: number): void;
+  unfollowed(nodeId: number): void;
+}
+
+/** The node that the replica lives on. */
+export interface ConsensusHost {
+  /** Called before every input: gives the ticks that are due. */
+  beforeInput(): void;
+  send(group: string, message: Message, bytes?: readonly Buffer[], release?: () => void): void;
+  /** Resolves when it is durable; what is asked for in one turn shares a sync. */
+  persist(group: string, hardState: HardState): Promise<void>;
+  /** The hard state could not be made durable: `retryPersist` is to be called later. */
+  persistFailed(member: GroupMember, error: unknown): void;
+  ticking(member: GroupMember, isTicking: boolean): void;
+  /** Where the group stands has changed; undefined: this node has no part in it any more. */
+  placed(member: GroupMember, placement: Placement | undefined): void;
+}
+
+/** Whoever makes use of the log; told when the outputs of an input have been carried out, and free to call back. */
+export interface ConsensusListener {
+  roleChanged(role: Role, term: number, leader: MemberId | undefined): void;
+  /** The high watermark or the committed end has moved. */
+  committed(): void;
+  /** What is written or flushed has moved. */
+  stored(): void;
+  /** From within an append: a batch of data that a leader sent; it may not call back. */
+  batchReceived(batch: Buffer): void;
+  /** From within an append: an entry of Raft's own, by whomever; it may not call back. */
+  raftOnlyAppended(entry: PlacedRaftOnlyEntry): void;
+  /** The end of the log is gone; nothing is appended until this resolves. A rejection ends the member. */
+  truncated(endIndex: number): Promise<void>;
+  configurationChanged(configuration: Configuration, index: number): void;
+  configurationCommitted(placed: PlacedConfiguration): void;
+  transferEnded(to: MemberId, reason: 'handed-over' | 'timed-out' | 'aborted'): void;
+  /** A read may be served once the high watermark covers `endIndex`; undefined: leadership was lost. */
+  readConfirmed(token: number, endIndex: number | undefined): void;
+  dataLost(fromIndex: number, endIndex: number): void;
+  repaired(): void;
+  /** It lacks what its leader no longer has as entries, and copying the leader's files is not done yet. */
+  catchUpRefused(leader: MemberId, endIndex: number): void;
+  /** Entries for a follower could not be read; it is tried again. */
+  readFailed(error: unknown): void;
+  /** The member has left its group, for good. */
+  failed(cause: LogFailure | { readonly kind: 'truncation'; readonly cause: unknown }): void;
+}
+
+export interface ConsensusOptions {
+  /** Names the group among those of the nodes. */
+  readonly group: string;
+  readonly member: MemberId;
+  readonly settings: RaftSettings;
+  readonly peers: Peers;
+  readonly random: Random;
+  readonly hardState: HardState;
+  readonly log: CommitLog;
+  /** The newest configuration that is known to be committed, as its file says. */
+  readonly configuration: PlacedConfiguration;
+  readonly impairment: Impairment | undefined;
+  readonly host: ConsensusHost;
+  readonly listener: ConsensusListener;
+}

@@ -1,0 +1,322 @@
+/**
+ * A commit log as consensus sees it: appends and truncations take effect one after the other, though a truncation takes its
+ * time; positions carry the generation that consensus counts cuts by; entries are read for followers, Raft's own among them.
+ *
+ * While a cut is under way or in line, what is appended waits behind it; `isAtRest` is false, and entries at or above
+ * `placedEndIndex` are not those that consensus means. Without one, appends are in the log when the call returns.
+ */
+import { assert } from '../../../platform/assert.ts';
+import type { Lease } from '../../../platform/buffer-pool.ts';
+import { batchField } from '../../../protocol/index.ts';
+import type { Appended, CommitLog } from '../../log/commit-log.ts';
+import type { LogFailure } from '../../log/log-types.ts';
+import { encodeRaftOnly } from '../../log/raft-only.ts';
+import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from '../../log/raft-only.ts';
+import { decodeConfiguration } from '../../raft/configuration-codec.ts';
+import type { PlacedConfiguration } from '../../raft/configuration.ts';
+import type { TermLogState, TermStart } from '../../raft/term-log.ts';
+import { indexesIn } from './received-entries.ts';
+import type { ReceivedBatch } from './received-entries.ts';
+
+export interface GroupLogEvents {
+  /** A batch of data that a leader sent stands in the log. */
+  batchReceived(batch: Buffer): void;
+  /** An entry of Raft's own stands in the log. */
+  raftOnlyAppended(entry: PlacedRaftOnlyEntry): void;
+  /** Everything at or above `endIndex` is gone; nothing is appended until this resolves. */
+  truncated(endIndex: number): Promise<void>;
+  /** What is written or flushed has moved, or the log is at rest again. */
+  moved(): void;
+  failed(failure: LogFailure): void;
+}
+
+/** Whole batches for a follower. */
+export interface ReadEntries {
+  readonly parts: readonly Buffer[];
+  readonly sizeBytes: number;
+  /** Where they end; where the read was to begin if there are none. */
+  readonly endIndex: number;
+  release(): void;
+}
+
+type Operation =
+  | { readonly kind: 'received'; readonly batches: readonly ReceivedBatch[] }
+  | { readonly kind: 'own'; readonly entry: RaftOnlyEntry }
+  | { readonly kind: 'cut'; readonly endIndex: number; readonly generation: number };
+
+export class GroupLog {
+  readonly #log: CommitLog;
+  readonly #events: GroupLogEvents;
+  /** In line behind a cut, which is the first while it is under way. */
+  readonly #line: Operation[] = [];
+  #isCutting = false;
+  #hasEnded = false;
+  /** Of the last cut that is done. */
+  #generation = 0;
+  /** Raft's entries in the log, ascending. */
+  readonly #own: PlacedRaftOnlyEntry[];
+
+  constructor(log: CommitLog, events: GroupLogEvents) {
+    this.#log = log;
+    this.#events = events;
+    this.#own = [...log.raftOnlyEntries()];
+    log.onProgress(() => this.#events.moved());
+    log.onFailure((failure) => this.#fail(failure));
+  }
+
+  get isAtRest(): boolean {
+    return this.#line.length === 0;
+  }
+
+  /** Up to here the log holds what consensus means by these indexes. */
+  get placedEndIndex(): number {
+    let endIndex = this.#log.endIndex;
+    for (const operation of this.#line) {
+      if (operation.kind === 'cut') endIndex = Math.min(endIndex, operation.endIndex);
+    }
+    return endIndex;
+  }
+
+  /** To be told to consensus along with the written and flushed ends. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get ownEntries(): readonly PlacedRaftOnlyEntry[] {
+    return this.#own;
+  }
+
+  /**
+   * The first entry that can be read for a follower: above what retention, DeleteRecords and compaction have taken, and above
+   * what Apache Kafka wrote, in which terms begin without an entry. All before it is committed.
+   */
+  startIndex(): number {
+    const log = this.#log;
+    const [segment] = log.segments();
+    const first = this.#own[0];
+    const baseOffset = segment?.baseOffset ?? log.logStartOffset;
+    const startOffset = Math.max(log.logStartOffset, log.cleanedEndOffset);
+    let startIndex: number;
+    if (startOffset > baseOffset) startIndex = log.indexOfOffset(startOffset - 1) + 1;
+    else startIndex = first?.offset === baseOffset ? first.index : log.indexOfOffset(baseOffset);
+    const ownIndex = first?.index ?? log.endIndex;
+    if (ownIndex <= startIndex) return startIndex;
+    const lastTerm = log.termAt(ownIndex - 1);
+    const isAdopted = lastTerm === 0 || lastTerm !== log.termAt(startIndex - 1);
+    return isAdopted ? ownIndex : startIndex;
+  }
+
+  /** What consensus begins with. The log is at rest. */
+  state(): TermLogState {
+    const startIndex = this.startIndex();
+    const startTerm = this.#log.termAt(startIndex - 1);
+    const terms: TermStart[] = [];
+    let lastTerm = startTerm;
+    for (const { index, term } of this.#own) {
+      if (index < startIndex || term <= lastTerm) continue;
+      terms.push({ index, term });
+      lastTerm = term;
+    }
+    return { startIndex, startTerm, endIndex: this.#log.endIndex, terms };
+  }
+
+  /** `first` and those that stand after it; undefined where one cannot be read. */
+  configurations(first: PlacedConfiguration): PlacedConfiguration[] | undefined {
+    const placed = [first];
+    for (const { kind, index, payload } of this.#own) {
+      if (kind !== 'configuration' || index <= first.index) continue;
+      const configuration = decodeConfiguration(payload);
+      if (configuration === undefined) return undefined;
+      placed.push({ index, configuration });
+    }
+    return placed;
+  }
+
+  /** A leader's batch of data. The log is at rest. */
+  appendBatch(batch: Buffer, term: number, lease: Lease): Appended {
+    assert(this.isAtRest, 'a leader appends at once');
+    const appended = this.#log.append(batch, term, lease);
+    this.#log.requestSync();
+    return appended;
+  }
+
+  /** A leader's entry of Raft's own, which is to stand at `index`. */
+  appendOwn(entry: RaftOnlyEntry): void {
+    this.#put({ kind: 'own', entry });
+  }
+
+  /** What a leader sent, in the order of the log. */
+  appendReceived(batches: readonly ReceivedBatch[]): void {
+    this.#put({ kind: 'received', batches });
+  }
+
+  truncate(endIndex: number, generation: number): void {
+    this.#put({ kind: 'cut', endIndex, generation });
+  }
+
+  /** Nothing more is to be done to the log: what is in line is dropped. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  /**
+   * Whole batches from `fromIndex` on: one, then while they fit `bytesMax`, up to `endIndex`. At once where they are recent.
+   * Nothing where the beginning is gone, or the log is being cut. Rejects with a DiskError.
+   */
+  read(fromIndex: number, endIndex: number, bytesMax: number): ReadEntries | Promise<ReadEntries> {
+    const run = new ReadRun(fromIndex);
+    const next = this.#readOn(run, endIndex, bytesMax);
+    if (next === undefined) return run;
+    return this.#readRest(run, next, { endIndex, bytesMax });
+  }
+
+  async #readRest(
+    run: ReadRun,
+    first: Promise<void>,
+    limits: { readonly endIndex: number; readonly bytesMax: number },
+  ): Promise<ReadEntries> {
+    try {
+      let next: Promise<void> | undefined = first;
+      while (next !== undefined) {
+        await next;
+        next = this.#readOn(run, limits.endIndex, limits.bytesMax);
+      }
+      return run;
+    } catch (error) {
+      run.release();
+      throw error;
+    }
+  }
+
+  /** Reads on while that needs no waiting; a promise where it does, undefined at the end. */
+  #readOn(run: ReadRun, limitIndex: number, bytesMax: number): Promise<void> | undefined {
+    const log = this.#log;
+    const endIndex = Math.min(limitIndex, this.placedEndIndex);
+    while (this.isAtRest && !run.isFull && run.endIndex < endIndex && run.sizeBytes < bytesMax) {
+      const own = this.#firstOwnFrom(run.endIndex);
+      if (own?.index === run.endIndex) {
+        run.addOwn(encodeRaftOnly(own), bytesMax);
+        continue;
+      }
+      const offset = log.offsetOfIndex(run.endIndex);
+      if (offset < log.logStartOffset) return undefined;
+      const read = log.read({
+        offset,
+        endOffset: own !== undefined && own.index < endIndex ? own.offset : log.offsetOfIndex(endIndex),
+        maxBytes: bytesMax - run.sizeBytes,
+        minOneBatch: run.sizeBytes === 0,
+      });
+      if (read instanceof Promise) return read.then((done) => run.add(done));
+      run.add(read);
+    }
+    return undefined;
+  }
+
+  #firstOwnFrom(index: number): PlacedRaftOnlyEntry | undefined {
+    let low = 0;
+    let high = this.#own.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#own[middle]!.index < index) low = middle + 1;
+      else high = middle;
+    }
+    return this.#own[low];
+  }
+
+  #put(operation: Operation): void {
+    this.#line.push(operation);
+    if (!this.#isCutting) this.#work();
+  }
+
+  #work(): void {
+    for (let first = this.#line[0]; first !== undefined && !this.#hasEnded; first = this.#line[0]) {
+      if (first.kind === 'cut') {
+        this.#isCutting = true;
+        void this.#cut(first);
+        return;
+      }
+      this.#line.shift();
+      if (first.kind === 'own') this.#placeOwn(first.entry);
+      else for (const received of first.batches) this.#place(received);
+      this.#log.requestSync();
+    }
+  }
+
+  #place({ index, batch, raftOnly }: ReceivedBatch): void {
+    assert(index === this.#log.endIndex, 'what a leader sent continues the log');
+    if (raftOnly !== undefined) {
+      this.#placeOwn(raftOnly);
+      return;
+    }
+    assert(batchField.baseOffset(batch) === this.#log.logEndOffset, 'an index has one offset in all logs');
+    this.#log.append(batch, batchField.leaderEpoch(batch));
+    this.#events.batchReceived(batch);
+  }
+
+  #placeOwn(entry: RaftOnlyEntry): void {
+    const offset = this.#log.logEndOffset;
+    const { baseIndex: index } = this.#log.appendRaftOnly(entry);
+    const { kind, term, payload } = entry;
+    const placed = { kind, term, payload, index, offset };
+    this.#own.push(placed);
+    this.#events.raftOnlyAppended(placed);
+  }
+
+  async #cut({ endIndex, generation }: { endIndex: number; generation: number }): Promise<void> {
+    if (this.#log.failure !== undefined) return;
+    try {
+      await this.#log.truncateTo(endIndex);
+    } catch {
+      // The log has failed by that, and says so itself: nothing more is done to it.
+      return;
+    }
+    while (this.#own.length > 0 && this.#own.at(-1)!.index >= endIndex) this.#own.pop();
+    await this.#events.truncated(endIndex);
+    this.#generation = generation;
+    this.#line.shift();
+    this.#isCutting = false;
+    if (this.#hasEnded) return;
+    this.#work();
+    this.#events.moved();
+  }
+
+  #fail(failure: LogFailure): void {
+    // A damaged log says so when it is opened.
+    if (failure.kind === 'damage') return;
+    this.#hasEnded = true;
+    this.#events.failed(failure);
+  }
+}
+
+class ReadRun implements ReadEntries {
+  readonly parts: Buffer[] = [];
+  readonly #releases: (() => void)[] = [];
+  endIndex: number;
+  sizeBytes = 0;
+  /** The next batch does not fit, or is not to be had. */
+  isFull = false;
+
+  constructor(fromIndex: number) {
+    this.endIndex = fromIndex;
+  }
+
+  addOwn(batch: Buffer, bytesMax: number): void {
+    this.isFull = this.sizeBytes > 0 && this.sizeBytes + batch.length > bytesMax;
+    if (this.isFull) return;
+    this.parts.push(batch);
+    this.sizeBytes += batch.length;
+    this.endIndex++;
+  }
+
+  add(read: { readonly parts: readonly Buffer[]; readonly sizeBytes: number; release(): void }): void {
+    this.#releases.push(() => read.release());
+    this.isFull = read.sizeBytes === 0;
+    this.parts.push(...read.parts);
+    this.endIndex += indexesIn(read.parts);
+    this.sizeBytes += read.sizeBytes;
+  }
+
+  release(): void {
+    for (const release of this.#releases.splice(0)) release();
+  }
+}

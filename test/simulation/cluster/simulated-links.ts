@@ -1,0 +1,95 @@
+/** The network between simulated nodes: frames take their time, overtake each other, get lost or come twice; links can be cut, each way. */
+import type { Transport, TransportEvents } from '../../../broker/partition/consensus/transport.ts';
+import type { Random } from '../../../platform/random.ts';
+import type { SimulatedClock } from '../simulated-clock.ts';
+import type { LinkBehaviour } from './cluster-options.ts';
+
+export class SimulatedLinks {
+  readonly #clock: SimulatedClock;
+  readonly #random: Random;
+  readonly #behaviour: LinkBehaviour;
+  readonly #endpoints = new Map<number, TransportEvents>();
+  readonly #cut = new Set<string>();
+  #isFaultless = false;
+  readonly counts = { sent: 0, lost: 0, repeated: 0, cut: 0 };
+
+  constructor(clock: SimulatedClock, random: Random, behaviour: LinkBehaviour) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#behaviour = behaviour;
+  }
+
+  /** The process on this node is there to hear; undefined: it has ended, and the others' connections to it with it. */
+  attach(nodeId: number, events: TransportEvents | undefined): void {
+    if (events !== undefined) {
+      this.#endpoints.set(nodeId, events);
+      return;
+    }
+    if (!this.#endpoints.delete(nodeId)) return;
+    for (const [other, endpoint] of this.#endpoints) {
+      if (this.isCut(nodeId, other)) continue;
+      this.#clock.after(this.#delayMs(), () => {
+        if (this.#endpoints.get(other) === endpoint && !this.#endpoints.has(nodeId)) {
+          endpoint.disconnected(nodeId);
+        }
+      });
+    }
+  }
+
+  transportOf(from: number): Transport {
+    return {
+      send: (to, frame, release) => {
+        const bytes = Buffer.concat(frame);
+        release();
+        this.#send(from, to, bytes);
+      },
+    };
+  }
+
+  isCut(from: number, to: number): boolean {
+    return this.#cut.has(`${from}>${to}`);
+  }
+
+  cut(from: number, to: number): void {
+    this.#cut.add(`${from}>${to}`);
+    this.counts.cut++;
+  }
+
+  heal(): void {
+    this.#cut.clear();
+  }
+
+  /** From now on everything arrives, once. */
+  becomeFaultless(): void {
+    this.heal();
+    this.#isFaultless = true;
+  }
+
+  #send(from: number, to: number, bytes: Buffer): void {
+    this.counts.sent++;
+    if (this.isCut(from, to)) return;
+    const { lossPerMille, repeatPerMille } = this.#behaviour;
+    const isLost = this.#random.below(1000) < lossPerMille;
+    const isRepeated = this.#random.below(1000) < repeatPerMille;
+    if (isLost && !this.#isFaultless) {
+      this.counts.lost++;
+      return;
+    }
+    this.#deliver(from, to, bytes);
+    if (!isRepeated || this.#isFaultless) return;
+    this.counts.repeated++;
+    this.#deliver(from, to, Buffer.from(bytes));
+  }
+
+  #deliver(from: number, to: number, bytes: Buffer): void {
+    this.#clock.after(this.#delayMs(), () => {
+      if (this.isCut(from, to)) return;
+      const isRead = this.#endpoints.get(to)?.received(bytes);
+      if (isRead === false) throw new Error(`node ${to} cannot read what node ${from} has sent`);
+    });
+  }
+
+  #delayMs(): number {
+    return (this.#behaviour.delayMs * (1 + this.#random.below(1000))) / 500;
+  }
+}
