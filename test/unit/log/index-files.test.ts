@@ -16,8 +16,7 @@ function timestampOf(offset: number): number {
   return 1000 + ((offset * 29) % 80);
 }
 
-async function build(): Promise<{ disk: MemoryDisk; bases: number[] }> {
-  const disk = new MemoryDisk();
+async function build(disk = new MemoryDisk()): Promise<{ disk: MemoryDisk; bases: number[] }> {
   const { log } = await openLog({ disk, config });
   startTerm(log, 1);
   // Batches of one to four records: no two segments have the same index.
@@ -143,7 +142,114 @@ describe.each(['index', 'timeindex'] as const)('the newest segment whose .%s', (
   });
 });
 
+/** A disk that fails everything after so many operations more, once told so, and everything with such a path. */
+function breakingDisk(): {
+  disk: MemoryDisk;
+  breakAfter: (operations: number) => void;
+  breakAt: (path: RegExp | undefined) => void;
+} {
+  let left = Infinity;
+  let broken: RegExp | undefined;
+  const disk = new MemoryDisk({
+    faults: (_operation, path) => (broken?.test(path) !== true && left-- > 0 ? undefined : 'io'),
+  });
+  return {
+    disk,
+    breakAfter: (operations) => {
+      left = operations;
+    },
+    breakAt: (path) => {
+      broken = path;
+    },
+  };
+}
+
+/** The timestamps in the first segment's time index. */
+async function stampsOf(disk: Disk): Promise<number[]> {
+  const times = await readWholeFile(disk, pathOf(0, 'timeindex'));
+  return Array.from({ length: times.length / 12 }, (_, entry) => Number(times.readBigInt64BE(entry * 12)));
+}
+
 describe('indexes that are made again', () => {
+  it('are whole or not there, wherever that is broken off', async () => {
+    let remade = 0;
+    for (let operations = 0; operations < 40; operations++) {
+      const { disk, breakAfter } = breakingDisk();
+      const { bases } = await build(disk);
+      const before = await indexesOf(disk);
+      await disk.remove(pathOf(bases[1]!, 'index'));
+      await disk.remove(pathOf(bases[1]!, 'timeindex'));
+      const { log } = await openLog({ disk, config });
+      breakAfter(operations);
+      try {
+        const read = await log.read({
+          offset: bases[1]! + 1,
+          endOffset: end,
+          maxBytes: 1,
+          minOneBatch: true,
+        });
+        read.release();
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'io' });
+      }
+      breakAfter(Infinity);
+      const after = await indexesOf(disk);
+      for (const [name, content] of Object.entries(before))
+        expect([undefined, content], `${name} after ${operations} operations`).toContain(after[name]);
+      if (Object.keys(after).length === Object.keys(before).length) remade++;
+    }
+    expect(remade).toBeGreaterThan(5);
+  });
+
+  it('of a log with one entry are right, wherever a truncation was broken off', async () => {
+    const ends = new Set<number>();
+    for (let operations = 0; operations < 60; operations++) {
+      const { disk, breakAfter } = breakingDisk();
+      const { log } = await openLog({ disk });
+      startTerm(log, 1);
+      for (const timestamp of [1000, 2000]) log.append(batchOf({ values: ['v'], timestamp }), 1);
+      await log.flushAndClose();
+      const { log: killed } = await openLog({ disk });
+      breakAfter(operations);
+      await killed.truncateTo(killed.indexOfOffset(1)).catch(() => undefined);
+      breakAfter(Infinity);
+      const { log: again } = await openLog({ disk: disk.kill() });
+      ends.add(again.logEndOffset);
+      const expected = again.logEndOffset === 1 ? [1000] : [2000];
+      await again.flushAndClose();
+      expect(await stampsOf(disk.kill()), `after ${operations} operations`).toEqual(expected);
+    }
+    expect([...ends].sort()).toEqual([1, 2]);
+  });
+
+  it('of a log with one entry are right, wherever a recovery before was broken off', async () => {
+    let broken = 0;
+    for (let operations = 0; operations < 60; operations++) {
+      const { disk, breakAfter, breakAt } = breakingDisk();
+      const small = { indexIntervalBytes: 1 };
+      const { log } = await openLog({ disk, config: small });
+      startTerm(log, 1);
+      log.append(batchOf({ values: ['v0'], timestamp: 1000 }), 1);
+      await log.flushAndClose();
+      // The process dies when its index files have a second entry and the state knows of one.
+      const { log: killed } = await openLog({ disk, config: small });
+      killed.append(batchOf({ values: ['v1'], timestamp: 2000 }), 1);
+      await flushed(killed);
+      breakAt(/replica-state/);
+      await killed.flushAndClose().catch(() => undefined);
+      breakAt(undefined);
+      const second = disk.kill();
+      breakAfter(operations);
+      await openLog({ disk: second, config: small }).catch(() => broken++);
+      breakAfter(Infinity);
+      const { log: again } = await openLog({ disk: second.kill(), config: small });
+      await again.flushAndClose();
+      const stamps = await stampsOf(second.kill());
+      expect([[2000], [1000, 2000]], `after ${operations} operations`).toContainEqual(stamps);
+    }
+    expect(broken).toBeGreaterThan(10);
+  });
+
   it('of a log with one entry are there before the second is appended to them', async () => {
     const disk = new MemoryDisk();
     const small = { segmentBytes: 10_000, indexIntervalBytes: 100 };

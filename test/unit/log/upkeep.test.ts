@@ -114,6 +114,30 @@ it('retention by size takes whole segments as long as what is left has the size'
   expect(log.sizeBytes - log.segments()[0]!.sizeBytes).toBeLessThan(300);
 });
 
+it('stops at a segment that ends with entries of Raft which are not committed', async () => {
+  const disk = new MemoryDisk();
+  const { log } = await openLog({ disk, config: { segmentBytes: 300, retentionBytes: 0 } });
+  startTerm(log, 1);
+  for (let offset = 0; offset < 12; offset++) {
+    appendValues(log, [`v${offset}`]);
+    log.appendRaftOnly({ kind: 'configuration', term: 1, payload: Buffer.alloc(10) });
+  }
+  await flushed(log);
+  const full = log.fullSegments();
+  const place = full.findIndex(({ endOffset }, at) => {
+    const next = full[at + 1]?.startIndex ?? 0;
+    return at > 0 && next > log.indexOfOffset(endOffset - 1) + 1;
+  });
+  const { baseOffset, endOffset } = full[place]!;
+  const endIndex = log.indexOfOffset(endOffset - 1) + 1;
+  await log.deleteOldSegments(endOffset);
+  expect(log.segments()[0]!.baseOffset).toBe(baseOffset);
+  await log.advanceLogStart(endOffset);
+  expect(log.segments()[0]!.baseOffset).toBe(baseOffset);
+  await log.truncateTo(endIndex);
+  expect([log.endIndex, log.logEndOffset]).toEqual([endIndex, endOffset]);
+});
+
 it('retention by size and time takes what either takes, each with its reason', async () => {
   const timestamps = days(1, 1, 1, 1, 1, 9, 9, 9, 9);
   const { log } = await opened({ timestamps, config: { retentionBytes: 500 } });
