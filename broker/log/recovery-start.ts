@@ -26,11 +26,13 @@ export async function findLogStart(
     const file = await disk.open(segment.path, 'read');
     try {
       await scanBatches(file, { from: 0, to: sizeBytes, chunkBytes }, ({ buffer, at }) => {
+        // Of a torn batch nothing counts, not its term either: the log may turn out to be empty.
+        if (!verifyBatchCrc(buffer, at)) return 'the CRC does not fit the batch';
         if (!isRaftOnly(buffer, at)) {
           firstTerm ??= batchField.leaderEpoch(buffer, at);
           return undefined;
         }
-        const placed = verifyBatchCrc(buffer, at) ? placeOf(buffer, at) : undefined;
+        const placed = placeOf(buffer, at);
         if (placed === undefined) return 'an entry of Raft that is damaged';
         const term = firstTerm ?? placed.termBefore;
         start = { offset, index: placed.index - (placed.offset - offset), term: isAdopted ? 0 : term };

@@ -51,4 +51,9 @@ export const regressions: readonly Regression[] = [
     seed: 185,
     foundBy: 'the latest record was looked for in a batch that compaction had left without records',
   },
+  {
+    simulator: 'log',
+    seed: 71509,
+    foundBy: 'a log of which only a torn first entry was left took its term over',
+  },
 ];

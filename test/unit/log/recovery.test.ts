@@ -79,6 +79,18 @@ describe('a torn tail', () => {
     }
   });
 
+  it('that is all there is leaves an empty log, which has had no term', async () => {
+    const disk = new MemoryDisk();
+    const written = (await openLog({ disk })).log;
+    startTerm(written, 2);
+    await flushed(written);
+    await patch(disk, logPath, 21, Buffer.alloc(8));
+    const { log } = await openLog({ disk });
+    expect([log.endIndex, log.logEndOffset, log.lastTerm]).toEqual([1, 0, 0]);
+    startTerm(log, 1);
+    expect(appendValues(log, ['first'])).toBe(0);
+  });
+
   it('takes zeros after the last batch for never written', async () => {
     const disk = new MemoryDisk();
     const end = (await writeLog(disk)).ends.at(-1)!;
