@@ -48,6 +48,7 @@ export interface ClusterGroup {
 export interface GroupObserver {
   committed(group: ClusterGroup): void;
   roleChanged(group: ClusterGroup): void;
+  truncated(): void;
   failed(text: string): void;
 }
 
@@ -177,6 +178,7 @@ class Listener implements ConsensusListener {
   raftOnlyAppended(): void {}
 
   truncated(): Promise<void> {
+    this.#start.observer.truncated();
     return Promise.resolve();
   }
 

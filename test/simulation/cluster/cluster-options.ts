@@ -7,6 +7,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   readonly groups: number;
   readonly steps: number;
+  /** Between one step and the next. */
+  readonly ticksPerStepMax: number;
   readonly tickMs: number;
   readonly settings: RaftSettings;
   readonly segmentBytes: number;
@@ -35,6 +37,9 @@ export const clusterSteps = [
   'cut',
   'heal',
   'transfer',
+  'isolate',
+  'reboot',
+  'blackout',
 ] as const;
 
 export type ClusterStep = (typeof clusterSteps)[number];
@@ -48,18 +53,30 @@ const usualWeights: Readonly<Record<ClusterStep, number>> = {
   cut: 4,
   heal: 4,
   transfer: 2,
+  isolate: 3,
+  reboot: 3,
+  blackout: 1,
 };
 
-const optional: ReadonlySet<ClusterStep> = new Set(['kill', 'power-loss', 'cut', 'transfer']);
+const optional: ReadonlySet<ClusterStep> = new Set([
+  'kill',
+  'power-loss',
+  'cut',
+  'transfer',
+  'isolate',
+  'reboot',
+  'blackout',
+]);
 
 export function drawClusterOptions(random: Random): ClusterOptions {
   const oneOf = <T>(...values: readonly T[]): T => values[random.below(values.length)]!;
   const weights = { ...usualWeights };
-  for (const step of clusterSteps) weights[step] *= optional.has(step) ? oneOf(0, 1, 1, 3) : oneOf(1, 2);
+  for (const step of clusterSteps) weights[step] *= optional.has(step) ? oneOf(0, 1, 1, 4) : oneOf(1, 2);
   return {
     nodes: oneOf(3, 3, 3, 5),
     groups: oneOf(1, 1, 2, 4),
-    steps: 40 + random.below(oneOf(30, 80, 160)),
+    steps: 60 + random.below(oneOf(40, 100, 200)),
+    ticksPerStepMax: oneOf(3, 8, 20),
     tickMs: 10,
     settings: {
       timing: { heartbeatTicks: 2, electionTicks: 10, rankTicks: 4 },
@@ -75,7 +92,7 @@ export function drawClusterOptions(random: Random): ClusterOptions {
     journalBytes: oneOf(0, 0, 64 * 1024),
     valueBytesMax: oneOf(20, 100, 600),
     disk: {
-      latencyMs: oneOf(0.05, 0.5, 4),
+      latencyMs: oneOf(0.05, 0.5, 4, 12),
       spikeOneIn: oneOf(0, 0, 300),
       shortReadOneIn: oneOf(0, 0, 5),
       evicts: true,

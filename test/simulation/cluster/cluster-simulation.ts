@@ -59,6 +59,7 @@ class ClusterSimulation {
   /** The first promise broken by something that nobody waits for. */
   #broken: Error | undefined;
   #values = 0;
+  #truncations = 0;
 
   constructor(run: SimulationRun) {
     const random = new SeededRandom(`cluster ${run.seed}`);
@@ -99,7 +100,7 @@ class ClusterSimulation {
       traceHash: this.#trace.hash,
       counts: {
         steps: Object.fromEntries(this.#steps),
-        consensus: { elections, acknowledged },
+        consensus: { elections, acknowledged, truncations: this.#truncations },
         frames: { ...this.#links.counts },
         'simulated time': { seconds: Math.round(this.#clock.monotonicMs() / 1000) },
       },
@@ -115,7 +116,7 @@ class ClusterSimulation {
       const kind = this.#drawStep();
       this.#steps.set(kind, (this.#steps.get(kind) ?? 0) + 1);
       this.#take(kind);
-      await this.#pass(this.#random.below(20));
+      await this.#pass(this.#drawPauseMs());
     }
     this.#say('all faults end');
     this.#links.becomeFaultless();
@@ -133,7 +134,7 @@ class ClusterSimulation {
 
   #take(kind: ClusterStep): void {
     const { nodes, groups } = this.#options;
-    const machine = this.#machines[this.#random.below(nodes)]!;
+    const machine = this.#drawMachine();
     switch (kind) {
       case 'append':
         for (let count = 1 + this.#random.below(4); count > 0; count--) {
@@ -160,6 +161,22 @@ class ClusterSimulation {
       case 'heal':
         this.#links.heal();
         break;
+      case 'isolate':
+        for (const { nodeId } of this.#machines) {
+          if (nodeId === machine.nodeId) continue;
+          this.#links.cut(machine.nodeId, nodeId);
+          this.#links.cut(nodeId, machine.nodeId);
+        }
+        this.#say(`node ${machine.nodeId} is alone`);
+        break;
+      case 'reboot':
+        this.#end(machine, this.#random.below(2) === 0 ? 'kill' : 'power-loss');
+        this.#start(machine);
+        break;
+      case 'blackout':
+        for (const each of this.#machines) this.#end(each, 'power-loss');
+        for (const each of this.#machines) this.#start(each);
+        break;
       case 'transfer': {
         const to = memberOn(this.#random.below(nodes));
         for (const { consensus } of machine.life?.groups ?? []) {
@@ -169,6 +186,16 @@ class ClusterSimulation {
         break;
       }
     }
+  }
+
+  /** Any of them, or one that leads: what happens to those shows most. */
+  #drawMachine(): Machine {
+    const group = this.#random.below(this.#options.groups);
+    const leaders = this.#machines.filter(
+      ({ life }) => life?.groups[group]?.consensus.raft.role === 'leader',
+    );
+    const some = leaders.length > 0 && this.#random.below(2) === 0 ? leaders : this.#machines;
+    return some[this.#random.below(some.length)]!;
   }
 
   #append(group: number): void {
@@ -215,6 +242,7 @@ class ClusterSimulation {
       configuration: this.#configuration,
       observer: {
         committed: (group) => this.#committed(machine, clock, group),
+        truncated: () => this.#truncations++,
         roleChanged: (group) => this.#roleChanged(machine, group),
         failed: (text) => {
           if (machine.clock === clock) this.#broken ??= new SimulationFailure(`node ${nodeId}: ${text}`);
@@ -300,9 +328,16 @@ class ClusterSimulation {
     return 'wait';
   }
 
-  /** Lets time pass: up to so many ticks, and events of no time at all. */
-  async #pass(ticks: number): Promise<void> {
-    const endMs = this.#clock.monotonicMs() + ticks * this.#options.tickMs;
+  /** Often so short that writes and messages are still under way. */
+  #drawPauseMs(): number {
+    const { ticksPerStepMax, tickMs } = this.#options;
+    const longestMs = this.#random.below(3) === 0 ? tickMs : ticksPerStepMax * tickMs;
+    return (longestMs * this.#random.below(1001)) / 1000;
+  }
+
+  /** Lets so much time pass, and events of no time at all. */
+  async #pass(durationMs: number): Promise<void> {
+    const endMs = this.#clock.monotonicMs() + durationMs;
     await this.#settle();
     // With all nodes down, nothing happens until one is started.
     while (this.#clock.monotonicMs() < endMs && this.#clock.pendingTimers > 0) await this.#step();
