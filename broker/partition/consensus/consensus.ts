@@ -18,6 +18,7 @@ import type { RaftOnlyEntry } from '../../log/raft-only.ts';
 import { encodeConfiguration } from '../../raft/configuration-codec.ts';
 import { membersOf } from '../../raft/configuration.ts';
 import { nodeOf } from '../../raft/member.ts';
+import type { PlacedConfiguration } from '../../raft/configuration.ts';
 import type { MemberId } from '../../raft/member.ts';
 import type { Append, Message } from '../../raft/messages.ts';
 import { Raft } from '../../raft/raft.ts';
@@ -137,6 +138,15 @@ export class Consensus implements GroupMember {
   /** Up to here the log is what the group means; more of it may be about to be cut. */
   get placedEndIndex(): number {
     return this.#entries.placedEndIndex;
+  }
+
+  /**
+   * The newest configuration that is committed and durable in this log: to be in its file before the log loses its beginning. One
+   * that is committed alone may be missing here after a loss of power, and comes again.
+   */
+  durableConfiguration(): PlacedConfiguration {
+    const endIndex = Math.min(this.#committedEndIndex, this.#raft.flushedEndIndex, this.placedEndIndex);
+    return this.#entries.configurationAt(endIndex, this.#options.configuration);
   }
 
   get hasEnded(): boolean {

@@ -120,16 +120,28 @@ export class GroupLog {
     return { startIndex, startTerm, endIndex: this.#log.endIndex, terms };
   }
 
-  /** `first` and those that stand after it; undefined where one cannot be read. */
-  configurations(first: PlacedConfiguration): PlacedConfiguration[] | undefined {
-    const placed = [first];
+  /**
+   * All that stand in the log, as followers may need any of them, after `kept`, which is the only one where they are gone.
+   * Undefined where one cannot be read.
+   */
+  configurations(kept: PlacedConfiguration): PlacedConfiguration[] | undefined {
+    const placed: PlacedConfiguration[] = [];
     for (const { kind, index, payload } of this.#own) {
-      if (kind !== 'configuration' || index <= first.index) continue;
+      if (kind !== 'configuration') continue;
       const configuration = decodeConfiguration(payload);
       if (configuration === undefined) return undefined;
       placed.push({ index, configuration });
     }
-    return placed;
+    const isBefore = kept.index < (placed[0]?.index ?? Infinity);
+    return isBefore ? [kept, ...placed] : placed;
+  }
+
+  /** The newest of those in the log below `endIndex`, and `kept`. */
+  configurationAt(endIndex: number, kept: PlacedConfiguration): PlacedConfiguration {
+    const last = this.#own.findLast(({ kind, index }) => kind === 'configuration' && index < endIndex);
+    const configuration = last === undefined ? undefined : decodeConfiguration(last.payload);
+    if (last === undefined || configuration === undefined || last.index <= kept.index) return kept;
+    return { index: last.index, configuration };
   }
 
   /** A leader's batch of data. The log is at rest. */

@@ -152,6 +152,8 @@ class Listener implements ConsensusListener {
   readonly #start: LifeStart;
   group: ClusterGroup | undefined;
   #highWatermark = 0;
+  /** One write of the configuration's file at a time. */
+  #keeping: Promise<void> = Promise.resolve();
 
   constructor(start: LifeStart) {
     this.#start = start;
@@ -184,7 +186,14 @@ class Listener implements ConsensusListener {
 
   configurationChanged(): void {}
 
-  configurationCommitted(): void {}
+  configurationCommitted(): void {
+    const { consensus, log } = this.group!;
+    this.#keeping = this.#keeping.then(async () => {
+      const durable = consensus.durableConfiguration();
+      await writeConfigurationFile(this.#start.disk, log.directory, durable);
+    });
+    this.#keeping.catch((error: unknown) => this.#start.observer.failed(`a configuration: ${String(error)}`));
+  }
 
   transferEnded(): void {}
 

@@ -40,6 +40,7 @@ export const clusterSteps = [
   'isolate',
   'reboot',
   'blackout',
+  'change',
 ] as const;
 
 export type ClusterStep = (typeof clusterSteps)[number];
@@ -56,6 +57,7 @@ const usualWeights: Readonly<Record<ClusterStep, number>> = {
   isolate: 3,
   reboot: 3,
   blackout: 1,
+  change: 3,
 };
 
 const optional: ReadonlySet<ClusterStep> = new Set([
@@ -66,6 +68,7 @@ const optional: ReadonlySet<ClusterStep> = new Set([
   'isolate',
   'reboot',
   'blackout',
+  'change',
 ]);
 
 export function drawClusterOptions(random: Random): ClusterOptions {

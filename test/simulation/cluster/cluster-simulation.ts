@@ -4,6 +4,7 @@
  * the byte, with everything in them that was ever acknowledged.
  */
 import type { Configuration } from '../../../broker/raft/configuration.ts';
+import { nodeOf } from '../../../broker/raft/member.ts';
 import type { Random } from '../../../platform/random.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { encodeBatch } from '../../../protocol/index.ts';
@@ -60,6 +61,8 @@ class ClusterSimulation {
   #broken: Error | undefined;
   #values = 0;
   #truncations = 0;
+  #changes = 0;
+  #revisions = 0;
 
   constructor(run: SimulationRun) {
     const random = new SeededRandom(`cluster ${run.seed}`);
@@ -68,7 +71,10 @@ class ClusterSimulation {
     this.#trace = new Trace({ keepsLines: run.keepsTrace === true });
     this.#links = new SimulatedLinks(this.#clock, random.fork('links'), this.#options.links);
     const nodeIds = Array.from({ length: this.#options.nodes }, (_, nodeId) => nodeId);
-    this.#configuration = { voters: nodeIds.map(memberOn), outgoing: [], learners: [], revision: 0 };
+    const members = nodeIds.map(memberOn);
+    const voters = members.slice(0, 3 + this.#random.below(members.length - 2));
+    const learners = members.slice(voters.length);
+    this.#configuration = { voters, outgoing: [], learners, revision: 0 };
     this.#machines = nodeIds.map((nodeId) => ({
       nodeId,
       disk: new SimulatedDisk({
@@ -100,7 +106,7 @@ class ClusterSimulation {
       traceHash: this.#trace.hash,
       counts: {
         steps: Object.fromEntries(this.#steps),
-        consensus: { elections, acknowledged, truncations: this.#truncations },
+        consensus: { elections, acknowledged, truncations: this.#truncations, changes: this.#changes },
         frames: { ...this.#links.counts },
         'simulated time': { seconds: Math.round(this.#clock.monotonicMs() / 1000) },
       },
@@ -177,6 +183,9 @@ class ClusterSimulation {
         for (const each of this.#machines) this.#end(each, 'power-loss');
         for (const each of this.#machines) this.#start(each);
         break;
+      case 'change':
+        this.#change(machine);
+        break;
       case 'transfer': {
         const to = memberOn(this.#random.below(nodes));
         for (const { consensus } of machine.life?.groups ?? []) {
@@ -185,6 +194,20 @@ class ClusterSimulation {
         }
         break;
       }
+    }
+  }
+
+  /** Every node stays a member, as a voter or a learner, so that at the end all logs can be compared. */
+  #change({ life, nodeId }: Machine): void {
+    const members = this.#machines.map((machine) => memberOn(machine.nodeId));
+    const voters = members.filter(() => this.#random.below(4) > 0);
+    const learners = members.filter((member) => !voters.includes(member));
+    for (const { consensus } of life?.groups ?? []) {
+      const refusal = consensus.changeMembers({ voters, learners, revision: ++this.#revisions });
+      this.#say(
+        `change of ${consensus.group} on ${nodeId} to ${voters.map(nodeOf).join()}: ${refusal ?? 'begun'}`,
+      );
+      if (refusal === undefined) this.#changes++;
     }
   }
 
@@ -316,6 +339,19 @@ class ClusterSimulation {
     return true;
   }
 
+  #positions(): string {
+    const lines = this.#machines.flatMap(({ life, nodeId }) =>
+      (life?.groups ?? []).map(({ consensus, log, number }) => {
+        const { role, term, leader, configuration, isReady } = consensus.raft;
+        const ends = `end ${log.endIndex}, flushed ${log.flushedEndIndex}, committed ${consensus.committedEndIndex}`;
+        const voters = configuration.voters.map(nodeOf).join();
+        const joint = configuration.outgoing.length > 0 ? ' joint' : '';
+        return `group ${number} on ${nodeId}: ${role}${isReady ? '' : ', not ready'}, term ${term}, leader ${leader ?? '?'}, ${ends}, voters ${voters}${joint}`;
+      }),
+    );
+    return ['', ...lines].join('\n');
+  }
+
   #drawStep(): ClusterStep {
     const { weights } = this.#options;
     let total = 0;
@@ -347,7 +383,7 @@ class ClusterSimulation {
     const endMs = this.#clock.monotonicMs() + patienceMs;
     await this.#settle();
     while (!isReached()) {
-      check(this.#clock.monotonicMs() < endMs, () => `within ${patienceMs} ms: ${what}`);
+      check(this.#clock.monotonicMs() < endMs, () => `within ${patienceMs} ms: ${what}${this.#positions()}`);
       await this.#step();
     }
   }
