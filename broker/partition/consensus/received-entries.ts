@@ -30,7 +30,7 @@ export function receivedBatches(message: Append, bytes: Buffer): readonly Receiv
     const sizeBytes = batchField.sizeBytes(bytes, position);
     if (sizeBytes < batchHeaderBytes || position + sizeBytes > bytes.length) return undefined;
     const batch = bytes.subarray(position, position + sizeBytes);
-    if (!verifyBatchCrc(batch)) return undefined;
+    if (batchField.magic(batch) !== 2 || !verifyBatchCrc(batch)) return undefined;
     const baseOffset = batchField.baseOffset(batch);
     offset ??= baseOffset;
     if (baseOffset !== offset) return undefined;
