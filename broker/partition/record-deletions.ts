@@ -27,6 +27,11 @@ export class RecordDeletions {
     this.#waiting.push({ endIndex, offset });
   }
 
+  /** All entries at or above `endIndex` are gone, none of which was committed. */
+  truncated(endIndex: number): void {
+    while (this.#waiting.length > 0 && this.#waiting.at(-1)!.endIndex > endIndex) this.#waiting.pop();
+  }
+
   /** All entries below `endIndex` are committed, and all records below `highWatermark`. */
   committed(endIndex: number, highWatermark: number): void {
     let offset = -1;

@@ -21,8 +21,9 @@ import { memberId, nodeOf } from '../raft/member.ts';
 import { RaftGroup } from '../raft/raft-group.ts';
 import type { HardState } from '../raft/raft.ts';
 import type { LogDirectory } from './log-directory.ts';
-import { ProducerStates } from './producer-state.ts';
-import { readSnapshot, removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
+import { restoreProducers } from './producer-restore.ts';
+import type { ProducerStates } from './producer-state.ts';
+import { removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
 import { RecordDeletions } from './record-deletions.ts';
 import { Waiters } from './waiters.ts';
 import type { Outcome } from './waiters.ts';
@@ -145,7 +146,8 @@ export class Replica {
     const { log, recovery } = await CommitLog.open(logOptions);
     const { directory } = logOptions;
     const snapshots = await removeSnapshotsAbove(disk, directory, log.logEndOffset);
-    const producers = await restoreProducers(options, log, snapshots);
+    const restore = { disk, clock: options.clock, expirationMs: options.producerExpirationMs };
+    const producers = await restoreProducers(restore, log, snapshots);
     return new Replica(options, log, { recovery, producers, snapshotOffset: snapshots[0] ?? -1 });
   }
 
@@ -471,29 +473,4 @@ export class Replica {
       this.#options.onSnapshotFailure(this, error);
     }
   }
-}
-
-async function restoreProducers(
-  options: ReplicaOptions,
-  log: CommitLog,
-  snapshots: readonly number[],
-): Promise<ProducerStates> {
-  const { disk, clock, producerExpirationMs } = options;
-  const { directory } = options.log;
-  let states: ProducerStates | undefined;
-  let fromOffset = log.logStartOffset;
-  for (const offset of snapshots) {
-    const { bytes } = await readSnapshot(disk, directory, offset);
-    states = ProducerStates.restore(bytes, { clock, expirationMs: producerExpirationMs });
-    if (states === undefined) continue;
-    fromOffset = Math.max(offset, fromOffset);
-    break;
-  }
-  states ??= new ProducerStates({ clock, expirationMs: producerExpirationMs });
-  if (fromOffset < log.logEndOffset) {
-    await log.scanHeaders(fromOffset, (header) => {
-      if (header.producerId >= 0 && header.recordCount > 0) states.append(header, header.baseOffset);
-    });
-  }
-  return states;
 }

@@ -12,12 +12,15 @@ import { ConsensusNode } from '../../../broker/partition/consensus/consensus-nod
 import { Consensus } from '../../../broker/partition/consensus/consensus.ts';
 import type { ConsensusListener } from '../../../broker/partition/consensus/consensus-types.ts';
 import type { Transport } from '../../../broker/partition/consensus/transport.ts';
+import { LogProducers } from '../../../broker/partition/log-producers.ts';
+import { restoreProducers } from '../../../broker/partition/producer-restore.ts';
 import { VoteStore } from '../../../broker/partition/vote-store.ts';
 import type { Configuration } from '../../../broker/raft/configuration.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { MemberId } from '../../../broker/raft/member.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
+import { readBatchHeader } from '../../../protocol/index.ts';
 import { logConfigDefaults } from '../../support/log-config.ts';
 import type { LifeClock } from '../simulated-clock.ts';
 import { SimulationFailure, check } from '../simulation-failure.ts';
@@ -42,6 +45,7 @@ export interface ClusterGroup {
   readonly number: number;
   readonly log: CommitLog;
   readonly consensus: Consensus;
+  readonly producers: LogProducers;
 }
 
 /** What a group's member tells the simulation. */
@@ -66,12 +70,14 @@ export interface LifeStart {
 
 export class ClusterLife {
   readonly nodeId: number;
+  readonly disk: Disk;
   readonly clock: LifeClock;
   readonly node: ConsensusNode;
   readonly groups: readonly ClusterGroup[];
 
   private constructor(start: LifeStart, node: ConsensusNode, groups: readonly ClusterGroup[]) {
     this.nodeId = start.nodeId;
+    this.disk = start.disk;
     this.clock = start.clock;
     this.node = node;
     this.groups = groups;
@@ -139,13 +145,37 @@ export class ClusterLife {
         host: node,
         listener,
       });
-      listener.group = { number, log, consensus };
+      const producers = await LogProducers.open(
+        {
+          disk,
+          clock,
+          expirationMs: () => Infinity,
+          onSnapshotFailure: (error) => start.observer.failed(`a snapshot: ${String(error)}`),
+        },
+        log,
+      );
+      listener.group = { number, log, consensus, producers };
       groups.push(listener.group);
     }
     for (const { consensus } of groups) node.join(consensus);
     for (let other = 0; other < options.nodes; other++) if (other !== nodeId) node.meet(other);
     return new ClusterLife(start, node, groups);
   }
+}
+
+/** What the states of its producers are, as the log alone says, in whatever order. */
+export async function producersOf({ log }: ClusterGroup, disk: Disk, clock: LifeClock): Promise<string[]> {
+  const states = await restoreProducers({ disk, clock, expirationMs: () => Infinity }, log, []);
+  return entriesOf(states.snapshot());
+}
+
+/** The entries of a snapshot, sorted. */
+export function entriesOf(snapshot: Buffer): string[] {
+  const entries: string[] = [];
+  for (let position = 10; position < snapshot.length; position += 46) {
+    entries.push(snapshot.toString('hex', position, position + 46));
+  }
+  return entries.sort();
 }
 
 class Listener implements ConsensusListener {
@@ -175,13 +205,15 @@ class Listener implements ConsensusListener {
 
   stored(): void {}
 
-  batchReceived(): void {}
+  batchReceived(batch: Buffer): void {
+    this.group!.producers.appended(readBatchHeader(batch));
+  }
 
   raftOnlyAppended(): void {}
 
   truncated(): Promise<void> {
     this.#start.observer.truncated();
-    return Promise.resolve();
+    return this.group!.producers.truncated();
   }
 
   configurationChanged(): void {}

@@ -7,15 +7,15 @@ import type { Configuration } from '../../../broker/raft/configuration.ts';
 import { nodeOf } from '../../../broker/raft/member.ts';
 import type { Random } from '../../../platform/random.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
-import { encodeBatch } from '../../../protocol/index.ts';
+import { encodeBatch, readBatchHeader } from '../../../protocol/index.ts';
 import { SimulatedClock, drainMicrotasks } from '../simulated-clock.ts';
 import type { LifeClock } from '../simulated-clock.ts';
 import { SimulatedDisk } from '../simulated-disk.ts';
-import { SimulationFailure, check } from '../simulation-failure.ts';
+import { SimulationFailure, check, checkEqual } from '../simulation-failure.ts';
 import type { SimulationResult, SimulationRun } from '../simulator.ts';
 import { Trace } from '../trace.ts';
 import { ClusterChecker } from './cluster-checker.ts';
-import { ClusterLife, logDirectory, memberOn } from './cluster-life.ts';
+import { ClusterLife, entriesOf, logDirectory, memberOn, producersOf } from './cluster-life.ts';
 import type { ClusterGroup } from './cluster-life.ts';
 import { clusterSteps, drawClusterOptions } from './cluster-options.ts';
 import type { ClusterOptions, ClusterStep } from './cluster-options.ts';
@@ -135,6 +135,7 @@ class ClusterSimulation {
         group,
         this.#machines.map(({ disk }) => segmentsOf(disk, group)),
       );
+      for (const machine of this.#machines) await this.#compareProducers(machine, group);
     }
   }
 
@@ -235,12 +236,15 @@ class ClusterSimulation {
         ]),
         headers: [],
       }));
-      const batch = encodeBatch(records);
+      // Producers start over as they like: what counts is that all members see the same of them.
+      const producerId = this.#random.below(4);
+      const batch = encodeBatch(records, { producerId, producerEpoch: 0, baseSequence: this.#values });
       const outcome = member.consensus.append(batch);
       this.#say(
         `append to ${group} on ${nodeId}: ${outcome.kind === 'appended' ? outcome.baseIndex : outcome.reason}`,
       );
       if (outcome.kind === 'refused') continue;
+      member.producers.appended(readBatchHeader(batch));
       const { baseIndex, endIndex, baseOffset, term } = outcome;
       pending[group]!.push({ baseIndex, endIndex, baseOffset, term, bytes: Buffer.from(batch) });
     }
@@ -350,6 +354,19 @@ class ClusterSimulation {
       }),
     );
     return ['', ...lines].join('\n');
+  }
+
+  /** A member's states of producers are what its log says, whatever was cut and restored on the way. */
+  async #compareProducers({ life, nodeId }: Machine, number: number): Promise<void> {
+    const group = life!.groups[number]!;
+    let expected: string[] | undefined;
+    const restored = producersOf(group, life!.disk, life!.clock).then((entries) => {
+      expected = entries;
+    });
+    await this.#until(() => expected !== undefined, 'producers are read from a log');
+    await restored;
+    const seen = entriesOf(group.producers.states.snapshot());
+    checkEqual(seen, expected, () => `producers of group ${number} on node ${nodeId}`);
   }
 
   #drawStep(): ClusterStep {

@@ -22,6 +22,18 @@ function deletionsOf(log: StartingLog): { deletions: RecordDeletions; failures: 
 }
 
 describe('deletions of records', () => {
+  it('do not take effect where they were cut off before they were committed', async () => {
+    const log = new StartingLog();
+    const { deletions } = deletionsOf(log);
+    deletions.add(11, 5);
+    deletions.add(12, 9);
+    deletions.truncated(11);
+    deletions.add(12, 7);
+    deletions.committed(12, 20);
+    await deletions.settled();
+    expect(log.calls).toEqual([7]);
+  });
+
   it('take effect when they are committed, those of one commit together', async () => {
     const log = new StartingLog();
     const { deletions } = deletionsOf(log);
