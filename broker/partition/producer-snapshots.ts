@@ -40,7 +40,10 @@ export async function writeSnapshot(
   for (const offset of older.slice(keptCount)) await disk.remove(pathOf(directory, offset));
 }
 
-/** Removes those above the log's end, as what they describe is not there; resolves with the others, newest first. */
+/**
+ * Removes those above the log's end, as what they describe is not there; resolves with the others, newest first. Durably: one
+ * that came back when the log is longer again would speak of other records.
+ */
 export async function removeSnapshotsAbove(
   disk: Disk,
   directory: string,
@@ -48,9 +51,9 @@ export async function removeSnapshotsAbove(
 ): Promise<number[]> {
   const offsets = await listSnapshots(disk, directory);
   const kept = offsets.filter((offset) => offset <= logEndOffset);
-  for (const offset of offsets.slice(0, offsets.length - kept.length)) {
-    await disk.remove(pathOf(directory, offset));
-  }
+  const removed = offsets.slice(0, offsets.length - kept.length);
+  for (const offset of removed) await disk.remove(pathOf(directory, offset));
+  if (removed.length > 0) await disk.syncDirectory(directory);
   return kept;
 }
 

@@ -56,4 +56,15 @@ export const regressions: readonly Regression[] = [
     seed: 71509,
     foundBy: 'a log of which only a torn first entry was left took its term over',
   },
+  {
+    simulator: 'cluster',
+    seed: 20295,
+    foundBy: 'a snapshot of producers from before a truncation came back after a loss of power',
+  },
+  {
+    simulator: 'cluster',
+    seed: 9,
+    foundBy:
+      'a leader left out a configuration older than the kept one, and its followers refused the entries',
+  },
 ];
