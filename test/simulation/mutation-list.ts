@@ -181,7 +181,7 @@ export const mutations: readonly Mutation[] = [
     ),
     test: {
       file: 'test/unit/log/index-files.test.ts',
-      name: 'of a log with one entry are right, wherever a recovery before was broken off',
+      name: 'of a log with one entry are read, not taken for what the state says of one of their size',
     },
   },
   {
@@ -294,17 +294,25 @@ export const mutations: readonly Mutation[] = [
     "  for (const kind of segmentFiles) {\n    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
     '  for (const kind of segmentFiles.toReversed()) {\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
   ),
+  {
+    ...log(
+      'swap: no sync before the .log is renamed',
+      'segment-swap',
+      "    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
+      '    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
+    ),
+    test: {
+      file: 'test/unit/log/swap.test.ts',
+      name: 'has its indexes under their names durably before its .log gets one',
+    },
+  },
+  // That the directory is synced when the old names have gone shows in nothing: the sync before the new `.log` gets its name covers
+  // them, too, and until then a recovery removes all that `.log.swap` stands for. So the bug is that they do not go.
   log(
-    'swap: no sync before the .log is renamed',
-    'segment-swap',
-    "    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
-    '    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
-  ),
-  log(
-    'swap: the old names are not synced away first',
-    'segment-deletion',
-    '    await disk.syncDirectory(directory);\n    this.#removeLater(doomed);',
-    '    void directory;\n    this.#removeLater(doomed);',
+    'swap: old segments keep their names',
+    'log-upkeep',
+    '        await this.#deletion.rename(old);\n        await finishSwap',
+    '        await this.#deletion.rename(old.slice(0, 1));\n        await finishSwap',
   ),
   log(
     'cleaning: the new segment is not synced',
@@ -318,18 +326,32 @@ export const mutations: readonly Mutation[] = [
     '    return offset >= keys.latestOffset(cursor.buffer, cursor.keyStart, cursor.keyLength);',
     '    return offset > keys.latestOffset(cursor.buffer, cursor.keyStart, cursor.keyLength);',
   ),
-  log(
-    'cleaning: values above the map of keys go',
-    'compaction/record-selection',
-    '    if (offset >= mapEndOffset) return true;\n',
-    '    void mapEndOffset;\n    if (offset < 0) return true;\n',
-  ),
-  log(
-    'cleaning: the header of a cleaned segment is not checked',
-    'log-checker',
-    '    if (this.#cover.batchCount !== header.batchCount || this.#cover.crc !== header.crc)',
-    '    if (this.#cover.batchCount > 1e9)',
-  ),
+  // That values above the map stay cannot be broken in the selection of records: the map ends between batches, those above are
+  // copied unread, and a key that is not in the map has no later offset there. What the copying is for is the tombstones.
+  {
+    ...log(
+      'cleaning: tombstones above the map of keys get their horizon',
+      'compaction/batch-cleaner',
+      '    if (batchField.baseOffset(buffer, at) >= this.#rules.mapEndOffset) {\n      this.#copy(batch);\n      return undefined;\n    }\n',
+      '    const isUnmapped = batchField.baseOffset(buffer, at) >= this.#rules.mapEndOffset;\n    if (isUnmapped) {\n      this.#selectAll(batch);\n      this.#rewrite(batch, this.#rules.newHorizonMs);\n      return undefined;\n    }\n',
+    ),
+    test: {
+      file: 'test/unit/log/compaction/log-cleaner.test.ts',
+      name: 'that the map did not reach get no horizon yet',
+    },
+  },
+  {
+    ...log(
+      'cleaning: the header of a cleaned segment is not checked',
+      'log-checker',
+      '    if (this.#cover.batchCount !== header.batchCount || this.#cover.crc !== header.crc)',
+      '    if (this.#cover.batchCount > 1e9)',
+    ),
+    test: {
+      file: 'test/unit/log/swap.test.ts',
+      name: 'tells of any bit that flips in it, CRC or not',
+    },
+  },
   {
     ...log(
       'cleaning: Raft-only entries that are not committed go along',
@@ -342,12 +364,18 @@ export const mutations: readonly Mutation[] = [
       name: 'leaves a segment alone that ends with entries of Raft which are not committed',
     },
   },
-  log(
-    'cleaning: segments that go meanwhile are taken for a fault',
-    'compaction/cleaning',
-    '      if (segments.every(({ isCurrent }) => isCurrent)) throw error;\n',
-    '      if (segments.length > 0) throw error;\n',
-  ),
+  {
+    ...log(
+      'cleaning: segments that go meanwhile are taken for a fault',
+      'compaction/cleaning',
+      '      if (segments.every(({ isCurrent }) => isCurrent)) throw error;\n',
+      '      if (segments.length > 0) throw error;\n',
+    ),
+    test: {
+      file: 'test/unit/log/compaction/compacted-commit-log.test.ts',
+      name: 'is called off, not refused, when segments go or are cut at any moment of it',
+    },
+  },
   {
     ...log(
       'floors: the name of their file is synced by its maker only',
@@ -378,22 +406,40 @@ export const mutations: readonly Mutation[] = [
     from: '  await disk.rename(temporary, `${directory}/${name}`);\n  await disk.syncDirectory(directory);\n',
     to: '  await disk.rename(temporary, `${directory}/${name}`);\n',
   },
-  log(
-    'journal: a frame counts before it is synced',
-    'sync-journal',
-    '      await file.write([frame], half + position);\n      await file.sync();\n',
-    '      await file.write([frame], half + position);\n',
-  ),
-  log(
-    'journal: what is void is replayed',
-    'sync-journal-replay',
-    '      if (frame.number <= (voidUpTo.get(record.name) ?? 0)) continue;\n',
-    '',
-  ),
-  log(
-    'journal: what is replayed is not synced',
-    'sync-journal-replay',
-    '      await file.sync();\n      this.#files++;',
-    '      this.#files++;',
-  ),
+  {
+    ...log(
+      'journal: a frame counts before it is synced',
+      'sync-journal',
+      '      await file.write([frame], half + position);\n      await file.sync();\n',
+      '      await file.write([frame], half + position);\n',
+    ),
+    test: {
+      file: 'test/unit/log/sync-journal.test.ts',
+      name: 'takes few syncs, of the journal, and is there after the segments have lost it',
+    },
+  },
+  {
+    ...log(
+      'journal: what is void is replayed',
+      'sync-journal-replay',
+      '      if (frame.number <= (voidUpTo.get(record.name) ?? 0)) continue;\n',
+      '',
+    ),
+    test: {
+      file: 'test/unit/log/journal-removals.test.ts',
+      name: 'a log is not made anew under a name whose old records a start would write into it',
+    },
+  },
+  {
+    ...log(
+      'journal: what is replayed is not synced',
+      'sync-journal-replay',
+      '      await file.sync();\n      this.#files++;',
+      '      this.#files++;',
+    ),
+    test: {
+      file: 'test/unit/log/sync-journal.test.ts',
+      name: 'is in the segments for good once it is replayed, also where the machine stops before a log is opened',
+    },
+  },
 ];

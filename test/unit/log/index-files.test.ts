@@ -250,6 +250,29 @@ describe('indexes that are made again', () => {
     expect(broken).toBeGreaterThan(10);
   });
 
+  it('of a log with one entry are read, not taken for what the state says of one of their size', async () => {
+    const { disk, breakAt } = breakingDisk();
+    const large = { indexIntervalBytes: 10_000 };
+    const { log } = await openLog({ disk, config: large });
+    startTerm(log, 1);
+    log.append(batchOf({ values: ['v0'], timestamp: 1000 }), 1);
+    await log.flushAndClose();
+    // Made anew, the time index has the second batch for its one entry; the process dies before the state tells of that.
+    await disk.remove(pathOf(0, 'timeindex'));
+    await disk.remove(pathOf(0, 'index'));
+    const { log: killed } = await openLog({ disk, config: large });
+    killed.append(batchOf({ values: ['v1'], timestamp: 2000 }), 1);
+    await flushed(killed);
+    breakAt(/replica-state/);
+    await expect(killed.flushAndClose()).rejects.toMatchObject({ code: 'io' });
+    breakAt(undefined);
+    expect(await stampsOf(disk)).toEqual([2000]);
+    const last = disk.kill();
+    const { log: again } = await openLog({ disk: last, config: { indexIntervalBytes: 1 } });
+    await again.flushAndClose();
+    expect(await stampsOf(last)).toEqual([1000, 2000]);
+  });
+
   it('of a log with one entry are there before the second is appended to them', async () => {
     const disk = new MemoryDisk();
     const small = { segmentBytes: 10_000, indexIntervalBytes: 100 };

@@ -351,6 +351,29 @@ describe('a round of many logs', () => {
     }
   });
 
+  it('is in the segments for good once it is replayed, also where the machine stops before a log is opened', async () => {
+    const data = new Directory();
+    await data.open();
+    await data.fillJournal();
+    await data.round('only in the journal');
+    expect(data.flushed()).toEqual(Array.from({ length: logsAtOnce }, () => true));
+    data.disk = data.disk.crash();
+    const { replay } = await openSyncer({
+      disk: data.disk,
+      clock: new ManualClock(),
+      directory: '/data',
+      concurrencyMax: 8,
+      journalBytes: 256 * 1024,
+    });
+    expect(replay.files).toBeGreaterThan(logsAtOnce / 2);
+    data.disk = data.disk.crash();
+    await data.open();
+    expect(data.syncer.replay.frames).toBe(0);
+    for (let place = 0; place < logsAtOnce; place++) {
+      expect((await data.values(place)).at(-1)).toBe('only in the journal');
+    }
+  });
+
   it('leaves nothing to replay after a clean stop', async () => {
     const data = new Directory();
     await data.open();

@@ -218,13 +218,23 @@ describe('a compacted commit log', () => {
   it('is called off, not refused, when segments go or are cut at any moment of it', async () => {
     const outcomes = new Set<string>();
     for (const ending of ['truncate', 'log start'] as const) {
-      for (let turns = 0; turns < 150; turns += 3) {
-        const disk = new MemoryDisk();
+      for (let turns = 0; turns < 450; turns += 3) {
+        // What is cut waits for the disk, and the cleaning goes on meanwhile.
+        let operation = 0;
+        const disk = new MemoryDisk({
+          delay: async () => {
+            for (let left = operation++ % 7; left > 0; left--) await Promise.resolve();
+          },
+        });
         const clock = new ManualClock();
         const { log } = await openLog({ disk, clock, config });
         startTerm(log, 1);
         const model: Model = new Map();
-        for (let round = 0; round < 40; round++) append(log, model, [round % 7, round % 5], round);
+        // Of several terms: those of what is cut are unknown from when it is.
+        for (let round = 0; round < 40; round++) {
+          if (round % 4 === 3) startTerm(log, round);
+          append(log, model, [round % 7, round % 5], round);
+        }
         await flushed(log);
         const cutOffset = log.fullSegments()[ending === 'truncate' ? 0 : 2]!.endOffset;
         const cleaner = newCleaner(disk, clock);
