@@ -252,6 +252,30 @@ describe('a compacted commit log', () => {
     expect(outcomes).toContain('called-off');
   });
 
+  it('is called off, not failed, when a segment goes while its file is being opened', async () => {
+    const waiting: { act?: () => Promise<void> } = {};
+    const disk = new MemoryDisk({
+      delay: async (operation) => {
+        const { act } = waiting;
+        if (operation !== 'open' || act === undefined) return;
+        delete waiting.act;
+        await act();
+      },
+    });
+    const clock = new ManualClock();
+    const { log } = await openLog({ disk, clock, config });
+    startTerm(log, 1);
+    const model: Model = new Map();
+    for (let round = 0; round < 40; round++) append(log, model, [round % 7, round % 5], round);
+    await flushed(log);
+    const { endOffset } = log.fullSegments()[0]!;
+    waiting.act = () => log.advanceLogStart(endOffset);
+    const outcome = await newCleaner(disk, clock).cleanLog(log, limitsOf(log));
+    expect([log.logStartOffset, outcome.kind]).toEqual([endOffset, 'called-off']);
+    expect(log.damage).toEqual([]);
+    await log.flushAndClose();
+  });
+
   it('leaves a segment alone that ends with entries of Raft which are not committed', async () => {
     const disk = new MemoryDisk();
     const clock = new ManualClock();
