@@ -228,7 +228,7 @@ it('has its indexes under their names durably before its .log gets one: none can
   await log.replaceSegments(old, cleaned, old.at(-1)!.endOffset);
   for (const suffix of ['cleaned', 'swap']) {
     const place = seen.indexOf(`.log.${suffix}`);
-    const before = ['index', 'timeindex', 'txnindex'].map((kind) => seen!.indexOf(`.${kind}.${suffix}`));
+    const before = ['index', 'timeindex', 'txnindex'].map((kind) => seen.indexOf(`.${kind}.${suffix}`));
     expect(Math.min(...before)).toBeGreaterThanOrEqual(0);
     expect(seen.slice(Math.max(...before), place)).toContain('sync');
     expect(seen[place + 1]).toBe('sync');
