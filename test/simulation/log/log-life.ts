@@ -70,6 +70,7 @@ export class LogLife {
       directory: dataDirectory,
       concurrencyMax: options.syncConcurrencyMax,
       journalBytes: options.journalBytes,
+      crowdedMin: 2,
       random: start.random,
     });
     const floors = await DurableFloors.open({
