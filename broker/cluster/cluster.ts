@@ -23,13 +23,14 @@ import { decideCreatePartitions } from './create-partitions.ts';
 import type { PartitionsCreation, PartitionsToCreate } from './create-partitions.ts';
 import { decideCreateTopics } from './create-topics.ts';
 import type { TopicCreation, TopicToCreate } from './create-topics.ts';
-import { decideDirectories, unassignedDirectory } from './directories.ts';
+import { decideDirectories } from './directories.ts';
 import { decideDeleteTopics } from './delete-topics.ts';
 import type { TopicDeletion } from './delete-topics.ts';
 import { internalTopicToCreate } from './internal-topics.ts';
 import { ConfigResourceType, MetadataImage } from './metadata-image.ts';
 import type { MetadataChange, TopicImage } from './metadata-image.ts';
 import { decodeMetadataRecord, encodeMetadataRecord } from './metadata-record.ts';
+import { unassignedDirectory } from './partition-image.ts';
 import { ProducerIds } from './producer-ids.ts';
 
 /** The replicated log that the metadata lives in; made by the composition root from a replica. */
@@ -117,6 +118,7 @@ export class Cluster {
       config: options.config,
       limits: options.limits ?? defaultLimits,
       newTopicId: () => options.ids.uuid(),
+      reports: new Map(),
     };
     this.#defaultTopicConfig = resolveTopicConfig(new Map(), options.config);
     this.#producerIds = new ProducerIds(() =>
@@ -128,7 +130,7 @@ export class Cluster {
   async start(): Promise<void> {
     await this.#options.log.replay((record) => this.image.apply(decodeMetadataRecord(record)));
     this.#refreshBrokerConfig();
-    if (this.image.recordCount === 0) await this.#operate(() => decideBootstrap());
+    if (this.image.endOffset === 0) await this.#operate(() => decideBootstrap());
   }
 
   /** Waits for the operations and the work on replicas that are under way; their errors go where they always go. */

@@ -9,6 +9,7 @@ import type { BrokerConfig } from '../config/broker-config.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
 import { hostField } from './metadata-record.ts';
+import type { NodeReports } from './node-reports.ts';
 
 /** Why a part of a request is refused: Kafka's error and a sentence that names the cause and what to do. */
 export interface Refusal {
@@ -27,6 +28,7 @@ export interface ControllerState {
   readonly config: BrokerConfig;
   readonly limits: ControllerLimits;
   readonly newTopicId: () => string;
+  readonly reports: NodeReports;
 }
 
 export interface ControllerLimits {
@@ -79,7 +81,7 @@ export function decideRegistration(image: MetadataImage, node: NodeRegistration)
     value: {
       brokerId: node.nodeId,
       incarnationId: node.incarnationId,
-      brokerEpoch: image.recordCount + 1,
+      brokerEpoch: image.endOffset + 1,
       endPoints: node.endpoints,
       features: [...supportedFeatures].map(([name, { min, max }]) => ({
         name,

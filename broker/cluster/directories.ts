@@ -9,9 +9,7 @@ import type { DirectoryAssignment } from '../partition/partitions.ts';
 import type { Decision } from './controller.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
-
-/** Kafka's DirectoryId.UNASSIGNED. */
-export const unassignedDirectory = 'AAAAAAAAAAAAAAAAAAAAAA';
+import { unassignedDirectory } from './partition-image.ts';
 
 /** What a new partition's record says of its replica on this node. */
 export function directoryOnCreation(image: MetadataImage, nodeId: number): string {

@@ -4,23 +4,20 @@
  * Deterministic: the same records in the same order make the same image on every node. `apply` is the only way to change
  * it, and only for records that are committed. Lookups by name and id are one map access, as every request makes them.
  * What a partition's replicas are is here (intent); who leads it now and since which term is the replicas' to say.
+ * `records` are the image again, as a snapshot keeps it (`fromSnapshot`).
  */
 import { assert } from '../../platform/assert.ts';
-import type { MetadataRecord, RecordValue } from './metadata-record.ts';
-import { registeredHost } from './metadata-record.ts';
+import { BoundedSet } from './bounded-set.ts';
+import { brokerAfter, brokerImage, brokerRecord } from './broker-image.ts';
+import type { BrokerImage } from './broker-image.ts';
+import type { MetadataRecord, NewMetadataRecord, RecordValue } from './metadata-record.ts';
+import { partitionAfter, partitionImage, partitionRecord } from './partition-image.ts';
+import type { PartitionImage } from './partition-image.ts';
+import { ResourceSettings } from './resource-settings.ts';
 import { collisionKey, isInternalTopic } from './topic-names.ts';
 
-export interface PartitionImage {
-  readonly index: number;
-  /** Node ids; the first is the preferred leader. */
-  readonly replicas: readonly number[];
-  readonly isr: readonly number[];
-  readonly leader: number;
-  readonly leaderEpoch: number;
-  readonly partitionEpoch: number;
-  /** The log directory of each replica, in the order of `replicas`. */
-  readonly directories: readonly string[];
-}
+export type { BrokerImage, EndpointImage } from './broker-image.ts';
+export type { PartitionImage } from './partition-image.ts';
 
 export interface TopicImage {
   readonly name: string;
@@ -28,26 +25,6 @@ export interface TopicImage {
   readonly isInternal: boolean;
   /** By index, without gaps. */
   readonly partitions: readonly PartitionImage[];
-}
-
-export interface EndpointImage {
-  readonly name: string;
-  readonly host: string;
-  readonly port: number;
-  readonly securityProtocol: number;
-}
-
-export interface BrokerImage {
-  readonly id: number;
-  readonly epoch: number;
-  readonly incarnationId: string;
-  readonly endpoints: readonly EndpointImage[];
-  /** The user's zone, as clients see it. */
-  readonly rack: string | null;
-  /** The machine below the rack that fails as a whole. */
-  readonly host: string | null;
-  readonly fenced: boolean;
-  readonly logDirectories: readonly string[];
 }
 
 /** Kafka's numbers for what settings can belong to. */
@@ -64,30 +41,51 @@ export type MetadataChange =
   | { readonly kind: 'topic-created'; readonly topic: TopicImage }
   | { readonly kind: 'topic-deleted'; readonly topic: TopicImage }
   | { readonly kind: 'partition-created'; readonly topic: TopicImage; readonly partition: number }
+  | {
+      readonly kind: 'partition-changed';
+      readonly topic: TopicImage;
+      readonly partition: number;
+      readonly before: PartitionImage;
+    }
   | { readonly kind: 'config-changed'; readonly resourceType: number; readonly resourceName: string }
+  /** A node is registered, changed, or gone (`broker` is undefined then). */
+  | { readonly kind: 'broker-changed'; readonly nodeId: number; readonly broker: BrokerImage | undefined }
   | { readonly kind: 'other' };
 
 interface MutableTopic extends TopicImage {
   readonly partitions: PartitionImage[];
 }
 
-const noSettings: ReadonlyMap<string, string> = new Map();
 const other: MetadataChange = { kind: 'other' };
+
+/** Ids of deleted topics that are remembered, so that a node that was down knows what it may delete. */
+const deletedTopicsMax = 10_000;
+/** Numbers of nodes that are gone for good and are remembered. */
+const goneNodesMax = 1_000;
 
 export class MetadataImage {
   readonly #topicsByName = new Map<string, MutableTopic>();
   readonly #topicsById = new Map<string, MutableTopic>();
   /** Names of the topics that share a collision key. Invariant: holds every topic. */
   readonly #namesByCollisionKey = new Map<string, Set<string>>();
+  readonly #deletedTopics = new BoundedSet<string>(deletedTopicsMax);
   readonly #brokers = new Map<number, BrokerImage>();
-  /** Settings by resource type and name; a resource without settings has no entry. */
-  readonly #settings = new Map<string, Map<string, string>>();
+  readonly #goneNodes = new BoundedSet<number>(goneNodesMax);
+  readonly #settings = new ResourceSettings();
   readonly #features = new Map<string, number>();
   /** Replicas of all topics on each node. Invariant: the sum over `partitions`, per node. */
   readonly #replicaCounts = new Map<number, number>();
   readonly #leaderCounts = new Map<number, number>();
   #nextProducerId = 0;
-  #recordCount = 0;
+  #endOffset = 0;
+
+  /** The image that had these records (`records`) and this `endOffset`. */
+  static fromSnapshot(records: Iterable<MetadataRecord>, endOffset: number): MetadataImage {
+    const image = new MetadataImage();
+    for (const record of records) image.apply(record);
+    image.#endOffset = endOffset;
+    return image;
+  }
 
   topic(name: string): TopicImage | undefined {
     return this.#topicsByName.get(name);
@@ -112,13 +110,28 @@ export class MetadataImage {
     return [...names].find((existing) => existing !== name);
   }
 
+  /** Whether the topic with this id is known to have been deleted; its id never comes again. */
+  isDeleted(topicId: string): boolean {
+    return this.#deletedTopics.has(topicId);
+  }
+
   get brokers(): ReadonlyMap<number, BrokerImage> {
     return this.#brokers;
   }
 
+  /** Whether this node was unregistered, and has not been registered again. */
+  isGone(nodeId: number): boolean {
+    return this.#goneNodes.has(nodeId);
+  }
+
   /** Settings of one resource, by name; empty where it has none. */
   settings(resourceType: number, resourceName: string): ReadonlyMap<string, string> {
-    return this.#settings.get(resourceKey(resourceType, resourceName)) ?? noSettings;
+    return this.#settings.of(resourceType, resourceName);
+  }
+
+  /** The resources that have settings. */
+  settingResources(): Iterable<{ readonly type: number; readonly name: string }> {
+    return this.#settings.resources();
   }
 
   get features(): ReadonlyMap<string, number> {
@@ -130,9 +143,9 @@ export class MetadataImage {
     return this.#nextProducerId;
   }
 
-  /** Records applied so far. */
-  get recordCount(): number {
-    return this.#recordCount;
+  /** One past the offset in the log of the last record applied: each takes one offset. */
+  get endOffset(): number {
+    return this.#endOffset;
   }
 
   replicaCount(nodeId: number): number {
@@ -146,7 +159,7 @@ export class MetadataImage {
 
   /** Takes the next committed record. A record that does not fit the ones before it is a bug of whoever wrote it. */
   apply(record: MetadataRecord): MetadataChange {
-    this.#recordCount++;
+    this.#endOffset++;
     switch (record.type) {
       case 'TopicRecord':
         return this.#addTopic(record.value);
@@ -156,22 +169,51 @@ export class MetadataImage {
         return this.#changePartition(record.value);
       case 'RemoveTopicRecord':
         return this.#removeTopic(record.value);
-      case 'ConfigRecord':
-        return this.#setConfig(record.value);
+      case 'ConfigRecord': {
+        const { resourceType, resourceName } = record.value;
+        this.#settings.set(record.value);
+        return { kind: 'config-changed', resourceType, resourceName };
+      }
       case 'ProducerIdsRecord':
         assert(record.value.nextProducerId >= this.#nextProducerId, 'producer ids never go back');
         this.#nextProducerId = record.value.nextProducerId;
         return other;
       case 'RegisterBrokerRecord':
-        this.#brokers.set(record.value.brokerId, brokerImage(record.value));
-        return other;
+        this.#goneNodes.delete(record.value.brokerId);
+        return this.#setBroker(record.value.brokerId, brokerImage(record.value));
+      case 'BrokerRegistrationChangeRecord': {
+        const before = this.#brokers.get(record.value.brokerId);
+        assert(before !== undefined, `node ${record.value.brokerId} is registered`);
+        return this.#setBroker(before.id, brokerAfter(before, record.value));
+      }
       case 'UnregisterBrokerRecord':
-        this.#brokers.delete(record.value.brokerId);
+        this.#goneNodes.add(record.value.brokerId);
+        return this.#setBroker(record.value.brokerId, undefined);
+      case 'NoOpRecord':
         return other;
       default:
         if (record.value.featureLevel === 0) this.#features.delete(record.value.name);
         else this.#features.set(record.value.name, record.value.featureLevel);
         return other;
+    }
+  }
+
+  /** Records that make this image, apart from its `endOffset`; the same for the same history. */
+  *records(): Generator<NewMetadataRecord> {
+    for (const [name, featureLevel] of this.#features) {
+      yield { type: 'FeatureLevelRecord', value: { name, featureLevel } };
+    }
+    for (const broker of this.#brokers.values()) yield brokerRecord(broker);
+    for (const brokerId of this.#goneNodes) yield { type: 'UnregisterBrokerRecord', value: { brokerId } };
+    yield { type: 'ProducerIdsRecord', value: { nextProducerId: this.#nextProducerId } };
+    for (const topicId of this.#deletedTopics) yield { type: 'RemoveTopicRecord', value: { topicId } };
+    for (const { name, id, partitions } of this.#topicsByName.values()) {
+      yield { type: 'TopicRecord', value: { name, topicId: id } };
+      yield* this.#settings.records(ConfigResourceType.TOPIC, name);
+      for (const partition of partitions) yield partitionRecord(id, partition);
+    }
+    for (const { type, name } of this.#settings.resources()) {
+      if (type !== ConfigResourceType.TOPIC) yield* this.#settings.records(type, name);
     }
   }
 
@@ -189,15 +231,7 @@ export class MetadataImage {
   #addPartition(value: RecordValue<'PartitionRecord'>): MetadataChange {
     const topic = this.#existing(value.topicId);
     assert(value.partitionId === topic.partitions.length, `partitions of ${topic.name} come in order`);
-    topic.partitions.push({
-      index: value.partitionId,
-      replicas: value.replicas,
-      isr: value.isr,
-      leader: value.leader,
-      leaderEpoch: value.leaderEpoch,
-      partitionEpoch: value.partitionEpoch,
-      directories: value.directories,
-    });
+    topic.partitions.push(partitionImage(value));
     this.#count(value.replicas, 1);
     return { kind: 'partition-created', topic, partition: value.partitionId };
   }
@@ -206,24 +240,18 @@ export class MetadataImage {
     const topic = this.#existing(value.topicId);
     const before = topic.partitions[value.partitionId];
     assert(before !== undefined, `partition ${value.partitionId} of ${topic.name} exists`);
-    const leaderChanges = value.leader !== leaderUnchanged;
-    const after: PartitionImage = {
-      index: before.index,
-      replicas: value.replicas ?? before.replicas,
-      isr: value.isr ?? before.isr,
-      leader: leaderChanges ? value.leader : before.leader,
-      leaderEpoch: before.leaderEpoch + (leaderChanges ? 1 : 0),
-      partitionEpoch: before.partitionEpoch + 1,
-      directories: value.directories ?? before.directories,
-    };
+    const after = partitionAfter(before, value);
     this.#count(before.replicas, -1);
     this.#count(after.replicas, 1);
     topic.partitions[value.partitionId] = after;
-    return other;
+    return { kind: 'partition-changed', topic, partition: value.partitionId, before };
   }
 
+  /** In a snapshot also for topics that were deleted before it, which are unknown then. */
   #removeTopic({ topicId }: RecordValue<'RemoveTopicRecord'>): MetadataChange {
-    const topic = this.#existing(topicId);
+    this.#deletedTopics.add(topicId);
+    const topic = this.#topicsById.get(topicId);
+    if (topic === undefined) return other;
     for (const { replicas } of topic.partitions) this.#count(replicas, -1);
     this.#topicsByName.delete(topic.name);
     this.#topicsById.delete(topicId);
@@ -231,18 +259,14 @@ export class MetadataImage {
     const names = this.#namesByCollisionKey.get(key);
     names?.delete(topic.name);
     if (names?.size === 0) this.#namesByCollisionKey.delete(key);
-    this.#settings.delete(resourceKey(ConfigResourceType.TOPIC, topic.name));
+    this.#settings.remove(ConfigResourceType.TOPIC, topic.name);
     return { kind: 'topic-deleted', topic };
   }
 
-  #setConfig({ resourceType, resourceName, name, value }: RecordValue<'ConfigRecord'>): MetadataChange {
-    const key = resourceKey(resourceType, resourceName);
-    const settings = this.#settings.get(key) ?? new Map<string, string>();
-    if (value === null) settings.delete(name);
-    else settings.set(name, value);
-    if (settings.size === 0) this.#settings.delete(key);
-    else this.#settings.set(key, settings);
-    return { kind: 'config-changed', resourceType, resourceName };
+  #setBroker(nodeId: number, broker: BrokerImage | undefined): MetadataChange {
+    if (broker === undefined) this.#brokers.delete(nodeId);
+    else this.#brokers.set(nodeId, broker);
+    return { kind: 'broker-changed', nodeId, broker };
   }
 
   #existing(topicId: string): MutableTopic {
@@ -256,26 +280,6 @@ export class MetadataImage {
     const preferred = replicas[0];
     if (preferred !== undefined) add(this.#leaderCounts, preferred, by);
   }
-}
-
-/** In a PartitionChangeRecord: the leader stays as it is. */
-const leaderUnchanged = -2;
-
-function brokerImage(value: RecordValue<'RegisterBrokerRecord'>): BrokerImage {
-  return {
-    id: value.brokerId,
-    epoch: value.brokerEpoch,
-    incarnationId: value.incarnationId,
-    endpoints: value.endPoints,
-    rack: value.rack,
-    host: registeredHost(value),
-    fenced: value.fenced,
-    logDirectories: value.logDirs,
-  };
-}
-
-function resourceKey(resourceType: number, resourceName: string): string {
-  return `${resourceType}:${resourceName}`;
 }
 
 function add(counts: Map<number, number>, nodeId: number, by: number): void {

@@ -19,6 +19,8 @@ const recordKinds = {
   RemoveTopicRecord: { number: 9, version: 0 },
   FeatureLevelRecord: { number: 12, version: 0 },
   ProducerIdsRecord: { number: 15, version: 0 },
+  BrokerRegistrationChangeRecord: { number: 17, version: 3 },
+  NoOpRecord: { number: 20, version: 0 },
 } as const;
 
 export type RecordKind = keyof typeof recordKinds;
@@ -56,6 +58,8 @@ const decoders: ReadonlyMap<number, Decoder> = new Map([
   decoder('RemoveTopicRecord', (value) => ({ type: 'RemoveTopicRecord', value })),
   decoder('FeatureLevelRecord', (value) => ({ type: 'FeatureLevelRecord', value })),
   decoder('ProducerIdsRecord', (value) => ({ type: 'ProducerIdsRecord', value })),
+  decoder('BrokerRegistrationChangeRecord', (value) => ({ type: 'BrokerRegistrationChangeRecord', value })),
+  decoder('NoOpRecord', (value) => ({ type: 'NoOpRecord', value })),
 ]);
 
 function decoder<Kind extends RecordKind>(

@@ -55,6 +55,6 @@ function features({ apiVersion, node }: RequestContext): object {
       minVersionLevel: level,
       maxVersionLevel: level,
     })),
-    finalizedFeaturesEpoch: node.cluster.image.recordCount,
+    finalizedFeaturesEpoch: node.cluster.image.endOffset,
   };
 }

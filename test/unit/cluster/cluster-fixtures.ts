@@ -30,6 +30,7 @@ export function stateOf(options: {
     config: new BrokerConfig(new Map(Object.entries(options.settings ?? {}))),
     limits: { ...defaultLimits, ...options.limits },
     newTopicId: () => uuid(++ids),
+    reports: new Map(),
     log: [],
   };
   for (const nodeId of options.nodes ?? [1]) {
@@ -81,6 +82,6 @@ export function contents(image: MetadataImage): object {
     clusterWide: [...image.settings(4, '')],
     features: [...image.features],
     nextProducerId: image.nextProducerId,
-    recordCount: image.recordCount,
+    endOffset: image.endOffset,
   };
 }

@@ -63,7 +63,7 @@ describe('operations', () => {
     ]);
     await cluster.deleteTopics([cluster.image.topic('u')?.id ?? '']);
     expect(log.batches).toHaveLength(4);
-    expect(contents(cluster.image)).toEqual({ ...before, recordCount: 5 });
+    expect(contents(cluster.image)).toEqual({ ...before, endOffset: 5 });
   });
 
   it('fail with the log, and leave the image as it was', async () => {

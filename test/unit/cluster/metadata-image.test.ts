@@ -114,14 +114,14 @@ describe('the metadata image', () => {
     expect(state.image.topic('t')?.partitions[0]).toMatchObject({
       leader: 1,
       leaderEpoch: 0,
-      partitionEpoch: 1,
+      partitionEpoch: 0,
       isr: [1],
     });
     apply({ leader: 3, replicas: [3, 2] });
     expect(state.image.topic('t')?.partitions[0]).toMatchObject({
       leader: 3,
       leaderEpoch: 1,
-      partitionEpoch: 2,
+      partitionEpoch: 1,
       replicas: [3, 2],
       isr: [1],
     });

@@ -21,6 +21,9 @@ const kinds: Record<RecordKind, () => Buffer> = {
   RemoveTopicRecord: () => encodeMetadataRecord({ type: 'RemoveTopicRecord', value: {} }),
   FeatureLevelRecord: () => encodeMetadataRecord({ type: 'FeatureLevelRecord', value: {} }),
   ProducerIdsRecord: () => encodeMetadataRecord({ type: 'ProducerIdsRecord', value: {} }),
+  BrokerRegistrationChangeRecord: () =>
+    encodeMetadataRecord({ type: 'BrokerRegistrationChangeRecord', value: {} }),
+  NoOpRecord: () => encodeMetadataRecord({ type: 'NoOpRecord', value: {} }),
 };
 
 describe('metadata records', () => {
