@@ -11,6 +11,7 @@ import { ReadPool } from './log/read-pool.ts';
 import { TailCache } from './log/tail-cache.ts';
 import type { StorageState } from './http/http-server.ts';
 import type { Logger } from './logger.ts';
+import { ConsensusNode } from './partition/consensus/consensus-node.ts';
 import { LogMaintenance } from './partition/log-maintenance.ts';
 import type {
   MaintenanceEvents,
@@ -20,6 +21,9 @@ import type {
 import { Partitions } from './partition/partitions.ts';
 import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
 import type { LogDirectory } from './partition/log-directory.ts';
+import { raftSettings, raftTickMs } from './partition/raft-settings.ts';
+import { ReplicaVotes } from './partition/replica-votes.ts';
+import type { Transport } from './partition/consensus/transport.ts';
 import type { Replica } from './partition/replica.ts';
 
 export interface NodeStorageOptions {
@@ -29,7 +33,12 @@ export interface NodeStorageOptions {
   /** Data directories, the one with the metadata log first. */
   readonly directories: readonly string[];
   readonly inMemory: boolean;
-  readonly topicConfig: (topic: string) => LogConfig;
+  /** Larger than at any earlier start of this node. */
+  readonly incarnation: number;
+  readonly transport: Transport;
+  readonly topicConfig: (topic: string) => LogConfig & { readonly minInsyncReplicas: number };
+  /** `replica.lag.time.max.ms`. Live. */
+  readonly lagMsMax: () => number;
   readonly producerExpirationMs: () => number;
   /** Live. */
   readonly maintenance: MaintenanceSettings;
@@ -103,6 +112,8 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
 export class NodeStorage {
   readonly identity: DirectoryIdentity;
   readonly partitions: Partitions;
+  /** All groups of the node, the metadata's among them. */
+  readonly consensus: ConsensusNode;
   /** The metadata log is a replica like any other, but of no topic that clients can name. */
   readonly #metadata: Partitions;
   readonly #maintenance: LogMaintenance;
@@ -112,29 +123,51 @@ export class NodeStorage {
   readonly #logger: Logger;
 
   constructor(options: NodeStorageOptions, directories: DataDirectories) {
-    const { nodeId, platform, logger, topicConfig, producerExpirationMs } = options;
-    const { clock, disk, ids } = platform;
+    const { nodeId, platform, logger, topicConfig, producerExpirationMs, lagMsMax } = options;
+    const { clock, disk, ids, random } = platform;
+    const votes = new ReplicaVotes();
+    this.consensus = new ConsensusNode({
+      nodeId,
+      incarnation: options.incarnation,
+      clock,
+      settings: raftSettings,
+      tickMs: raftTickMs,
+      transport: options.transport,
+      persist: (group, hardState) => votes.put(group, hardState),
+      onPersistFailure: (group, error) => votes.failed(group, error),
+    });
     this.identity = directories.identity;
     this.#directories = directories;
     this.#readPool = new ReadPool({ disk, maxBytes: readPoolBytes, openFilesMax });
     this.#logger = logger;
-    const shared: Omit<PartitionsOptions, 'directories' | 'logConfig'> = {
+    const shared: Omit<PartitionsOptions, 'directories' | 'logConfig' | 'minInSyncReplicas'> = {
       nodeId,
       clock,
       disk,
       ids,
       tailCache: this.#tailCache,
       readPool: this.#readPool,
+      random: random.fork('elections'),
+      consensus: this.consensus,
+      raftSettings,
+      votes,
       producerExpirationMs,
+      lagMsMax,
       events: partitionEvents(logger),
     };
     this.#metadata = new Partitions({
       ...shared,
       directories: [this.firstDirectory],
       logConfig: () => metadataLogConfig,
+      minInSyncReplicas: () => 1,
     });
-    this.partitions = new Partitions({ ...shared, directories: directories.all, logConfig: topicConfig });
-    const { random, yielding } = platform;
+    this.partitions = new Partitions({
+      ...shared,
+      directories: directories.all,
+      logConfig: topicConfig,
+      minInSyncReplicas: (topic) => topicConfig(topic).minInsyncReplicas,
+    });
+    const { yielding } = platform;
     const maintenance = new LogMaintenance({
       partitions: this.partitions,
       disk,
@@ -185,9 +218,9 @@ export class NodeStorage {
     for (const replica of this.partitions.all()) {
       if (replica.failed) figures.partitionsFailed++;
       else if (replica.hasDamage) figures.partitionsDamaged++;
-      figures.logBytes += replica.sizeBytes;
-      figures.logSegments += replica.segmentCount;
-      figures.logQueuedBytes += replica.queuedBytes;
+      figures.logBytes += replica.log.sizeBytes;
+      figures.logSegments += replica.log.segmentCount;
+      figures.logQueuedBytes += replica.log.queuedBytes;
       figures.producers += replica.producerCount;
     }
     const { all } = this.#directories;
@@ -236,6 +269,7 @@ export class NodeStorage {
         this.#logger.error({ err: error }, 'a part of the data directory could not be closed cleanly');
       });
     }
+    this.consensus.stop();
     this.#directories.unlock();
   }
 }
@@ -290,6 +324,13 @@ function partitionEvents(logger: Logger): PartitionEvents {
     },
     readFailed: (replica, error) => {
       logger.error({ err: error }, `the log of ${nameOf(replica)} could not be read`);
+    },
+    dataLost: (replica, { fromIndex, endIndex }) => {
+      logger.error(
+        { fromIndex, endIndex },
+        `${nameOf(replica)} has lost acknowledged records: its machines lost their memory while write.caching ` +
+          `acknowledged what was not on disk (entries ${fromIndex} to ${endIndex - 1} of its log)`,
+      );
     },
     closeFailed: (replica, error) => {
       logger.error({ err: error }, `the log of ${nameOf(replica)} could not be closed cleanly`);

@@ -22,7 +22,7 @@ export class ReplicaMetadataLog implements MetadataLog {
     const outcome = this.#replica.append(batch, readBatchHeader(batch));
     if (outcome.kind !== 'appended') return Promise.reject(this.#error());
     return new Promise((resolve, reject) => {
-      this.#replica.whenCommitted(outcome.endIndex, (reached) => {
+      this.#replica.acknowledgements.whenCommitted(outcome, (reached) => {
         if (reached) resolve();
         else reject(this.#error());
       });

@@ -192,6 +192,10 @@ export class BrokerConfig {
   get offsetsTopicSegmentBytes(): number {
     return this.#number('offsets.topic.segment.bytes');
   }
+  get replicaLagTimeMaxMs(): number {
+    return this.#number('replica.lag.time.max.ms');
+  }
+
   get producerIdExpirationMs(): number {
     return this.#number('producer.id.expiration.ms');
   }

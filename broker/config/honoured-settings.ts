@@ -143,6 +143,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['max.incremental.fetch.session.cache.slots', 'The most incremental fetch sessions that are kept.'],
   ['max.request.partition.size.limit', 'The most partitions in one answer to DescribeTopicPartitions.'],
   ['message.max.bytes', 'The largest batch that is taken, as compressed; the default of max.message.bytes.'],
+  [
+    'min.insync.replicas',
+    'How many replicas must be in sync, and hold a record on disk, before acks=all is answered; the default of the topic setting.',
+  ],
   ['num.partitions', 'Partitions of a topic that is created without a count.'],
   ['offset.metadata.max.bytes', 'The most bytes of metadata that may go with one committed offset.'],
   [
@@ -160,6 +164,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   [
     'queued.max.request.bytes',
     'Bytes of requests held at one time before reading from sockets stops; -1 leaves it to the broker.',
+  ],
+  [
+    'replica.lag.time.max.ms',
+    "A replica that has not had all of its leader's log for so long is out of sync.",
   ],
   ['socket.request.max.bytes', 'The largest request; a larger one ends its connection.'],
   [

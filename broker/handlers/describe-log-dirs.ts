@@ -57,7 +57,7 @@ async function describe(
     name,
     partitions: members.map((replica) => ({
       partitionIndex: replica.partition,
-      partitionSize: replica.sizeBytes,
+      partitionSize: replica.log.sizeBytes,
       offsetLag: Math.max(0, replica.highWatermark - replica.logEndOffset),
       isFutureKey: false,
     })),

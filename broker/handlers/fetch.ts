@@ -134,6 +134,7 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
   if (Math.max(request.replicaId, request.replicaState.replicaId) >= 0)
     return refuse(target, 'NOT_LEADER_OR_FOLLOWER');
   if (replica.failed) return refuse(target, 'KAFKA_STORAGE_ERROR');
+  if (!replica.servesReads) return refuse(target, 'NOT_LEADER_OR_FOLLOWER');
   const fenced = checkLeaderEpoch(replica, target.currentLeaderEpoch);
   if (fenced !== undefined) return refuse(target, fenced);
   const diverging = findDivergence(replica, target);

@@ -84,6 +84,7 @@ async function lookUp(
     return failed(asked, error);
   }
   if (replica.failed) return failed(asked, 'KAFKA_STORAGE_ERROR');
+  if (!replica.servesReads) return failed(asked, 'NOT_LEADER_OR_FOLLOWER');
   const fenced = checkLeaderEpoch(replica, asked.currentLeaderEpoch);
   if (fenced !== undefined) return failed(asked, fenced);
   const { timestamp } = asked;

@@ -52,6 +52,7 @@ function lookUp(context: RequestContext, topic: string, asked: AskedPartition): 
     );
   }
   if (replica.failed) return failed(asked.partition, 'KAFKA_STORAGE_ERROR');
+  if (!replica.servesReads) return failed(asked.partition, 'NOT_LEADER_OR_FOLLOWER');
   const fenced = checkLeaderEpoch(replica, asked.currentLeaderEpoch);
   if (fenced !== undefined) return failed(asked.partition, fenced);
   const end = replica.endOffsetForEpoch(asked.leaderEpoch);

@@ -11,6 +11,7 @@ import { ErrorCode } from '../../protocol/index.ts';
 import type { ProduceRequest } from '../../protocol/index.ts';
 import { unpooled } from '../../platform/buffer-pool.ts';
 import { isInternalTopic } from '../cluster/topic-names.ts';
+import type { Awaited } from '../partition/replica-types.ts';
 import type { Replica } from '../partition/replica.ts';
 import { checkBatch } from '../partition/batch-checks.ts';
 import type { BatchRefusal } from '../partition/batch-checks.ts';
@@ -110,6 +111,9 @@ function append(
     const error = whyMissing(context, topic.name, data.index) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
     return refused(data.index, { error, message: null });
   }
+  if (round.acks === acksAll && replica.isLeader && !replica.acknowledgements.hasEnoughInSync) {
+    return refused(data.index, { error: 'NOT_ENOUGH_REPLICAS', message: null });
+  }
   const config = context.node.cluster.topicConfig(topic.name);
   const nowMs = context.node.clock.wallMs();
   const checked = checkBatch(data.records, { config, nowMs, requestVersion: context.apiVersion });
@@ -127,7 +131,7 @@ function append(
     recordErrors: [],
     errorMessage: null,
   };
-  round.wait(replica, outcome.endIndex, answer);
+  round.wait(replica, outcome, answer);
   return answer;
 }
 
@@ -148,27 +152,27 @@ function refused(index: number, refusal: BatchRefusal): PartitionAnswer {
 
 /** The appends of one request that have to become safe before it is answered. */
 class AckRound {
-  readonly #acks: number;
+  readonly acks: number;
   readonly #unsafe = new Set<PartitionAnswer>();
   #done: (() => void) | undefined;
 
   constructor(acks: number) {
-    this.#acks = acks;
+    this.acks = acks;
   }
 
   get pending(): number {
     return this.#unsafe.size;
   }
 
-  wait(replica: Replica, endIndex: number, answer: PartitionAnswer): void {
+  wait(replica: Replica, appended: Awaited, answer: PartitionAnswer): void {
     this.#unsafe.add(answer);
     const outcome = (reached: boolean): void => {
       if (!this.#unsafe.delete(answer)) return;
-      if (!reached) fail(answer, replica.failed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER');
+      if (!reached) fail(answer, whyUnsafe(replica, appended));
       if (this.#unsafe.size === 0) this.#done?.();
     };
-    if (this.#acks === acksAll) replica.whenCommitted(endIndex, outcome);
-    else replica.whenWritten(endIndex, outcome);
+    if (this.acks === acksAll) replica.acknowledgements.whenCommitted(appended, outcome);
+    else replica.acknowledgements.whenWritten(appended, outcome);
   }
 
   /** Resolves when each is safe or has failed, however long that takes. */
@@ -192,6 +196,12 @@ class AckRound {
       };
     });
   }
+}
+
+function whyUnsafe(replica: Replica, appended: Awaited): keyof typeof ErrorCode {
+  if (replica.failed) return 'KAFKA_STORAGE_ERROR';
+  const leads = replica.isLeader && replica.term === appended.term;
+  return leads ? 'NOT_ENOUGH_REPLICAS_AFTER_APPEND' : 'NOT_LEADER_OR_FOLLOWER';
 }
 
 function fail(answer: PartitionAnswer, error: keyof typeof ErrorCode): void {

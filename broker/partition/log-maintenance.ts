@@ -170,10 +170,20 @@ export class LogMaintenance {
   async #compact(): Promise<void> {
     const { partitions, settings, events } = this.#options;
     const byLog = new Map<unknown, Replica>();
+    for (const replica of partitions.all()) {
+      if (!replica.log.config.compacts || replica.closed) continue;
+      try {
+        await replica.keepConfiguration();
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        events.failed(replica, 'compaction', error);
+      }
+    }
     const outcomes = await this.#cleaner.cleanDirty(() => candidates(partitions, byLog));
     for (const outcome of outcomes) {
       const replica = byLog.get(outcome.log);
       if (replica === undefined || replica.closed) continue;
+      if (outcome.kind === 'cleaned') replica.cleaned();
       if (outcome.kind === 'failed') events.failed(replica, 'compaction', outcome.error);
       if (outcome.kind === 'uncleanable') events.damageFound(replica, [outcome.damage]);
     }

@@ -1,6 +1,6 @@
 /**
- * The producers' states that go with one log in a group of several: moved by every batch that is appended, whoever leads, kept in
- * snapshots as segments begin, and made anew when the log's end is cut, as they cover what was appended there.
+ * The producers' states that go with one log: moved by every batch that is appended, whoever leads, kept in snapshots as segments
+ * begin and on a clean stop, and made anew when the log's end is cut, as they cover what was appended there.
  */
 import type { BatchHeader } from '../../protocol/index.ts';
 import type { CommitLog } from '../log/commit-log.ts';
@@ -14,17 +14,25 @@ export interface LogProducersOptions extends RestoreOptions {
   readonly onSnapshotFailure: (error: unknown) => void;
 }
 
+interface Restored {
+  readonly states: ProducerStates;
+  readonly snapshotOffset: number;
+}
+
 export class LogProducers {
   readonly #options: LogProducersOptions;
   readonly #log: CommitLog;
   #states: ProducerStates;
+  /** Of the newest snapshot on disk; -1 without one. */
+  #snapshotOffset: number;
   /** Snapshots are written one after the other. */
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(options: LogProducersOptions, log: CommitLog, states: ProducerStates) {
+  private constructor(options: LogProducersOptions, log: CommitLog, restored: Restored) {
     this.#options = options;
     this.#log = log;
-    this.#states = states;
+    this.#states = restored.states;
+    this.#snapshotOffset = restored.snapshotOffset;
     log.onRoll((baseOffset) => this.#write(baseOffset));
   }
 
@@ -38,16 +46,18 @@ export class LogProducers {
     return this.#states;
   }
 
-  /** A batch of data stands in the log. */
-  appended(header: BatchHeader): void {
-    if (header.producerId >= 0) this.#states.append(header, header.baseOffset);
+  /** A batch of data stands in the log from `baseOffset` on. */
+  appended(header: BatchHeader, baseOffset = header.baseOffset): void {
+    if (header.producerId >= 0) this.#states.append(header, baseOffset);
   }
 
   /** The end of the log is gone; nothing is appended until this resolves. Rejects with a DiskError. */
   async truncated(): Promise<void> {
     // One that is being written may be of what is gone.
     await this.#writing;
-    this.#states = await restore(this.#options, this.#log);
+    const { states, snapshotOffset } = await restore(this.#options, this.#log);
+    this.#states = states;
+    this.#snapshotOffset = snapshotOffset;
   }
 
   /** No snapshot is being written. */
@@ -55,16 +65,32 @@ export class LogProducers {
     return this.#writing;
   }
 
+  /** The log is whole and closed: resolves when the states are kept at its end. */
+  async keep(): Promise<void> {
+    const { logEndOffset, logStartOffset } = this.#log;
+    // Not where the log holds nothing, or all is kept: most of many idle partitions.
+    const isEmpty = logEndOffset === logStartOffset && this.#states.count === 0;
+    if (isEmpty || this.#snapshotOffset === logEndOffset) return;
+    this.#write(logEndOffset);
+    await this.#writing;
+  }
+
   #write(offset: number): void {
     const bytes = this.#states.snapshot();
     const { disk, onSnapshotFailure } = this.#options;
-    this.#writing = this.#writing.then(() =>
-      writeSnapshot(disk, this.#log.directory, { offset, bytes }).catch(onSnapshotFailure),
-    );
+    this.#writing = this.#writing.then(async () => {
+      try {
+        await writeSnapshot(disk, this.#log.directory, { offset, bytes });
+        this.#snapshotOffset = offset;
+      } catch (error) {
+        onSnapshotFailure(error);
+      }
+    });
   }
 }
 
-async function restore(options: LogProducersOptions, log: CommitLog): Promise<ProducerStates> {
+async function restore(options: LogProducersOptions, log: CommitLog): Promise<Restored> {
   const snapshots = await removeSnapshotsAbove(options.disk, log.directory, log.logEndOffset);
-  return restoreProducers(options, log, snapshots);
+  const states = await restoreProducers(options, log, snapshots);
+  return { states, snapshotOffset: snapshots[0] ?? -1 };
 }

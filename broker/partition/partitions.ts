@@ -9,12 +9,18 @@ import type { Clock, Timer } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskSpace } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
+import type { Random } from '../../platform/random.ts';
 import type { LogConfig } from '../log/log-types.ts';
 import type { ReadPool } from '../log/read-pool.ts';
 import type { TailCache } from '../log/tail-cache.ts';
+import type { RaftSettings } from '../raft/raft.ts';
+import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
-import { Replica } from './replica.ts';
-import type { ReplicaFailure, ReplicaIdentity } from './replica.ts';
+import { openReplica } from './open-replica.ts';
+import type { ReplicaEvents, ReplicaIdentity } from './replica-types.ts';
+import type { Replica } from './replica.ts';
+import type { ReplicaVotes } from './replica-votes.ts';
+import { keyOf } from './vote-records.ts';
 import { ReplicaPlaces, directoryName } from './replica-places.ts';
 import type { Loads, WantedReplica } from './replica-places.ts';
 
@@ -27,8 +33,15 @@ export interface PartitionsOptions {
   readonly ids: Ids;
   readonly tailCache: TailCache;
   readonly readPool: ReadPool;
+  readonly random: Random;
+  readonly consensus: ConsensusNode;
+  readonly raftSettings: RaftSettings;
+  readonly votes: ReplicaVotes;
   readonly logConfig: (topic: string) => LogConfig;
   readonly producerExpirationMs: () => number;
+  /** `min.insync.replicas` of a topic, and `replica.lag.time.max.ms`. Live. */
+  readonly minInSyncReplicas: (topic: string) => number;
+  readonly lagMsMax: () => number;
   readonly events: PartitionEvents;
 }
 
@@ -49,17 +62,11 @@ export interface DirectoryAssignment {
 export type MaintenanceTask = 'deletion' | 'retention' | 'compaction' | 'scrubbing';
 
 /** What an operator has to hear of. */
-export interface PartitionEvents {
-  /** The log takes no more appends until the node is started again. */
-  failed(replica: Replica, failure: ReplicaFailure): void;
+export interface PartitionEvents extends Omit<ReplicaEvents, 'leadershipChanged' | 'deletionFailed'> {
   /** The replica cannot be used until the node is started again. */
   offline(replica: OfflineReplica): void;
-  /** Batches of the log could not be read from its disk; the reader was told so. */
-  readFailed(replica: Replica, error: unknown): void;
   /** The end of the log could not be made durable, or not be noted: the next start recovers it. */
   closeFailed(replica: Replica, error: unknown): void;
-  /** A producer snapshot could not be written: the next start replays more. */
-  snapshotFailed(replica: Replica, error: unknown): void;
   /** Old records, or what compaction replaced, could not be taken out, or a segment not be looked through. */
   maintenanceFailed(replica: Replica, task: MaintenanceTask, error: unknown): void;
   /** Recovery found bytes below the durable floor that are not as they were written. */
@@ -73,6 +80,8 @@ const openingMax = 16;
 const closingMax = 64;
 /** How often expired producers are forgotten: Kafka's producer.id.expiration.check.interval.ms. */
 const producerSweepMs = 600_000;
+/** Leaders look who is in sync this often in `replica.lag.time.max.ms`, as Kafka's do. */
+const reviewsPerLag = 2;
 
 export class Partitions {
   readonly #options: PartitionsOptions;
@@ -82,6 +91,8 @@ export class Partitions {
   readonly #offline = new Map<string, Map<number, OfflineReplica>>();
   #count = 0;
   #sweep: Timer | undefined;
+  #review: Timer | undefined;
+  readonly #leadershipListeners: ((replica: Replica) => void)[] = [];
   #beforeRemoval: (replica: Replica) => Promise<void> = () => Promise.resolve();
 
   constructor(options: PartitionsOptions) {
@@ -108,6 +119,11 @@ export class Partitions {
   /** The one listener is called for a replica that is to be removed; its files go when that has resolved. */
   onRemoval(listener: (replica: Replica) => Promise<void>): void {
     this.#beforeRemoval = listener;
+  }
+
+  /** Called when a replica has another leader or term, other members, or others in sync. It may not change replicas. */
+  onLeadership(listener: (replica: Replica) => void): void {
+    this.#leadershipListeners.push(listener);
   }
 
   get directories(): readonly LogDirectory[] {
@@ -154,8 +170,8 @@ export class Partitions {
   }
 
   /**
-   * Opens or creates these replicas and leads them; resolves when each has taken the lead and its term's first entry is
-   * committed, or its log has failed. Those that are open already are left as they are. Rejects with a DiskError where one
+   * Opens or creates these replicas; resolves when each that is the only one of its partition leads and its term's first entry
+   * is committed, or its log has failed. Those that are open already are left as they are. Rejects with a DiskError where one
    * cannot be opened; then none of the others is.
    */
   open(wanted: readonly WantedReplica[]): Promise<void> {
@@ -182,18 +198,26 @@ export class Partitions {
     const missing = wanted.filter(({ topic, partition }) => this.replica(topic, partition) === undefined);
     if (missing.length === 0) return;
     const opened: Replica[] = [];
-    const healthy = await this.#openAll(missing, isNew, opened).catch(async (error: unknown) => {
+    const close = async (error: unknown): Promise<never> => {
       // Its own errors would say the same again; the files that they hold open must not stay open.
       await Promise.allSettled(opened.map((replica) => replica.close()));
       throw error;
-    });
-    for (const replica of healthy) replica.lead();
+    };
+    await this.#openAll(missing, isNew, opened).catch(close);
     for (const replica of opened) this.#register(replica);
-    await Promise.all(healthy.map(settled));
+    for (const replica of opened) {
+      if (replica.home.isOnline) replica.start();
+      else replica.goOffline(replica.home.offlineReason);
+    }
+    const errors = await Promise.all(opened.map(settled));
+    const error = errors.find((each) => each !== undefined);
+    if (!isNew || error === undefined) return;
+    for (const replica of opened) this.#unregister(replica);
+    await close(error);
   }
 
-  /** Adds to `opened` as it goes; resolves with those that may lead, whose votes are durable. */
-  async #openAll(wanted: readonly WantedReplica[], isNew: boolean, opened: Replica[]): Promise<Replica[]> {
+  /** Adds to `opened` as it goes. */
+  async #openAll(wanted: readonly WantedReplica[], isNew: boolean, opened: Replica[]): Promise<void> {
     const loads = await this.#places.loads((directory) => this.#countIn(directory));
     const queue = wanted.values();
     let hasFailed = false;
@@ -215,18 +239,13 @@ export class Partitions {
       if (outcome.status === 'rejected') throw outcome.reason;
     }
     const homes = new Set(opened.map(({ home }) => home));
-    await Promise.all([...homes].map((home) => this.#makeDurable(home, opened)));
-    for (const replica of opened) if (!replica.home.isOnline) replica.goOffline(replica.home.offlineReason);
-    return opened.filter((replica) => !replica.damaged && !replica.failed);
+    await Promise.all([...homes].map((home) => this.#syncNames(home)));
   }
 
-  /** The names of new replicas in one data directory, and the votes of those that may lead. */
-  async #makeDurable(home: LogDirectory, opened: readonly Replica[]): Promise<void> {
-    const candidates = opened.filter((replica) => replica.home === home && !replica.damaged);
+  /** The names of new replicas in one data directory. */
+  async #syncNames(home: LogDirectory): Promise<void> {
     try {
       await this.#options.disk.syncDirectory(home.path);
-      const votes = candidates.map((replica) => ({ group: replica.identity, state: replica.campaign() }));
-      if (votes.length > 0) await home.votes.put(votes);
     } catch (error) {
       home.failedBy(error);
       if (home.isOnline) throw error;
@@ -264,6 +283,7 @@ export class Partitions {
         if (replica === undefined) continue;
         await this.#beforeRemoval(replica);
         this.#count--;
+        this.#options.votes.remove(keyOf(replica.identity));
         await replica.delete().catch((error: unknown) => errors.push(error));
       }
     });
@@ -283,6 +303,7 @@ export class Partitions {
   /** Everything written and synced. What one log's disk refuses keeps no other from its end; an event tells. */
   async close(): Promise<void> {
     this.#sweep?.cancel();
+    this.#review?.cancel();
     const { events } = this.#options;
     const close = (replica: Replica): Promise<void> =>
       replica.close().catch((error: unknown) => events.closeFailed(replica, error));
@@ -301,24 +322,35 @@ export class Partitions {
     });
   }
 
+  /** Who falls out of sync does so as time goes by. Only where partitions have several replicas. */
+  #scheduleReview(): void {
+    this.#review = this.#options.clock.after(this.#options.lagMsMax() / reviewsPerLag, () => {
+      for (const replica of this.all()) replica.reviewInSync();
+      this.#scheduleReview();
+    });
+  }
+
   /** Undefined where it is offline. */
   async #openOne(wanted: WantedReplica, isNew: boolean, loads: Loads): Promise<Replica | undefined> {
-    const { topic, topicId, partition } = wanted;
     const place = await this.#places.find(wanted, isNew, loads);
     if (place.kind === 'offline') {
       this.#setOffline(wanted, place.reason);
       return undefined;
     }
-    return this.#openAt({ topic, topicId, partition }, place.directory);
+    return this.#openAt(wanted, place.directory);
   }
 
-  async #openAt(identity: ReplicaIdentity, home: LogDirectory): Promise<Replica> {
-    const { disk, clock, nodeId, events, tailCache, readPool } = this.#options;
-    const replica = await Replica.open({
+  async #openAt(wanted: WantedReplica, home: LogDirectory): Promise<Replica> {
+    const { disk, clock, nodeId, events, tailCache, readPool, votes } = this.#options;
+    const { topic, topicId, partition, intended } = wanted;
+    const identity = { topic, topicId, partition };
+    const replica = await openReplica({
       identity,
       nodeId,
+      intended,
       clock,
       disk,
+      random: this.#options.random,
       home,
       log: {
         disk,
@@ -327,17 +359,33 @@ export class Partitions {
         syncer: home.syncer,
         tailCache,
         readPool,
-        config: () => this.#options.logConfig(identity.topic),
+        config: () => this.#options.logConfig(topic),
         floor: home.floors.floor(identity),
       },
       hardState: home.votes.get(identity),
+      consensus: this.#options.consensus,
+      settings: this.#options.raftSettings,
       producerExpirationMs: this.#options.producerExpirationMs,
-      onFailure: (failed, failure) => events.failed(failed, failure),
-      onSnapshotFailure: (failed, error) => events.snapshotFailed(failed, error),
-      onDeletionFailure: (failed, error) => events.maintenanceFailed(failed, 'deletion', error),
+      minInSyncReplicas: () => this.#options.minInSyncReplicas(topic),
+      lagMsMax: this.#options.lagMsMax,
+      events: {
+        ...events,
+        deletionFailed: (failed, error) => events.maintenanceFailed(failed, 'deletion', error),
+        leadershipChanged: (changed) => this.#leadershipChanged(changed),
+      },
+    });
+    votes.place(keyOf(identity), {
+      group: identity,
+      home,
+      onFailure: (error) => replica.electionFailed(error),
     });
     if (replica.damaged) events.damaged(replica);
     return replica;
+  }
+
+  #leadershipChanged(replica: Replica): void {
+    for (const listener of this.#leadershipListeners) listener(replica);
+    if (this.#review === undefined && replica.configuration.voters.length > 1) this.#scheduleReview();
   }
 
   #setOffline({ topic, topicId, partition }: WantedReplica, reason: string): void {
@@ -362,13 +410,23 @@ export class Partitions {
     replicas[replica.partition] = replica;
     this.#count++;
   }
+
+  #unregister(replica: Replica): void {
+    const replicas = this.#byTopic.get(replica.topic);
+    if (replicas?.[replica.partition] !== replica) return;
+    replicas[replica.partition] = undefined;
+    this.#count--;
+    this.#options.votes.remove(keyOf(replica.identity));
+  }
 }
 
-/** Resolves when the replica may say where its log ends, or will not. */
-function settled(replica: Replica): Promise<void> {
+/** Resolves when the replica may say where its log ends, or will not by itself; with an error where it could not be elected. */
+function settled(replica: Replica): Promise<unknown> {
   return new Promise((resolve) => {
     const look = (): void => {
-      if (replica.ready || replica.failed || replica.closed || !replica.isLeader) resolve();
+      const isAlone = replica.configuration.voters.length === 1 && !replica.damaged;
+      if (replica.electionError !== undefined) resolve(replica.electionError);
+      else if (!isAlone || replica.ready || replica.failed || replica.closed) resolve(undefined);
       else replica.watch(look);
     };
     look();

@@ -13,11 +13,13 @@ import { chooseDirectory } from './directory-choice.ts';
 import type { DirectoryLoad } from './directory-choice.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
-import type { ReplicaIdentity } from './replica.ts';
+import type { IntendedMembers, ReplicaIdentity } from './replica-types.ts';
 
 export interface WantedReplica extends ReplicaIdentity {
   /** The data directory that the metadata names for it on this node; undefined where it names none. */
   readonly directoryId?: string | undefined;
+  /** Undefined: this node alone. */
+  readonly intended?: IntendedMembers | undefined;
 }
 
 export interface ReplicaPlacesOptions {

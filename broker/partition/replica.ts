@@ -1,6 +1,6 @@
 /**
- * One partition on this node: a consensus group, its commit log, its producers' states, its high watermark, and those who
- * wait for one of them to move. The only way into a partition's log and the only place that moves its positions.
+ * One partition on this node: a member of its Raft group, with the commit log, the producers' states, and those who wait for a
+ * position to move. The only way into a partition's log; consensus moves its positions.
  *
  * Invariants (docs: correctness of positions): flushed <= appended; committed <= appended; last stable offset <= high
  * watermark = committed, as a Kafka offset. Leadership is not readiness: until the first entry of its own term commits, a
@@ -9,174 +9,133 @@
 import { assert } from '../../platform/assert.ts';
 import { unpooled } from '../../platform/buffer-pool.ts';
 import type { Lease } from '../../platform/buffer-pool.ts';
-import type { Clock } from '../../platform/clock.ts';
-import type { Disk } from '../../platform/disk.ts';
+import { readBatchHeader } from '../../protocol/index.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
-import { CommitLog } from '../log/commit-log.ts';
+import type { CommitLog } from '../log/commit-log.ts';
 import type { CleanableLog, CleanerLimits } from '../log/compaction/cleanable-log.ts';
-import type { DeletedSegments, LogFailure, LogOptions, LogRead, RecoveryReport } from '../log/log-types.ts';
+import type { DeletedSegments, LogRead, RecoveryReport } from '../log/log-types.ts';
+import type { PlacedRaftOnlyEntry } from '../log/raft-only.ts';
 import type { ScrubbedLog } from '../log/scrub-segment.ts';
 import { decodeDeleteRecords, encodeDeleteRecords } from '../log/raft-only.ts';
+import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import { memberId, nodeOf } from '../raft/member.ts';
-import { RaftGroup } from '../raft/raft-group.ts';
-import type { HardState } from '../raft/raft.ts';
+import type { MemberId } from '../raft/member.ts';
+import type { Raft, Role } from '../raft/raft.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import type { ConsensusListener } from './consensus/consensus-types.ts';
+import { Consensus } from './consensus/consensus.ts';
+import { KeptConfiguration } from './kept-configuration.ts';
 import type { LogDirectory } from './log-directory.ts';
-import { restoreProducers } from './producer-restore.ts';
-import type { ProducerStates } from './producer-state.ts';
-import { removeSnapshotsAbove, writeSnapshot } from './producer-snapshots.ts';
+import type { LogProducers } from './log-producers.ts';
 import { RecordDeletions } from './record-deletions.ts';
-import { Waiters } from './waiters.ts';
-import type { Outcome } from './waiters.ts';
+import { keyOf } from './vote-records.ts';
+import type {
+  AppendOutcome,
+  AppendRefusal,
+  DeletionRefusal,
+  OpenedReplica,
+  ReplicaFailure,
+  ReplicaIdentity,
+  ReplicaOptions,
+} from './replica-types.ts';
 
-export interface ReplicaIdentity {
-  readonly topic: string;
-  readonly topicId: string;
-  readonly partition: number;
-}
-
-export interface ReplicaOptions {
-  readonly identity: ReplicaIdentity;
-  readonly nodeId: number;
-  readonly clock: Clock;
-  readonly disk: Disk;
-  readonly log: LogOptions;
-  /** The data directory that holds it. */
-  readonly home: LogDirectory;
-  readonly hardState: HardState | undefined;
-  readonly producerExpirationMs: () => number;
-  /** Told once when it has failed: it takes no more appends until the node is started again. */
-  readonly onFailure: (replica: Replica, failure: ReplicaFailure) => void;
-  /** A producer snapshot could not be written: the next start replays more, nothing is lost. */
-  readonly onSnapshotFailure: (replica: Replica, error: unknown) => void;
-  /** Records that were deleted are still there: the next start deletes them again. */
-  readonly onDeletionFailure: (replica: Replica, error: unknown) => void;
-}
-
-/** Why a replica takes no more appends: its log has failed, or the data directory that it lies in. */
-export interface ReplicaFailure {
-  readonly kind: LogFailure['kind'] | 'directory';
-  readonly cause: unknown;
-}
-
-export type AppendOutcome =
-  | {
-      readonly kind: 'appended';
-      readonly baseOffset: number;
-      readonly endIndex: number;
-      readonly logStartOffset: number;
-    }
-  | {
-      readonly kind: 'duplicate';
-      readonly baseOffset: number;
-      readonly endIndex: number;
-      readonly timestamp: number;
-      readonly logStartOffset: number;
-    }
-  | { readonly kind: 'refused'; readonly error: AppendRefusal };
-
-export type AppendRefusal =
-  | 'OUT_OF_ORDER_SEQUENCE_NUMBER'
-  | 'INVALID_PRODUCER_EPOCH'
-  | 'NOT_LEADER_OR_FOLLOWER'
-  | 'KAFKA_STORAGE_ERROR'
-  | 'REQUEST_TIMED_OUT';
-
-export type DeletionRefusal = 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE';
-
-/**
- * Bytes of one log that may wait to be written. Requests are bounded by the node's memory for them; this bounds what is left
- * of those that did not wait for their answer, when a disk hangs.
- */
+/** Bytes of one log that may wait to be written: what requests that wait for no answer leave when a disk hangs. */
 const queuedBytesMax = 64 * 1024 * 1024;
+
+type LogFigures = Pick<CommitLog, 'queuedBytes' | 'sizeBytes' | 'segmentCount'>;
 
 export class Replica {
   readonly identity: ReplicaIdentity;
+  readonly topic: string;
+  readonly partition: number;
   readonly recovery: RecoveryReport;
   readonly #options: ReplicaOptions;
   readonly #log: CommitLog;
-  readonly #raft: RaftGroup;
-  readonly #producers: ProducerStates;
+  readonly #consensus: Consensus;
+  readonly #producers: LogProducers;
+  readonly #kept: KeptConfiguration;
   readonly #deletions: RecordDeletions;
-  /** Who waits for their entries to be written (acks=1) and to be committed (acks=all). */
-  readonly #written = new Waiters();
-  readonly #committed = new Waiters();
-  /** Called once each, then forgotten, when the high watermark has moved or the replica has ended. */
+  /** Who waits for which copies, and who is in sync. */
+  readonly acknowledgements: Acknowledgements;
+  /** Its term or vote could not be made durable; tried again as time goes on. */
+  electionError: unknown;
+  /** Called once each, then forgotten, when the high watermark or the role has moved or the replica has ended. */
   readonly #watchers = new Set<() => void>();
-  /** Committed, as a Kafka offset. Invariant: never goes back, <= log end offset. */
-  #highWatermark: number;
+  /** Of the last leader that is known: fencing goes by it, not by a term in which only a vote was given. */
+  #leaderTerm = 0;
+  #leader: MemberId | undefined;
+  #transfer: { readonly to: MemberId; readonly done: (isDone: boolean) => void } | undefined;
   #failure: ReplicaFailure | undefined;
   #closed = false;
-  #snapshotting: Promise<void> = Promise.resolve();
-  /** Of the newest producer snapshot on disk; -1 without one. */
-  #snapshotOffset: number;
 
-  private constructor(
-    options: ReplicaOptions,
-    log: CommitLog,
-    restored: { recovery: RecoveryReport; producers: ProducerStates; snapshotOffset: number },
-  ) {
+  constructor(options: ReplicaOptions, opened: OpenedReplica) {
+    const { identity, home, nodeId, consensus, disk, clock } = options;
+    const { log, configuration } = opened;
+    assert(home.id !== undefined, 'a directory that can be voted in has an identity');
     this.#options = options;
-    this.identity = options.identity;
-    this.recovery = restored.recovery;
+    this.identity = identity;
+    this.topic = identity.topic;
+    this.partition = identity.partition;
+    this.recovery = opened.recovery;
+    const { damage } = opened.recovery;
+    if (damage !== undefined) this.#failure = { kind: 'damage', cause: damage };
     this.#log = log;
-    this.#producers = restored.producers;
-    this.#snapshotOffset = restored.snapshotOffset;
-    const { term, votedFor } = options.hardState ?? { term: 0, votedFor: undefined };
-    this.#raft = new RaftGroup({
-      nodeId: options.nodeId,
-      voters: [options.nodeId],
-      hardState: { term, votedFor: votedFor === undefined ? -1 : nodeOf(votedFor) },
-      endIndex: log.endIndex,
-      lastTerm: log.lastTerm,
+    this.#producers = opened.producers;
+    this.#kept = new KeptConfiguration(disk, log.directory, configuration);
+    this.#deletions = new RecordDeletions(
+      {
+        get logStartOffset() {
+          return log.logStartOffset;
+        },
+        advanceLogStart: (offset) => this.#advanceLogStart(offset),
+      },
+      (error) => options.events.deletionFailed(this, error),
+    );
+    for (const entry of log.raftOnlyEntries()) this.#raftOnlyAppended(entry);
+    const group = keyOf(identity);
+    this.#consensus = new Consensus({
+      group,
+      member: memberId(nodeId, home.id),
+      settings: options.settings,
+      peers: consensus.peers,
+      random: options.random.fork(group),
+      hardState: options.hardState ?? { term: 0, votedFor: undefined },
+      log,
+      configuration,
+      impairment: opened.impairment,
+      host: consensus,
+      listener: this.#listener(),
     });
-    // What a damaged log still holds was durable, and so committed, as this node is the only voter.
-    this.#highWatermark = this.damaged ? log.logEndOffset : log.logStartOffset;
-    this.#deletions = new RecordDeletions(log, (error) => options.onDeletionFailure(this, error));
-    for (const entry of log.raftOnlyEntries()) {
-      if (entry.kind === 'delete-records') this.#addDeletion(entry.index, entry.payload);
-    }
-    log.onProgress(() => this.#advance());
-    log.onFailure((failure) => this.#fail(failure));
-    log.onRoll((baseOffset) => this.#snapshotProducers(baseOffset));
+    this.acknowledgements = new Acknowledgements({
+      clock,
+      log,
+      consensus: this.#consensus,
+      minInSyncReplicas: options.minInSyncReplicas,
+      lagMsMax: options.lagMsMax,
+      silentMs: (id) => consensus.silentMs(id),
+    });
   }
 
-  /** Recovers the log and rebuilds the producers' states; the replica is a follower until `campaign` has been carried out. */
-  static async open(options: ReplicaOptions): Promise<Replica> {
-    const { disk, log: logOptions } = options;
-    const { log, recovery } = await CommitLog.open(logOptions);
-    const { directory } = logOptions;
-    const snapshots = await removeSnapshotsAbove(disk, directory, log.logEndOffset);
-    const restore = { disk, clock: options.clock, expirationMs: options.producerExpirationMs };
-    const producers = await restoreProducers(restore, log, snapshots);
-    return new Replica(options, log, { recovery, producers, snapshotOffset: snapshots[0] ?? -1 });
-  }
-
-  get topic(): string {
-    return this.identity.topic;
-  }
-
-  get partition(): number {
-    return this.identity.partition;
-  }
-
-  /** The leader epoch, as Kafka calls it. */
+  /** The leader epoch, as Kafka calls it: of the last leader that this node knows. */
   get term(): number {
-    return this.#raft.term;
+    return this.#leaderTerm;
   }
 
   get isLeader(): boolean {
-    return this.#raft.role === 'leader';
+    return this.#consensus.raft.role === 'leader';
+  }
+
+  /** The node that leads it, as far as known here. */
+  get leaderNode(): number | undefined {
+    return this.#leader === undefined ? undefined : nodeOf(this.#leader);
   }
 
   /** Whether it may say where the log ends: the first entry of its term has committed, or nothing will be added. */
   get ready(): boolean {
-    return this.#raft.termStartCommitted || (this.damaged && !this.failed);
+    return this.#consensus.raft.isReady || (this.#isLastCopy && !this.failed);
   }
 
-  /**
-   * Recovery met damage below the durable floor: this replica never leads until it has been repaired. It refuses appends
-   * and serves what lies before the damage, as nobody else has it.
-   */
+  /** Recovery met damage below the durable floor: this replica never leads until it has been repaired, and refuses appends. */
   get damaged(): boolean {
     return this.recovery.kind === 'damaged';
   }
@@ -188,7 +147,7 @@ export class Replica {
 
   /** Whether clients may read from it here. */
   get servesReads(): boolean {
-    return !this.failed && !this.#closed && (this.isLeader || this.damaged);
+    return !this.failed && !this.#closed && (this.isLeader || this.#isLastCopy);
   }
 
   /** The data directory that holds it. */
@@ -209,17 +168,18 @@ export class Replica {
     return this.#log.logEndOffset;
   }
 
+  /** Records below it are committed. Never goes back, but where data was lost after power failures under `write.caching`. */
   get highWatermark(): number {
-    return this.#highWatermark;
+    return this.#isLastCopy ? this.#log.logEndOffset : this.#consensus.highWatermark;
   }
 
   /** Without open transactions the last stable offset is the high watermark. */
   get lastStableOffset(): number {
-    return this.#highWatermark;
+    return this.highWatermark;
   }
 
   /** For those who maintain logs; only the replica appends and moves positions. */
-  get log(): CleanableLog & ScrubbedLog {
+  get log(): CleanableLog & ScrubbedLog & LogFigures {
     return this.#log;
   }
 
@@ -228,55 +188,46 @@ export class Replica {
     return this.damaged || this.#log.damage.length > 0;
   }
 
-  get queuedBytes(): number {
-    return this.#log.queuedBytes;
-  }
-
-  get sizeBytes(): number {
-    return this.#log.sizeBytes;
-  }
-
-  get segmentCount(): number {
-    return this.#log.segmentCount;
-  }
-
   get producerCount(): number {
-    return this.#producers.count;
+    return this.#producers.states.count;
   }
 
-  /** Asks for leadership; the state returned must be durable before `lead` is called. */
-  campaign(): HardState {
-    const { nodeId, home } = this.#options;
-    assert(home.id !== undefined, 'a directory that can be voted in has an identity');
-    return { term: this.#raft.campaign().term, votedFor: memberId(nodeId, home.id) };
+  /** Who belongs to the group now, committed or not. */
+  get configuration(): Configuration {
+    return this.#consensus.raft.configuration;
   }
 
-  /** The vote is durable: takes the lead and appends the first entry of the term. */
-  lead(): void {
-    this.#raft.voteDurable();
-    const { endIndex } = this.#log.appendRaftOnly({
-      kind: 'term-start',
-      term: this.#raft.term,
-      payload: Buffer.alloc(0),
-    });
-    this.#raft.termStarted(endIndex - 1);
-    this.#log.requestSync();
+  /** The newest configuration that is committed. */
+  get committedConfiguration(): PlacedConfiguration {
+    return this.#consensus.committedConfiguration();
+  }
+
+  /** Joins its group. A sole voter, or the one who is to lead a new group, does not wait for others to do so. */
+  start(): void {
+    const { consensus, intended } = this.#options;
+    consensus.join(this.#consensus);
+    const { id, configuration, hardState } = this.#consensus.raft;
+    const { voters, learners } = configuration;
+    const isSole = voters.length === 1 && voters[0] === id;
+    const isFirst = intended?.revision === 0 && intended.members[0] === id && hardState.term === 0;
+    if ((isSole && learners.length === 0) || isFirst) this.#consensus.campaign();
   }
 
   /**
-   * Appends one validated batch of a client. The batch belongs to the log from here on: its offset and epoch are set in
-   * place, and its memory is retained for as long as the log refers to it. Nothing is durable yet: wait by `whenWritten` or `whenCommitted` with the outcome's `endIndex`.
+   * Appends one validated batch of a client. The batch and its memory belong to the log from here on: its offset and epoch are
+   * set in place. Nothing is durable yet: wait for the outcome by `acknowledgements`.
    */
   append(batch: Buffer, header: BatchHeader, lease: Lease = unpooled): AppendOutcome {
     if (this.#failure !== undefined) return { kind: 'refused', error: 'KAFKA_STORAGE_ERROR' };
     if (!this.isLeader || this.#closed) return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' };
     if (header.producerId >= 0) {
-      const verdict = this.#producers.check(header);
+      const verdict = this.#producers.states.check(header);
       if (verdict.kind === 'error') return { kind: 'refused', error: verdict.error };
       if (verdict.kind === 'duplicate') {
         return {
           kind: 'duplicate',
           baseOffset: verdict.baseOffset,
+          term: this.#leaderTerm,
           endIndex: this.#endIndexOf(verdict.lastOffset),
           timestamp: verdict.timestamp,
           logStartOffset: this.#log.logStartOffset,
@@ -284,10 +235,12 @@ export class Replica {
       }
     }
     if (this.#log.queuedBytes > queuedBytesMax) return { kind: 'refused', error: 'REQUEST_TIMED_OUT' };
-    const { baseOffset, endIndex, logStartOffset } = this.#log.append(batch, this.#raft.term, lease);
-    if (header.producerId >= 0) this.#producers.append(header, baseOffset);
-    this.#log.requestSync();
-    return { kind: 'appended', baseOffset, endIndex, logStartOffset };
+    this.acknowledgements.beforeAppend();
+    const appended = this.#consensus.append(batch, lease);
+    if (appended.kind === 'refused') return { kind: 'refused', error: appendRefusals[appended.reason] };
+    const { term, baseOffset, endIndex, logStartOffset } = appended;
+    this.#producers.appended(header, baseOffset);
+    return { kind: 'appended', term, baseOffset, endIndex, logStartOffset };
   }
 
   /**
@@ -297,34 +250,21 @@ export class Replica {
   async deleteRecords(offset: number): Promise<'done' | DeletionRefusal> {
     if (this.#failure !== undefined) return 'KAFKA_STORAGE_ERROR';
     if (!this.isLeader || this.#closed) return 'NOT_LEADER_OR_FOLLOWER';
-    if (offset < 0 || offset > this.#highWatermark) return 'OFFSET_OUT_OF_RANGE';
+    if (offset < 0 || offset > this.highWatermark) return 'OFFSET_OUT_OF_RANGE';
     if (offset <= this.#log.logStartOffset) return 'done';
-    const { term } = this.#raft;
-    const payload = encodeDeleteRecords(offset);
-    const { baseIndex, endIndex } = this.#log.appendRaftOnly({ kind: 'delete-records', term, payload });
-    this.#addDeletion(baseIndex, payload);
-    this.#log.requestSync();
-    const isCommitted = await new Promise<boolean>((resolve) => this.whenCommitted(endIndex, resolve));
+    const appended = this.#consensus.appendRaftOnly('delete-records', encodeDeleteRecords(offset));
+    if (appended.kind === 'refused') {
+      return appended.reason === 'failed' ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER';
+    }
+    const isCommitted = await new Promise<boolean>((resolve) =>
+      this.acknowledgements.whenCommitted(appended, resolve),
+    );
     if (!isCommitted) return this.failed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER';
     const isDone = (await this.#deletions.settled()) && this.#log.logStartOffset >= offset;
     return isDone ? 'done' : 'KAFKA_STORAGE_ERROR';
   }
 
-  /** For acks=1: this node has handed the bytes to the operating system. */
-  whenWritten(endIndex: number, outcome: Outcome): void {
-    if (this.#log.writtenEndIndex >= endIndex) outcome(true);
-    else if (this.#failure !== undefined || this.#closed) outcome(false);
-    else this.#written.add(endIndex, outcome);
-  }
-
-  /** For acks=all: a majority has the bytes on disk. */
-  whenCommitted(endIndex: number, outcome: Outcome): void {
-    if (this.#raft.committedEndIndex >= endIndex) outcome(true);
-    else if (this.#failure !== undefined || this.#closed) outcome(false);
-    else this.#committed.add(endIndex, outcome);
-  }
-
-  /** Runs once when the high watermark has moved or will not move again. */
+  /** Runs once when the high watermark or the role has moved, or neither will again. */
   watch(watcher: () => void): void {
     this.#watchers.add(watcher);
   }
@@ -335,15 +275,15 @@ export class Replica {
 
   /** Committed batches from the one that holds `offset` on; `offset` lies in [log start, high watermark]. */
   read(offset: number, maxBytes: number, minOneBatch: boolean): LogRead | Promise<LogRead> {
-    return this.#log.read({ offset, endOffset: this.#highWatermark, maxBytes, minOneBatch });
+    return this.#log.read({ offset, endOffset: this.highWatermark, maxBytes, minOneBatch });
   }
 
   offsetForTimestamp(timestamp: number): ReturnType<CommitLog['offsetForTimestamp']> {
-    return this.#log.offsetForTimestamp(timestamp, this.#highWatermark);
+    return this.#log.offsetForTimestamp(timestamp, this.highWatermark);
   }
 
   maxTimestamp(): ReturnType<CommitLog['maxTimestamp']> {
-    return this.#log.maxTimestamp(this.#highWatermark);
+    return this.#log.maxTimestamp(this.highWatermark);
   }
 
   epochAt(offset: number): number {
@@ -356,21 +296,53 @@ export class Replica {
   }
 
   /** Retention, among what is committed. Rejects with a DiskError. */
-  deleteOldSegments(): Promise<readonly DeletedSegments[]> {
-    if (this.#closed || this.#failure !== undefined) return Promise.resolve([]);
-    return this.#log.deleteOldSegments(this.#highWatermark);
+  async deleteOldSegments(): Promise<readonly DeletedSegments[]> {
+    if (this.#closed || this.#failure !== undefined) return [];
+    if (this.#log.segmentCount > 1) await this.keepConfiguration();
+    const deleted = await this.#log.deleteOldSegments(this.highWatermark);
+    this.#consensus.logStartMoved();
+    return deleted;
+  }
+
+  /** Before the log loses some of its beginning: who belongs to the group must not go with it. Rejects with a DiskError. */
+  keepConfiguration(): Promise<void> {
+    return this.#kept.keep(this.#consensus.durableConfiguration());
   }
 
   /** What compaction must leave as it is; undefined where the log is to be left alone. */
   cleanerLimits(): CleanerLimits | undefined {
     if (this.#closed || this.#failure !== undefined) return undefined;
-    const endOffset = Math.min(this.#highWatermark, this.lastStableOffset);
-    const { committedEndIndex: endIndex } = this.#raft;
-    return { endOffset, endIndex, lastOffsetsOfProducers: this.#producers.lastOffsets(endOffset) };
+    const endOffset = Math.min(this.highWatermark, this.lastStableOffset);
+    const { committedEndIndex: endIndex } = this.#consensus;
+    return { endOffset, endIndex, lastOffsetsOfProducers: this.#producers.states.lastOffsets(endOffset) };
+  }
+
+  /** Compaction has been at work: entries below its end cannot be had any more. */
+  cleaned(): void {
+    this.#consensus.logStartMoved();
   }
 
   expireProducers(): void {
-    this.#producers.expire();
+    this.#producers.states.expire();
+  }
+
+  /** As time goes by, members fall out of sync. */
+  reviewInSync(): void {
+    if (this.acknowledgements.review()) this.#options.events.leadershipChanged(this);
+  }
+
+  changeMembers(...members: Parameters<Raft['changeMembers']>): ReturnType<Raft['changeMembers']> {
+    return this.#consensus.changeMembers(...members);
+  }
+
+  /** Hands leadership to the voter on that node; false where it is none, or does not take it in time. */
+  transferLeadership(nodeId: number): Promise<boolean> {
+    const to = this.configuration.voters.find((voter) => nodeOf(voter) === nodeId);
+    if (to === undefined || this.#consensus.transferLeadership(to) !== undefined)
+      return Promise.resolve(false);
+    return new Promise((done) => {
+      this.#transfer = { to, done };
+    });
   }
 
   /** The data directory that it lies in has failed: nothing of it can be relied on any more. */
@@ -378,41 +350,41 @@ export class Replica {
     this.#fail({ kind: 'directory', cause });
   }
 
-  /** Everything written and synced, the producers' states kept; nobody waits any more. */
+  /** The term or vote could not be made durable. */
+  electionFailed(error: unknown): void {
+    this.electionError = error;
+    this.#wakeWatchers();
+  }
+
+  /** Leaves its group; everything is written and synced, the producers' states kept; nobody waits any more. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#snapshotting;
-    await this.#deletions.settled();
+    this.#options.consensus.leave(this.#consensus);
     try {
+      await this.#producers.settled();
+      await this.#deletions.settled();
       await this.#log.flushAndClose();
-      if (this.#needsSnapshot) await this.#writeSnapshot(this.#log.logEndOffset);
+      if (this.#failure === undefined) await this.#producers.keep();
     } finally {
       this.#endWaiting();
     }
   }
 
-  /** Removes the partition's files, crash-safely. */
+  /** Leaves its group and removes the partition's files, crash-safely. */
   async delete(): Promise<void> {
     this.#closed = true;
+    this.#options.consensus.leave(this.#consensus);
     this.#endWaiting();
-    await this.#snapshotting;
+    await this.#producers.settled();
     await this.#deletions.settled();
     await this.#log.delete();
   }
 
-  #advance(): void {
-    this.#written.reached(this.#log.writtenEndIndex);
-    if (!this.#raft.flushed(this.#safeEndIndex())) return;
-    const committedEndIndex = this.#raft.committedEndIndex;
-    assert(committedEndIndex <= this.#log.endIndex, 'committed <= appended');
-    const highWatermark = this.#log.offsetOfIndex(committedEndIndex);
-    assert(highWatermark >= this.#highWatermark, 'the high watermark never goes back');
-    assert(highWatermark <= this.#log.logEndOffset, 'high watermark <= log end');
-    this.#highWatermark = highWatermark;
-    this.#deletions.committed(committedEndIndex, highWatermark);
-    this.#committed.reached(committedEndIndex);
-    this.#wakeWatchers();
+  /** What a damaged log still holds was durable, and so committed, where this node is the only voter. */
+  get #isLastCopy(): boolean {
+    const { voters } = this.configuration;
+    return this.damaged && voters.length === 1 && voters[0] === this.#consensus.raft.id;
   }
 
   /** One past the entry with this offset. What was deleted since was committed, so that nobody need wait for it: 0. */
@@ -420,15 +392,79 @@ export class Replica {
     return offset < this.#log.logStartOffset ? 0 : this.#log.indexOfOffset(offset) + 1;
   }
 
-  #addDeletion(index: number, payload: Buffer): void {
+  #listener(): ConsensusListener {
+    const { events } = this.#options;
+    const changed = (): void => events.leadershipChanged(this);
+    return {
+      roleChanged: (role, term, leader) => this.#roleChanged(role, term, leader),
+      committed: () => this.#advanced(),
+      stored: () => this.acknowledgements.moved(),
+      answered: (from) => {
+        if (this.acknowledgements.answered(from)) changed();
+      },
+      batchReceived: (batch) => {
+        const header = readBatchHeader(batch);
+        this.#producers.appended(header, header.baseOffset);
+      },
+      raftOnlyAppended: (entry) => this.#raftOnlyAppended(entry),
+      truncated: async (endIndex) => {
+        this.#deletions.truncated(endIndex);
+        await this.#producers.truncated();
+      },
+      configurationChanged: () => {
+        if (this.isLeader) this.acknowledgements.follow();
+        changed();
+      },
+      configurationCommitted: changed,
+      transferEnded: (to, reason) => {
+        if (this.#transfer?.to === to) this.#endTransfer(reason === 'handed-over');
+      },
+      readConfirmed: () => assert(false, 'nobody has asked for a read of this kind'),
+      dataLost: (fromIndex, endIndex) => events.dataLost(this, { fromIndex, endIndex }),
+      repaired: changed,
+      catchUpRefused: changed,
+      readFailed: (error) => events.readFailed(this, error),
+      failed: (failure) => this.#fail(failure),
+    };
+  }
+
+  #roleChanged(role: Role, term: number, leader: MemberId | undefined): void {
+    if (leader !== undefined) this.#leaderTerm = term;
+    this.#leader = leader;
+    if (role === 'leader') {
+      this.electionError = undefined;
+      this.acknowledgements.follow();
+    } else {
+      this.acknowledgements.end();
+      if (leader !== undefined) this.#endTransfer(leader === this.#transfer?.to);
+    }
+    this.#wakeWatchers();
+    this.#options.events.leadershipChanged(this);
+  }
+
+  #advanced(): void {
+    const { committedEndIndex, highWatermark } = this.#consensus;
+    this.#deletions.committed(committedEndIndex, highWatermark);
+    this.acknowledgements.moved();
+    this.#wakeWatchers();
+  }
+
+  #raftOnlyAppended({ kind, index, payload }: PlacedRaftOnlyEntry): void {
+    if (kind !== 'delete-records') return;
     const offset = decodeDeleteRecords(payload);
     if (offset !== undefined && offset > this.#log.logStartOffset) this.#deletions.add(index + 1, offset);
   }
 
-  /** Up to where this voter's copy counts: what is synced, with write.caching what is written. */
-  #safeEndIndex(): number {
-    const isCached = this.#options.log.config().writeCaching;
-    return isCached ? this.#log.writtenEndIndex : this.#log.flushedEndIndex;
+  async #advanceLogStart(offset: number): Promise<void> {
+    await this.keepConfiguration();
+    await this.#log.advanceLogStart(offset);
+    this.#consensus.logStartMoved();
+  }
+
+  #endTransfer(isDone: boolean): void {
+    const transfer = this.#transfer;
+    this.#transfer = undefined;
+    transfer?.done(isDone);
   }
 
   #wakeWatchers(): void {
@@ -441,36 +477,22 @@ export class Replica {
   #fail(failure: ReplicaFailure): void {
     if (this.#failure !== undefined && this.#failure.kind !== 'damage') return;
     this.#failure = failure;
-    this.#raft.resign();
+    this.#options.consensus.leave(this.#consensus);
     this.#endWaiting();
-    this.#options.onFailure(this, failure);
+    this.#options.events.failed(this, failure);
   }
 
   #endWaiting(): void {
-    this.#written.fail();
-    this.#committed.fail();
+    this.acknowledgements.end();
+    this.#endTransfer(false);
     this.#wakeWatchers();
   }
-
-  #snapshotProducers(baseOffset: number): void {
-    const bytes = this.#producers.snapshot();
-    this.#snapshotting = this.#snapshotting.then(() => this.#writeSnapshot(baseOffset, bytes));
-  }
-
-  /** Not where the log is as it was, or holds nothing: most of many idle partitions. */
-  get #needsSnapshot(): boolean {
-    const { logEndOffset, logStartOffset } = this.#log;
-    const isEmpty = logEndOffset === logStartOffset && this.#producers.count === 0;
-    return this.#failure === undefined && !isEmpty && this.#snapshotOffset !== logEndOffset;
-  }
-
-  async #writeSnapshot(offset: number, bytes: Buffer = this.#producers.snapshot()): Promise<void> {
-    const { disk, log } = this.#options;
-    try {
-      await writeSnapshot(disk, log.directory, { offset, bytes });
-      this.#snapshotOffset = offset;
-    } catch (error) {
-      this.#options.onSnapshotFailure(this, error);
-    }
-  }
 }
+
+const appendRefusals = {
+  'not-leader': 'NOT_LEADER_OR_FOLLOWER',
+  // The client finds the next leader when it asks again.
+  transferring: 'NOT_LEADER_OR_FOLLOWER',
+  busy: 'REQUEST_TIMED_OUT',
+  failed: 'KAFKA_STORAGE_ERROR',
+} as const satisfies Record<string, AppendRefusal>;

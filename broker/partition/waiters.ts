@@ -39,6 +39,16 @@ export class Waiters {
     this.#compact();
   }
 
+  /** Tells all whose end is at or below `endIndex` that they wait for what will not come. */
+  failed(endIndex: number): void {
+    while (this.#head < this.#ends.length && this.#ends[this.#head]! <= endIndex) {
+      const outcome = this.#outcomes[this.#head]!;
+      this.#head++;
+      outcome(false);
+    }
+    this.#compact();
+  }
+
   /** Tells all that are left that it will not be reached. */
   fail(): void {
     const left = this.#outcomes.slice(this.#head);

@@ -75,6 +75,12 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     return this.#ticking.size;
   }
 
+  /** How long nothing has been heard of a node; Infinity where nothing ever was. */
+  silentMs(nodeId: number): number {
+    this.beforeInput();
+    return (this.#heartbeats.now - this.#heartbeats.heardAt(nodeId)) * this.#options.tickMs;
+  }
+
   group(name: string): GroupMember | undefined {
     return this.#groups.get(name);
   }

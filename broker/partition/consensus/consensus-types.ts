@@ -50,6 +50,8 @@ export interface ConsensusListener {
   committed(): void;
   /** What is written or flushed has moved. */
   stored(): void;
+  /** A member has told this leader how far it has come. */
+  answered?(from: MemberId): void;
   /** From within an append: a batch of data that a leader sent; it may not call back. */
   batchReceived(batch: Buffer): void;
   /** From within an append: an entry of Raft's own, by whomever; it may not call back. */

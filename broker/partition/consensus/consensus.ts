@@ -149,6 +149,12 @@ export class Consensus implements GroupMember {
     return this.#entries.configurationAt(endIndex, this.#options.configuration);
   }
 
+  /** The newest configuration that is known to be committed, durable here or not. */
+  committedConfiguration(): PlacedConfiguration {
+    const endIndex = Math.min(this.#committedEndIndex, this.placedEndIndex);
+    return this.#entries.configurationAt(endIndex, this.#options.configuration);
+  }
+
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
@@ -180,6 +186,7 @@ export class Consensus implements GroupMember {
     if (message.kind === 'snapshot-chunk' || message.kind === 'snapshot-answer') return;
     if (message.kind === 'copy-request' && this.#isDamaged) return;
     this.#input((raft) => raft.step(message));
+    if (message.kind === 'append-answer') this.#options.listener.answered?.(message.from);
   }
 
   tick(): void {
@@ -465,10 +472,9 @@ export class Consensus implements GroupMember {
       this.#notices.push(() => this.#fail(cause));
       return;
     }
-    // What it says of itself does not depend on the log any more.
-    this.#input((raft) => raft.resign());
-    this.#leave();
+    // Those who are told of lost leadership are to know why.
     this.#options.listener.failed(cause);
+    this.end();
   }
 
   #leave(): void {

@@ -2,7 +2,7 @@
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
 import type { MetadataLog, ReplicaHost } from '../../../broker/cluster/cluster.ts';
-import type { ReplicaIdentity } from '../../../broker/partition/replica.ts';
+import type { ReplicaIdentity } from '../../../broker/partition/replica-types.ts';
 import { uuid } from './cluster-fixtures.ts';
 
 /** Opened: passes at once. Closed: holds all that come until it is opened. */

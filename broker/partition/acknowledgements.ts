@@ -1,0 +1,164 @@
+/**
+ * Who waits for entries of one replica, and for how many copies: acks=1 for this node's write, acks=all for the commit and, where
+ * `min.insync.replicas` asks for more than a majority, for as many flushed copies. And who is in sync, which acks=all depends on.
+ *
+ * Waiters belong to one leadership: when it ends they are told that their entries may be gone. Invariant: nobody is told that an
+ * entry is safe before max(majority, min(`min.insync.replicas`, voters)) members hold it as durably as the topic asks.
+ */
+import type { Clock } from '../../platform/clock.ts';
+import type { CommitLog } from '../log/commit-log.ts';
+import { membersOf } from '../raft/configuration.ts';
+import type { MemberId } from '../raft/member.ts';
+import type { Consensus } from './consensus/consensus.ts';
+import { InSync } from './in-sync.ts';
+import type { Awaited, MemberProgress } from './replica-types.ts';
+import { Waiters } from './waiters.ts';
+import type { Outcome } from './waiters.ts';
+
+export interface AcknowledgementsOptions {
+  readonly clock: Clock;
+  readonly log: CommitLog;
+  readonly consensus: Consensus;
+  /** `min.insync.replicas`, `replica.lag.time.max.ms`. Live. */
+  readonly minInSyncReplicas: () => number;
+  readonly lagMsMax: () => number;
+  /** How long nothing has been heard of a node; Infinity where nothing ever was. */
+  readonly silentMs: (nodeId: number) => number;
+}
+
+export class Acknowledgements {
+  readonly #options: AcknowledgementsOptions;
+  readonly #inSync: InSync;
+  readonly #written = new Waiters();
+  readonly #committed = new Waiters();
+  /** As last told; in no order that means anything. */
+  #toldInSync: readonly MemberId[] = [];
+
+  constructor(options: AcknowledgementsOptions) {
+    this.#options = options;
+    const { raft } = options.consensus;
+    this.#inSync = new InSync({
+      ...options,
+      endIndex: () => raft.endIndex,
+      heldBy: (member) => raft.progressOf(member)?.matchedEndIndex ?? 0,
+    });
+  }
+
+  /** The log is to grow by an entry of this leader. */
+  beforeAppend(): void {
+    this.#inSync.beforeAppend();
+  }
+
+  whenWritten({ term, endIndex }: Awaited, outcome: Outcome): void {
+    if (!this.#leadsIn(term)) outcome(false);
+    else if (this.#options.log.writtenEndIndex >= endIndex) outcome(true);
+    else this.#written.add(endIndex, outcome);
+  }
+
+  whenCommitted({ term, endIndex }: Awaited, outcome: Outcome): void {
+    if (!this.#leadsIn(term)) outcome(false);
+    else if (this.#safeEndIndex >= endIndex) outcome(true);
+    else this.#committed.add(endIndex, outcome);
+  }
+
+  /** What this node has written, or a member holds, has moved. */
+  moved(): void {
+    this.#written.reached(this.#options.log.writtenEndIndex);
+    if (this.#committed.count > 0) this.#committed.reached(this.#safeEndIndex);
+  }
+
+  /** A member has said how far it has come. Returns whether that brings it in sync. */
+  answered(from: MemberId): boolean {
+    this.#inSync.answered(from);
+    if (this.#neededCopies > this.#majority) this.moved();
+    return !this.#toldInSync.includes(from) && this.review();
+  }
+
+  /** This node leads, or the voters of the group that it leads are others. */
+  follow(): void {
+    const { id, configuration } = this.#options.consensus.raft;
+    this.#inSync.follow(configuration.voters.filter((voter) => voter !== id));
+    this.#toldInSync = this.inSyncMembers();
+  }
+
+  /** It does not lead any more: nobody's entry is sure to stay. */
+  end(): void {
+    this.#inSync.forget();
+    this.#toldInSync = [];
+    this.#written.fail();
+    this.#committed.fail();
+  }
+
+  /** The voters that are in sync, this node among them; empty where it does not lead. */
+  inSyncMembers(): MemberId[] {
+    const { id, role, configuration } = this.#options.consensus.raft;
+    if (role !== 'leader') return [];
+    return configuration.voters.filter((voter) => voter === id || this.#inSync.has(voter));
+  }
+
+  /** Whether an append with acks=all may be taken (Kafka's NOT_ENOUGH_REPLICAS otherwise). */
+  get hasEnoughInSync(): boolean {
+    return this.#minInSync === 1 || this.inSyncMembers().length >= this.#minInSync;
+  }
+
+  /**
+   * Looks who is in sync now that time has gone by; returns whether that is news. Those whose entries are committed, and lack
+   * copies that will not come, are told so.
+   */
+  review(): boolean {
+    const now = this.inSyncMembers();
+    const before = this.#toldInSync;
+    if (now.length === before.length && now.every((member) => before.includes(member))) return false;
+    this.#toldInSync = now;
+    if (now.length < this.#minInSync) this.#committed.failed(this.#options.consensus.committedEndIndex);
+    return true;
+  }
+
+  /** How far each member has come; empty where this node does not lead. */
+  progress(): MemberProgress[] {
+    const { raft } = this.#options.consensus;
+    if (raft.role !== 'leader') return [];
+    return membersOf(raft.configuration).map((member) => {
+      const isSelf = member === raft.id;
+      const progress = raft.progressOf(member);
+      const heldEndIndex = isSelf ? raft.flushedEndIndex : (progress?.matchedEndIndex ?? 0);
+      return {
+        member,
+        isVoter: raft.configuration.voters.includes(member),
+        isInSync: isSelf || this.#inSync.has(member),
+        heldEndIndex,
+        lagEntries: raft.endIndex - heldEndIndex,
+        state: isSelf ? 'leader' : (progress?.state ?? 'unknown'),
+      };
+    });
+  }
+
+  get #voterCount(): number {
+    return this.#options.consensus.raft.configuration.voters.length;
+  }
+
+  get #majority(): number {
+    return Math.floor(this.#voterCount / 2) + 1;
+  }
+
+  get #minInSync(): number {
+    return Math.min(this.#options.minInSyncReplicas(), this.#voterCount);
+  }
+
+  get #neededCopies(): number {
+    return Math.max(this.#majority, this.#minInSync);
+  }
+
+  /** Everything before it is as safe as acks=all promises. */
+  get #safeEndIndex(): number {
+    const { committedEndIndex, raft } = this.#options.consensus;
+    const copies = this.#neededCopies;
+    if (copies === this.#majority) return committedEndIndex;
+    return Math.min(committedEndIndex, raft.endIndexHeldBy(copies));
+  }
+
+  #leadsIn(term: number): boolean {
+    const { raft, hasEnded } = this.#options.consensus;
+    return raft.role === 'leader' && raft.term === term && !hasEnded;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Which members a replica believes in when it is opened for the first time. Two quorums would come of a wrong answer, so it
+ * counts itself among the voters only where nobody can have been added or removed since the partition was created.
+ *
+ * Any other newcomer opens as an outsider: it knows of members, is none itself, never campaigns, and learns from its leader's
+ * entries who belongs to the group.
+ */
+import type { Disk } from '../../platform/disk.ts';
+import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
+import type { MemberId } from '../raft/member.ts';
+import { readConfigurationFile, writeConfigurationFile } from './consensus/configuration-file.ts';
+import type { IntendedMembers } from './replica-types.ts';
+
+/** Of a member in a directory that has nothing of the group. */
+export function firstConfiguration(self: MemberId, intended: IntendedMembers | undefined): Configuration {
+  if (intended === undefined) return aloneConfiguration(self);
+  const { members, revision } = intended;
+  if (revision === 0 && members.includes(self)) return configurationOf(members);
+  const others = members.filter((member) => member !== self);
+  // Nobody else is left who could have a vote.
+  return others.length === 0 ? aloneConfiguration(self) : configurationOf(others);
+}
+
+/** Of a member of no other. */
+export function aloneConfiguration(self: MemberId): Configuration {
+  return configurationOf([self]);
+}
+
+function configurationOf(voters: readonly MemberId[]): Configuration {
+  return { voters, outgoing: [], learners: [], revision: 0 };
+}
+
+/**
+ * What the file says, or without one `first`, which is then kept; but for that of a member all by itself, which is what a missing
+ * file stands for. Rejects with a DamagedConfiguration or a DiskError.
+ */
+export async function readOrMakeConfiguration(
+  disk: Disk,
+  directory: string,
+  { self, first }: { readonly self: MemberId; readonly first: Configuration },
+): Promise<PlacedConfiguration> {
+  const kept = await readConfigurationFile(disk, directory);
+  if (kept !== undefined) return kept;
+  const placed: PlacedConfiguration = { index: 0, configuration: first };
+  const isAlone = first.voters.length === 1 && first.voters[0] === self;
+  if (!isAlone) await writeConfigurationFile(disk, directory, placed);
+  return placed;
+}

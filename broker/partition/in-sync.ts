@@ -1,0 +1,92 @@
+/**
+ * Which voters of a group are in sync, as its leader sees it: those that have had all of its log at some time within
+ * `replica.lag.time.max.ms` (Kafka's definition). One that has all of it now is in sync for as long as its node is heard.
+ *
+ * A follower of a busy log never has all of it at once. So each answer is held against where the log ended at the answer before:
+ * what it lacked then it has now, and so it had everything at that time.
+ */
+import type { Clock } from '../../platform/clock.ts';
+import { nodeOf } from '../raft/member.ts';
+import type { MemberId } from '../raft/member.ts';
+
+export interface InSyncOptions {
+  readonly clock: Clock;
+  /** `replica.lag.time.max.ms`. Live. */
+  readonly lagMsMax: () => number;
+  readonly endIndex: () => number;
+  /** One past the last entry that the member holds durably. */
+  readonly heldBy: (member: MemberId) => number;
+  /** How long nothing has been heard of a node; Infinity where nothing ever was. */
+  readonly silentMs: (nodeId: number) => number;
+}
+
+interface Follower {
+  /** When it had everything, at the latest. */
+  caughtUpAtMs: number;
+  /** Where the log ended at its last answer, and when that was. */
+  aimEndIndex: number;
+  aimAtMs: number;
+}
+
+export class InSync {
+  readonly #options: InSyncOptions;
+  #followers = new Map<MemberId, Follower>();
+
+  constructor(options: InSyncOptions) {
+    this.#options = options;
+  }
+
+  /** A leadership begins, or its voters are others: those whose nodes are there get the time to catch up. */
+  follow(members: readonly MemberId[]): void {
+    const { clock, silentMs } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const before = this.#followers;
+    this.#followers = new Map(
+      members.map((member) => [
+        member,
+        before.get(member) ?? {
+          caughtUpAtMs: nowMs - silentMs(nodeOf(member)),
+          aimEndIndex: this.#options.endIndex(),
+          aimAtMs: nowMs,
+        },
+      ]),
+    );
+  }
+
+  forget(): void {
+    this.#followers.clear();
+  }
+
+  /** The log is to grow: who has all of it has had it until now. */
+  beforeAppend(): void {
+    const { clock, endIndex, heldBy } = this.#options;
+    const end = endIndex();
+    const nowMs = clock.monotonicMs();
+    for (const [member, follower] of this.#followers) {
+      if (heldBy(member) < end) continue;
+      follower.caughtUpAtMs = nowMs - this.#options.silentMs(nodeOf(member));
+      follower.aimEndIndex = end;
+      follower.aimAtMs = follower.caughtUpAtMs;
+    }
+  }
+
+  /** The member has said how far it has come. */
+  answered(member: MemberId): void {
+    const follower = this.#followers.get(member);
+    if (follower === undefined) return;
+    const { clock, endIndex, heldBy } = this.#options;
+    if (heldBy(member) < follower.aimEndIndex) return;
+    follower.caughtUpAtMs = Math.max(follower.caughtUpAtMs, follower.aimAtMs);
+    follower.aimEndIndex = endIndex();
+    follower.aimAtMs = clock.monotonicMs();
+  }
+
+  has(member: MemberId): boolean {
+    const follower = this.#followers.get(member);
+    if (follower === undefined) return false;
+    const { clock, endIndex, heldBy, lagMsMax, silentMs } = this.#options;
+    const lagMs =
+      heldBy(member) >= endIndex() ? silentMs(nodeOf(member)) : clock.monotonicMs() - follower.caughtUpAtMs;
+    return lagMs <= lagMsMax();
+  }
+}

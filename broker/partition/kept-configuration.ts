@@ -1,0 +1,38 @@
+/**
+ * The file that keeps a group's newest committed configuration, moved on before the log loses the part in which it stands. One
+ * write at a time: retention, deletions and compaction may each ask for it.
+ */
+import type { Disk } from '../../platform/disk.ts';
+import type { PlacedConfiguration } from '../raft/configuration.ts';
+import { writeConfigurationFile } from './consensus/configuration-file.ts';
+
+export class KeptConfiguration {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  #placed: PlacedConfiguration;
+  #writing: Promise<void> = Promise.resolve();
+
+  /** `placed` is in the file, or is what stands for one where there is none. */
+  constructor(disk: Disk, directory: string, placed: PlacedConfiguration) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#placed = placed;
+  }
+
+  get placed(): PlacedConfiguration {
+    return this.#placed;
+  }
+
+  /** Resolves when the file has this one or a newer one. Rejects with a DiskError. */
+  keep(newest: PlacedConfiguration): Promise<void> {
+    const done = this.#writing.then(async () => {
+      if (newest.index <= this.#placed.index) return;
+      await writeConfigurationFile(this.#disk, this.#directory, newest);
+      this.#placed = newest;
+    });
+    this.#writing = done.catch(() => {
+      // Whoever asked has the rejection; the next write only has to wait for the end of this one.
+    });
+    return done;
+  }
+}

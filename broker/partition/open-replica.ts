@@ -1,0 +1,39 @@
+/** Opens one replica: its log recovered, its producers' states rebuilt, its group's members known. */
+import { CommitLog } from '../log/commit-log.ts';
+import { memberId } from '../raft/member.ts';
+import type { Impairment } from '../raft/raft.ts';
+import { aloneConfiguration, firstConfiguration, readOrMakeConfiguration } from './first-configuration.ts';
+import { LogProducers } from './log-producers.ts';
+import type { ReplicaOptions } from './replica-types.ts';
+import { Replica } from './replica.ts';
+
+/** It belongs to its group once it is started. Rejects with a DamagedConfiguration or a DiskError. */
+export async function openReplica(options: ReplicaOptions): Promise<Replica> {
+  const { disk, clock, log: logOptions, events, home, nodeId, hardState } = options;
+  // Recovery lowers it to what is left.
+  const floor = logOptions.floor?.current();
+  const { log, recovery } = await CommitLog.open(logOptions);
+  let replica: Replica | undefined;
+  const producers = await LogProducers.open(
+    {
+      disk,
+      clock,
+      expirationMs: options.producerExpirationMs,
+      onSnapshotFailure: (error) => events.snapshotFailed(replica!, error),
+    },
+    log,
+  );
+  const self = memberId(nodeId, home.id!);
+  const isNew = log.endIndex === 1 && hardState === undefined;
+  const configuration = await readOrMakeConfiguration(disk, log.directory, {
+    self,
+    first: isNew ? firstConfiguration(self, options.intended) : aloneConfiguration(self),
+  });
+  const { damage } = recovery;
+  const impairment: Impairment | undefined = damage && {
+    kind: 'damaged',
+    floor: { term: floor?.term ?? log.lastTerm, index: damage.floorEndIndex - 1 },
+  };
+  replica = new Replica(options, { log, recovery, producers, configuration, impairment });
+  return replica;
+}
