@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import { ReplicaGroup, append, appended, memberOn, valuesOf } from './replica-group.ts';
+
+async function three(): Promise<ReplicaGroup> {
+  const group = new ReplicaGroup();
+  await group.create([1, 2, 3]);
+  return group;
+}
+
+describe('replicas of one partition', () => {
+  it('the first of a new one leads at once, and what a majority holds is acknowledged and reaches all', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    expect(leader).toBe(group.node(1).replica);
+    expect([leader.term, leader.leaderNode, group.node(2).replica.leaderNode]).toEqual([1, 1, 1]);
+    expect(group.clock.monotonicMs()).toBeLessThan(200);
+    const entry = appended(leader, ['a', 'b']);
+    expect(leader.highWatermark).toBe(0);
+    expect(await group.acknowledged(leader, entry)).toBe(true);
+    expect(leader.highWatermark).toBe(2);
+    for (const nodeId of [2, 3]) {
+      const { replica } = group.node(nodeId);
+      await group.until(`the records on node ${nodeId}`, () => replica.highWatermark === 2);
+      expect(await valuesOf(replica)).toEqual(['a', 'b']);
+      expect([replica.isLeader, replica.servesReads, replica.term]).toEqual([false, false, 1]);
+      expect(append(replica, ['c'])).toEqual({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' });
+    }
+    expect(leader.acknowledgements.inSyncMembers()).toEqual([1, 2, 3].map(memberOn));
+  });
+
+  it('a leader whose process ends is followed at once by one that has all that was acknowledged', async () => {
+    const group = await three();
+    const first = await group.leader();
+    expect(await group.acknowledged(first, appended(first, ['a'], 0))).toBe(true);
+    const killedAtMs = group.clock.monotonicMs();
+    group.kill(1);
+    const second = await group.leader();
+    expect(second).toBe(group.node(2).replica);
+    expect(group.clock.monotonicMs() - killedAtMs).toBeLessThan(200);
+    expect(second.term).toBeGreaterThan(1);
+    // A producer that had no answer sends the batch again.
+    expect(append(second, ['a'], 0)).toMatchObject({ kind: 'duplicate', baseOffset: 0 });
+    expect(await group.acknowledged(second, appended(second, ['b'], 1))).toBe(true);
+    expect(await valuesOf(second)).toEqual(['a', 'b']);
+
+    await group.start(1, [2, 3]);
+    await group.open(1, { members: [1, 2, 3].map(memberOn), revision: 0 });
+    const back = group.node(1).replica;
+    await group.until('what it has missed', () => back.highWatermark === 2);
+    expect(await valuesOf(back)).toEqual(['a', 'b']);
+    expect(back.leaderNode).toBe(2);
+  });
+
+  it('what a leader could not replicate is told to have failed, and is gone when it hears the next one', async () => {
+    const group = await three();
+    const first = await group.leader();
+    expect(await group.acknowledged(first, appended(first, ['kept']))).toBe(true);
+    group.links.cut(1, 2);
+    group.links.cut(1, 3);
+    const lost = appended(first, ['lost']);
+    expect(await group.acknowledged(first, lost)).toBe(false);
+    expect(first.isLeader).toBe(false);
+    const second = await group.leader();
+    expect(await group.acknowledged(second, appended(second, ['next']))).toBe(true);
+    // The same place in the log, and another leadership: nobody who waits for it may take it for his own.
+    expect(await group.acknowledged(second, { ...lost, term: 1 })).toBe(false);
+    group.links.heal();
+    await group.until('the next one here', () => first.highWatermark === 2);
+    expect(await valuesOf(first)).toEqual(['kept', 'next']);
+  });
+
+  it('hands leadership over when told to, and says whether it was taken', async () => {
+    const group = await three();
+    const first = await group.leader();
+    const isDone = first.transferLeadership(3);
+    await group.until('another leader', () => group.node(3).replica.isLeader);
+    expect(await isDone).toBe(true);
+    expect(await first.transferLeadership(2)).toBe(false);
+    group.links.cut(3, 2);
+    const refused = group.node(3).replica.transferLeadership(2);
+    let outcome: boolean | undefined;
+    void refused.then((done) => {
+      outcome = done;
+    });
+    await group.until('an answer', () => outcome !== undefined);
+    expect(outcome).toBe(false);
+  });
+
+  it('deletes records on all of them', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    await group.acknowledged(leader, appended(leader, ['a', 'b', 'c']));
+    const deletion = leader.deleteRecords(2);
+    await group.until('the records gone', () =>
+      [1, 2, 3].every((nodeId) => group.node(nodeId).replica.logStartOffset === 2),
+    );
+    expect(await deletion).toBe('done');
+    expect(await valuesOf(group.node(3).replica)).toEqual(['c']);
+  });
+
+  it('a replica that comes later is no voter until the leader has made it one', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    await group.acknowledged(leader, appended(leader, ['a', 'b']));
+    await group.start(4, [1, 2, 3]);
+    for (const nodeId of [1, 2, 3]) group.node(nodeId).consensus.meet(4);
+    await group.open(4, { members: [1, 2, 3, 4].map(memberOn), revision: 1 });
+    const late = group.node(4).replica;
+    await group.after(5_000);
+    expect([late.isLeader, late.term, late.configuration.voters]).toEqual([
+      false,
+      0,
+      [1, 2, 3].map(memberOn),
+    ]);
+    const members = { voters: [1, 2, 3].map(memberOn), learners: [memberOn(4)], revision: 1 };
+    expect(leader.changeMembers(members)).toBeUndefined();
+    await group.until('the records there', () => late.highWatermark === 2);
+    await group.until(
+      'the change committed',
+      () => leader.committedConfiguration.configuration.revision === 1,
+    );
+    const next = { voters: [4, 1, 2].map(memberOn), learners: [], revision: 2 };
+    expect(leader.changeMembers(next)).toBeUndefined();
+    await group.until('the new voters', () => {
+      const { configuration } = leader.committedConfiguration;
+      return configuration.revision === 2 && configuration.outgoing.length === 0;
+    });
+    expect(leader.configuration.voters).toEqual([4, 1, 2].map(memberOn));
+    expect(await valuesOf(late)).toEqual(['a', 'b']);
+  });
+});
+
+describe('acks=all', () => {
+  it('waits for as many copies as min.insync.replicas says, and refuses where too few are in sync', async () => {
+    const group = await three();
+    group.settings.minInSyncReplicas = 3;
+    const leader = await group.leader();
+    const changes: number[] = [];
+    group.node(1).partitions.onLeadership((replica) => {
+      changes.push(replica.acknowledgements.inSyncMembers().length);
+    });
+    expect(await group.acknowledged(leader, appended(leader, ['a']))).toBe(true);
+    group.kill(3);
+    const entry = appended(leader, ['b']);
+    let outcome: boolean | undefined;
+    leader.acknowledgements.whenCommitted(entry, (reached) => {
+      outcome = reached;
+    });
+    await group.until('the commit', () => leader.highWatermark === 2);
+    // Committed, and held by two of three.
+    expect([outcome, leader.acknowledgements.hasEnoughInSync]).toEqual([undefined, true]);
+    await group.until('an answer', () => outcome !== undefined);
+    expect(outcome).toBe(false);
+    expect(leader.acknowledgements.hasEnoughInSync).toBe(false);
+    expect(leader.acknowledgements.inSyncMembers()).toEqual([1, 2].map(memberOn));
+    expect(changes.at(-1)).toBe(2);
+    expect(group.clock.monotonicMs()).toBeGreaterThanOrEqual(30_000);
+
+    await group.start(3, [1, 2]);
+    await group.open(3, { members: [1, 2, 3].map(memberOn), revision: 0 });
+    await group.until('all in sync', () => leader.acknowledgements.inSyncMembers().length === 3);
+    expect(await group.acknowledged(leader, appended(leader, ['c']))).toBe(true);
+  });
+
+  it('counts a follower of a busy log as in sync, though it never has all of it at once', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    for (let second = 0; second < 60; second++) {
+      const waits = Array.from({ length: 3 }, (_, part) => appended(leader, [`${second}.${part}`]));
+      await group.after(300);
+      appended(leader, ['more']);
+      expect(leader.acknowledgements.inSyncMembers().length).toBe(3);
+      expect(await group.acknowledged(leader, waits[2]!)).toBe(true);
+      await group.after(700);
+    }
+  });
+});
+
+describe('groups at rest', () => {
+  it('send nothing of their own', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    await group.acknowledged(leader, appended(leader, ['a']));
+    await group.after(5_000);
+    const before = group.links.frames;
+    await group.after(10_000);
+    // A heartbeat and its answer ten times a second, between three pairs of nodes, both ways.
+    expect(group.links.frames - before).toBeLessThanOrEqual(1_300);
+    for (const nodeId of [1, 2, 3]) expect(group.node(nodeId).consensus.tickingGroups).toBe(0);
+  });
+});
