@@ -23,7 +23,7 @@ import type { PartitionEvents, PartitionsOptions } from './partition/partitions.
 import type { LogDirectory } from './partition/log-directory.ts';
 import { raftSettings, raftTickMs } from './partition/raft-settings.ts';
 import { ReplicaVotes } from './partition/replica-votes.ts';
-import type { Transport } from './partition/consensus/transport.ts';
+import type { Transport } from './peers/transport.ts';
 import type { Replica } from './partition/replica.ts';
 
 export interface NodeStorageOptions {

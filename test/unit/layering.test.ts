@@ -13,8 +13,12 @@ const layers: readonly (readonly [layer: string, below: readonly string[]])[] = 
   ['broker/raft', ['platform', 'protocol']],
   ['broker/log', ['platform', 'protocol']],
   ['broker/config', ['platform', 'protocol']],
-  ['broker/partition', ['broker/raft', 'broker/log', 'broker/config', 'platform', 'protocol']],
-  ['broker/cluster', ['broker/partition', 'broker/config', 'platform', 'protocol']],
+  ['broker/peers', ['platform', 'protocol']],
+  [
+    'broker/partition',
+    ['broker/raft', 'broker/log', 'broker/peers', 'broker/config', 'platform', 'protocol'],
+  ],
+  ['broker/cluster', ['broker/partition', 'broker/peers', 'broker/config', 'platform', 'protocol']],
   ['broker/coordinator', ['broker/partition', 'platform', 'protocol']],
   ['broker/groups', ['broker/coordinator', 'broker/config', 'platform', 'protocol']],
   [

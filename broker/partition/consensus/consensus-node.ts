@@ -19,7 +19,7 @@ import type { HardState, RaftSettings } from '../../raft/raft.ts';
 import { RollAssembler } from '../../raft/roll-parts.ts';
 import type { ConsensusHost, GroupMember } from './consensus-types.ts';
 import { OutgoingFrames } from './outgoing-frames.ts';
-import type { Transport, TransportEvents } from './transport.ts';
+import type { Transport, TransportEvents } from '../../peers/transport.ts';
 
 /** A timer may fire by so much early, as fractions are rounded. */
 const clockGrainMs = 0.01;

@@ -7,7 +7,7 @@ import type { GroupMessage } from '../../raft/frame-codec.ts';
 import type { NodeMessage } from '../../raft/node-heartbeats.ts';
 import { rollAnswerParts, rollCallParts } from '../../raft/roll-parts.ts';
 import type { WireNodeMessage } from '../../raft/roll-parts.ts';
-import type { Transport } from './transport.ts';
+import type { Transport } from '../../peers/transport.ts';
 
 /** A frame ends when it has so many bytes of entries, messages of groups, or groups in roll calls. */
 const frameBytesMax = 1024 * 1024;

@@ -11,7 +11,7 @@ import {
 import { ConsensusNode } from '../../../broker/partition/consensus/consensus-node.ts';
 import { Consensus } from '../../../broker/partition/consensus/consensus.ts';
 import type { ConsensusListener } from '../../../broker/partition/consensus/consensus-types.ts';
-import type { Transport } from '../../../broker/partition/consensus/transport.ts';
+import type { Transport } from '../../../broker/peers/transport.ts';
 import { LogProducers } from '../../../broker/partition/log-producers.ts';
 import { restoreProducers } from '../../../broker/partition/producer-restore.ts';
 import { VoteStore } from '../../../broker/partition/vote-store.ts';

@@ -1,5 +1,5 @@
 /** The network between simulated nodes: frames take their time, overtake each other, get lost or come twice; links can be cut, each way. */
-import type { Transport, TransportEvents } from '../../../broker/partition/consensus/transport.ts';
+import type { Transport, TransportEvents } from '../../../broker/peers/transport.ts';
 import type { Random } from '../../../platform/random.ts';
 import type { SimulatedClock } from '../simulated-clock.ts';
 import type { LinkBehaviour } from './cluster-options.ts';
