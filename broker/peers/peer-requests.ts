@@ -47,10 +47,17 @@ export type PeerErrorCode = 'unreachable' | 'timed-out' | 'unsupported' | 'faile
 
 export class PeerError extends Error {
   readonly code: PeerErrorCode;
+  /** False where it is certain that no byte of the question left this node: it was not served, and may be asked again. */
+  readonly wasSent: boolean;
 
-  constructor(code: PeerErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: PeerErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly wasSent?: boolean } = {},
+  ) {
     super(message, options);
     this.name = 'PeerError';
     this.code = code;
+    this.wasSent = options.wasSent ?? code !== 'unsupported';
   }
 }
