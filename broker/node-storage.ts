@@ -67,6 +67,8 @@ const namesShownMax = 100;
 const tailCacheBytes = 128 * 1024 * 1024;
 const readPoolBytes = 64 * 1024 * 1024;
 const openFilesMax = 256;
+/** What handing over leaderships may take when the node stops. */
+const handOverMs = 10_000;
 /** Kafka's own: the UUID 0-0-0-0-1. */
 const metadataTopicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
 
@@ -253,6 +255,12 @@ export class NodeStorage {
       offlinePartitions: failed.slice(0, namesShownMax),
       damagedPartitions: damaged.slice(0, namesShownMax),
     };
+  }
+
+  /** The node is to stop: others lead what it led, as far as there are others. */
+  async handOver(): Promise<void> {
+    await this.partitions.handOver(handOverMs);
+    await this.#metadata.handOver(handOverMs);
   }
 
   /** Ends everything, whatever the disk still takes: what it refuses is logged, and recovered by the next start. */

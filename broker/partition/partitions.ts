@@ -13,6 +13,7 @@ import type { Random } from '../../platform/random.ts';
 import type { LogConfig } from '../log/log-types.ts';
 import type { ReadPool } from '../log/read-pool.ts';
 import type { TailCache } from '../log/tail-cache.ts';
+import { nodeOf } from '../raft/member.ts';
 import type { RaftSettings } from '../raft/raft.ts';
 import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
@@ -78,6 +79,8 @@ export interface PartitionEvents extends Omit<ReplicaEvents, 'leadershipChanged'
 const openingMax = 16;
 /** Replicas that are closed at one time: each has files open for a moment. */
 const closingMax = 64;
+/** Leaderships that are on their way to other nodes at one time. */
+const handingOverMax = 32;
 /** How often expired producers are forgotten: Kafka's producer.id.expiration.check.interval.ms. */
 const producerSweepMs = 600_000;
 /** Leaders look who is in sync this often in `replica.lag.time.max.ms`, as Kafka's do. */
@@ -289,6 +292,22 @@ export class Partitions {
     });
     await Promise.all(workers);
     if (errors.length > 0) throw errors[0];
+  }
+
+  /** The node is to stop: hands what it leads to others that are in sync, as far as that goes within `withinMs`. */
+  async handOver(withinMs: number): Promise<void> {
+    const { clock, nodeId } = this.#options;
+    const deadlineMs = clock.monotonicMs() + withinMs;
+    const queue = this.all();
+    const workers = Array.from({ length: handingOverMax }, async () => {
+      for (const replica of queue) {
+        const others = replica.acknowledgements.inSyncMembers().map(nodeOf);
+        const to = others.find((id) => id !== nodeId);
+        if (to === undefined || clock.monotonicMs() >= deadlineMs) continue;
+        await replica.transferLeadership(to);
+      }
+    });
+    await Promise.all(workers);
   }
 
   /** Sets aside directories of no topic that the cluster knows; call once all that it knows are open. */

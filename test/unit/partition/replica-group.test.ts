@@ -86,6 +86,21 @@ describe('replicas of one partition', () => {
     expect(outcome).toBe(false);
   });
 
+  it('a node that is to stop hands over what it leads, and nothing is led where it was', async () => {
+    const group = await three();
+    const first = await group.leader();
+    await group.acknowledged(first, appended(first, ['a']));
+    const done = group.node(1).partitions.handOver(10_000);
+    await group.until('another leader', () => group.node(2).replica.isLeader && group.node(2).replica.ready);
+    await done;
+    expect([first.isLeader, first.leaderNode]).toEqual([false, 2]);
+    await group.node(1).partitions.close();
+    expect(first.closed).toBe(true);
+    const second = await group.leader();
+    expect(await group.acknowledged(second, appended(second, ['b']))).toBe(true);
+    expect(group.node(1).told).toEqual([]);
+  });
+
   it('deletes records on all of them', async () => {
     const group = await three();
     const leader = await group.leader();
