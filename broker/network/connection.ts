@@ -9,10 +9,11 @@
  */
 import { ProtocolError } from '../../protocol/index.ts';
 import type { BufferPool, Lease } from '../../platform/buffer-pool.ts';
+import type { FrameCutter } from '../../platform/frame-cutter.ts';
 import type { ByteStream } from '../../platform/network.ts';
 import { CloseConnection } from '../handlers/handler.ts';
 import type { RequestContext } from '../handlers/handler.ts';
-import { FrameAssembler, FrameError } from './frame-assembler.ts';
+import { FrameError, requestCutter } from './request-cutter.ts';
 import { UnreadableRequest } from './dispatcher.ts';
 import type { Dispatcher, IncomingRequest } from './dispatcher.ts';
 import type { RequestMemory } from './request-memory.ts';
@@ -24,7 +25,7 @@ export interface ConnectionServices {
   readonly memory: RequestMemory;
   readonly requestBytesMax: number;
   readonly pool: BufferPool;
-  /** Shared by the connections of a listener; see FrameAssembler. */
+  /** Shared by the connections of a listener; see FrameCutter. */
   readonly scratch: Buffer;
   readonly logger: Logger;
   monotonicMs(): number;
@@ -54,7 +55,7 @@ interface Exchange {
 export class Connection {
   readonly stream: ByteStream;
   readonly #services: ConnectionServices;
-  readonly #assembler: FrameAssembler;
+  readonly #cutter: FrameCutter;
   /** Frames that have arrived and not started, oldest first. */
   readonly #waiting: Arrival[] = [];
   /** Requests that have started and whose response has not been written, oldest first. */
@@ -75,7 +76,7 @@ export class Connection {
   constructor(stream: ByteStream, services: ConnectionServices) {
     this.stream = stream;
     this.#services = services;
-    this.#assembler = new FrameAssembler({
+    this.#cutter = requestCutter({
       frameBytesMax: services.requestBytesMax,
       pool: services.pool,
       scratch: services.scratch,
@@ -87,7 +88,7 @@ export class Connection {
     });
     this.lastActiveMs = services.monotonicMs();
     stream.onBytes({
-      target: () => this.#assembler.target(),
+      target: () => this.#cutter.target(),
       received: (count) => this.#receive(count),
     });
     stream.onDrain(() => {
@@ -130,7 +131,7 @@ export class Connection {
     if (this.#ended || this.#draining) return;
     this.lastActiveMs = this.#services.monotonicMs();
     try {
-      this.#assembler.received(count);
+      this.#cutter.received(count);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#refuse(error.message);
@@ -144,7 +145,7 @@ export class Connection {
   /** Brings the node's account of what is arriving here up to date; false where there is no memory for it at all. */
   #accountArriving(): boolean {
     const { memory } = this.#services;
-    const grownBytes = this.#assembler.partialBytes - this.#arrivingBytes;
+    const grownBytes = this.#cutter.partialBytes - this.#arrivingBytes;
     // Asked before this one counts: a request that is alone may be larger than the bound.
     const wasExhausted = memory.exhausted;
     this.#arrivingBytes += grownBytes;
@@ -360,7 +361,7 @@ export class Connection {
       this.#services.logger.debug({ err: error, peer: peerName(this.stream) }, 'connection lost');
     }
     this.#services.memory.forget(this.#resume);
-    this.#assembler.abandon();
+    this.#cutter.abandon();
     this.#services.memory.give(this.#arrivingBytes);
     this.#arrivingBytes = 0;
     this.#dropWaiting();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../../platform/buffer-pool.ts';
 import type { Lease } from '../../../platform/buffer-pool.ts';
 import { deliver } from '../../../platform/network.ts';
-import { FrameAssembler, FrameError } from '../../../broker/network/frame-assembler.ts';
+import { FrameError, requestCutter } from '../../../broker/network/request-cutter.ts';
 
 const frameBytesMax = 10 * 1024 * 1024;
 
@@ -13,12 +13,8 @@ function framed(body: Buffer): Buffer {
   return Buffer.concat([size, body]);
 }
 
-function assembler(
-  pool: BufferPool,
-  onFrame: (frame: Buffer, lease: Lease) => void,
-  sizeMax = frameBytesMax,
-) {
-  return new FrameAssembler({ frameBytesMax: sizeMax, pool, scratch: Buffer.alloc(97), onFrame });
+function cutter(pool: BufferPool, onFrame: (frame: Buffer, lease: Lease) => void, sizeMax = frameBytesMax) {
+  return requestCutter({ frameBytesMax: sizeMax, pool, scratch: Buffer.alloc(97), onFrame });
 }
 
 /** What comes out when the stream arrives in pieces of at most these sizes, as a socket would place them. */
@@ -29,7 +25,7 @@ function assemble(
 ) {
   const frames: Buffer[] = [];
   const leases: Lease[] = [];
-  const receiver = assembler(pool, (frame, lease) => {
+  const receiver = cutter(pool, (frame, lease) => {
     frames.push(frame);
     leases.push(lease);
   });
@@ -41,7 +37,7 @@ function assemble(
   return { frames, leases };
 }
 
-describe('FrameAssembler', () => {
+describe('the frames of a connection', () => {
   it('gives the same frames however the stream is cut', () => {
     fc.assert(
       fc.property(
@@ -95,7 +91,7 @@ describe('FrameAssembler', () => {
 
   it('gives pooled memory back when the connection ends inside a frame', () => {
     const pool = new BufferPool({ idleBytesMax: 1024 * 1024 });
-    const receiver = assembler(pool, () => expect.unreachable());
+    const receiver = cutter(pool, () => expect.unreachable());
     deliver(framed(Buffer.alloc(100_000)).subarray(0, 50_000), receiver);
     expect(pool.idleBytes).toBe(0);
     receiver.abandon();
@@ -103,7 +99,7 @@ describe('FrameAssembler', () => {
   });
 
   it('allocates no more than a first piece before more has arrived, whatever the size claims', () => {
-    const receiver = assembler(
+    const receiver = cutter(
       new BufferPool({ idleBytesMax: 0 }),
       () => expect.unreachable(),
       100 * 1024 * 1024,
