@@ -3,6 +3,9 @@
  * not go back when another replica leads. One takes effect when it is committed, in the order of the log; after a restart
  * those that the log start does not show yet take effect again.
  */
+import { decodeDeleteRecords } from '../log/raft-only.ts';
+import type { PlacedRaftOnlyEntry } from '../log/raft-only.ts';
+
 export interface DeletableLog {
   readonly logStartOffset: number;
   /** Durable when it resolves; offsets at or below the present start do nothing. */
@@ -25,6 +28,12 @@ export class RecordDeletions {
   /** An entry that ends at `endIndex` deletes the records below `offset`. */
   add(endIndex: number, offset: number): void {
     this.#waiting.push({ endIndex, offset });
+  }
+
+  /** An entry of Raft's own stands in the log; one of other kinds is passed over. */
+  appended({ kind, index, payload }: PlacedRaftOnlyEntry): void {
+    const offset = kind === 'delete-records' ? decodeDeleteRecords(payload) : undefined;
+    if (offset !== undefined && offset > this.#log.logStartOffset) this.add(index + 1, offset);
   }
 
   /** All entries at or above `endIndex` are gone, none of which was committed. */

@@ -14,14 +14,14 @@ import type { BatchHeader } from '../../protocol/index.ts';
 import type { CommitLog } from '../log/commit-log.ts';
 import type { CleanableLog, CleanerLimits } from '../log/compaction/cleanable-log.ts';
 import type { DeletedSegments, LogRead, RecoveryReport } from '../log/log-types.ts';
-import type { PlacedRaftOnlyEntry } from '../log/raft-only.ts';
 import type { ScrubbedLog } from '../log/scrub-segment.ts';
-import { decodeDeleteRecords, encodeDeleteRecords } from '../log/raft-only.ts';
+import { encodeDeleteRecords } from '../log/raft-only.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import { memberId, nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
 import type { Raft, Role } from '../raft/raft.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { ConfirmedReads } from './confirmed-reads.ts';
 import type { ConsensusListener } from './consensus/consensus-types.ts';
 import { Consensus } from './consensus/consensus.ts';
 import { KeptConfiguration } from './kept-configuration.ts';
@@ -49,12 +49,15 @@ export class Replica {
   readonly topic: string;
   readonly partition: number;
   readonly recovery: RecoveryReport;
+  /** The data directory that holds it. */
+  readonly home: LogDirectory;
   readonly #options: ReplicaOptions;
   readonly #log: CommitLog;
   readonly #consensus: Consensus;
   readonly #producers: LogProducers;
   readonly #kept: KeptConfiguration;
   readonly #deletions: RecordDeletions;
+  readonly #reads = new ConfirmedReads();
   /** Who waits for which copies, and who is in sync. */
   readonly acknowledgements: Acknowledgements;
   /** Its term or vote could not be made durable; tried again as time goes on. */
@@ -77,6 +80,7 @@ export class Replica {
     this.topic = identity.topic;
     this.partition = identity.partition;
     this.recovery = opened.recovery;
+    this.home = home;
     const { damage } = opened.recovery;
     if (damage !== undefined) this.#failure = { kind: 'damage', cause: damage };
     this.#log = log;
@@ -91,7 +95,7 @@ export class Replica {
       },
       (error) => options.events.deletionFailed(this, error),
     );
-    for (const entry of log.raftOnlyEntries()) this.#raftOnlyAppended(entry);
+    for (const entry of log.raftOnlyEntries()) this.#deletions.appended(entry);
     const group = keyOf(identity);
     this.#consensus = new Consensus({
       group,
@@ -130,7 +134,7 @@ export class Replica {
     return this.#leader === undefined ? undefined : nodeOf(this.#leader);
   }
 
-  /** Whether it may say where the log ends: the first entry of its term has committed, or nothing will be added. */
+  /** Whether it may say where the log ends: its term's first entry has committed, or nothing will be added. */
   get ready(): boolean {
     return this.#consensus.raft.isReady || (this.#isLastCopy && !this.failed);
   }
@@ -148,11 +152,6 @@ export class Replica {
   /** Whether clients may read from it here. */
   get servesReads(): boolean {
     return !this.failed && !this.#closed && (this.isLeader || this.#isLastCopy);
-  }
-
-  /** The data directory that holds it. */
-  get home(): LogDirectory {
-    return this.#options.home;
   }
 
   /** It has ended here, by a stop of the node or its topic's deletion. */
@@ -331,6 +330,14 @@ export class Replica {
     if (this.acknowledgements.review()) this.#options.events.leadershipChanged(this);
   }
 
+  /**
+   * A linearizable read: what was committed before this call ends at or below the index that it resolves with, and may be read once
+   * the high watermark is there. Undefined where this node does not lead, or did not any more.
+   */
+  confirmRead(): Promise<number | undefined> {
+    return this.#reads.ask((token) => this.#consensus.requestRead(token));
+  }
+
   changeMembers(...members: Parameters<Raft['changeMembers']>): ReturnType<Raft['changeMembers']> {
     return this.#consensus.changeMembers(...members);
   }
@@ -406,7 +413,7 @@ export class Replica {
         const header = readBatchHeader(batch);
         this.#producers.appended(header, header.baseOffset);
       },
-      raftOnlyAppended: (entry) => this.#raftOnlyAppended(entry),
+      raftOnlyAppended: (entry) => this.#deletions.appended(entry),
       truncated: async (endIndex) => {
         this.#deletions.truncated(endIndex);
         await this.#producers.truncated();
@@ -419,7 +426,7 @@ export class Replica {
       transferEnded: (to, reason) => {
         if (this.#transfer?.to === to) this.#endTransfer(reason === 'handed-over');
       },
-      readConfirmed: () => assert(false, 'nobody has asked for a read of this kind'),
+      readConfirmed: (token, endIndex) => this.#reads.confirmed(token, endIndex),
       dataLost: (fromIndex, endIndex) => events.dataLost(this, { fromIndex, endIndex }),
       repaired: changed,
       catchUpRefused: changed,
@@ -447,12 +454,6 @@ export class Replica {
     this.#deletions.committed(committedEndIndex, highWatermark);
     this.acknowledgements.moved();
     this.#wakeWatchers();
-  }
-
-  #raftOnlyAppended({ kind, index, payload }: PlacedRaftOnlyEntry): void {
-    if (kind !== 'delete-records') return;
-    const offset = decodeDeleteRecords(payload);
-    if (offset !== undefined && offset > this.#log.logStartOffset) this.#deletions.add(index + 1, offset);
   }
 
   async #advanceLogStart(offset: number): Promise<void> {
@@ -484,6 +485,7 @@ export class Replica {
 
   #endWaiting(): void {
     this.acknowledgements.end();
+    this.#reads.end();
     this.#endTransfer(false);
     this.#wakeWatchers();
   }
