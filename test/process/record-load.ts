@@ -5,6 +5,7 @@
 import type { Kappalog } from '../../client/index.ts';
 import type { Random } from '../../platform/random.ts';
 import type { Journal } from './journal.ts';
+import { WriteGaps } from './write-gaps.ts';
 
 export const loadTopic = 'kill-load';
 export const loadPartitions = 6;
@@ -34,13 +35,14 @@ export function startRecordLoad(
   journal: Journal,
   random: Random,
   life: number,
+  gaps = new WriteGaps(),
 ): RecordLoad {
   const failures: string[] = [];
   const stopping = new AbortController();
   const running = producerOptions.map((options, number) => {
     const producer = kappalog.producer({ ...options, deliveryTimeoutMs: patienceMs });
     const name = `${life}.${number}`;
-    const context = { producer, name, journal, failures, signal: stopping.signal };
+    const context = { producer, name, journal, gaps, failures, signal: stopping.signal };
     return sendForever(context, random.fork(`producer ${number}`));
   });
   return {
@@ -57,12 +59,13 @@ interface SendContext {
   readonly producer: ReturnType<Kappalog['producer']>;
   readonly name: string;
   readonly journal: Journal;
+  readonly gaps: WriteGaps;
   readonly failures: string[];
   readonly signal: AbortSignal;
 }
 
 async function sendForever(
-  { producer, name, journal, failures, signal }: SendContext,
+  { producer, name, journal, gaps, failures, signal }: SendContext,
   random: Random,
 ): Promise<void> {
   const next = Array.from({ length: loadPartitions }, () => 0);
@@ -78,7 +81,10 @@ async function sendForever(
       const sent = producer
         .send({ topic: loadTopic, partition, value })
         .then(
-          ({ offset }) => journal.record(stream, sequence, offset),
+          ({ offset }) => {
+            gaps.acknowledged(partition);
+            journal.record(stream, sequence, offset);
+          },
           (error: unknown) => void failures.push(`${stream} ${sequence}: ${String(error)}`),
         )
         .finally(() => pending.delete(sent));
