@@ -1,7 +1,7 @@
 /**
  * A network in memory: for tests and simulation. Bytes arrive in order, after a while, cut into pieces by chance where a source
  * of chance is given; a peer that does not read exerts back-pressure, as a full socket does. Everything happens in events of
- * the Clock, never within the caller's turn. There is no TLS.
+ * the Clock, never within the caller's turn. Of TLS there is only whether both ends want it, and show certificates where these are asked for.
  */
 import type { Clock } from './clock.ts';
 import { MemoryByteStream, linkStreams } from './memory-byte-stream.ts';
@@ -11,7 +11,9 @@ import {
   type ByteStream,
   type ConnectOptions,
   type Listener,
+  type ListenTlsOptions,
   type Network,
+  type TlsOptions,
 } from './network.ts';
 import type { Random } from './random.ts';
 
@@ -34,25 +36,27 @@ export class MemoryNetwork implements Network {
     this.#options = options;
   }
 
-  listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener> {
+  listen(
+    address: Address,
+    onConnection: (stream: ByteStream) => void,
+    tls?: ListenTlsOptions,
+  ): Promise<Listener> {
     const port = address.port === 0 ? this.#nextPort++ : address.port;
     const key = keyOf({ host: address.host, port });
     if (this.#listeners.has(key)) {
       const text = `Could not listen on ${key}: another listener does.`;
       return Promise.reject(new NetworkError('address-in-use', text));
     }
-    const listener = new MemoryListener({ host: address.host, port }, onConnection, () => {
+    const onClose = (): void => {
       this.#listeners.delete(key);
-    });
+    };
+    const listener = new MemoryListener({ host: address.host, port }, { accept: onConnection, tls, onClose });
     this.#listeners.set(key, listener);
     return Promise.resolve(listener);
   }
 
   connect(address: Address, options: ConnectOptions): Promise<ByteStream> {
     const goal = `connect to ${keyOf(address)}`;
-    if (options.tls !== undefined) {
-      return Promise.reject(new NetworkError('tls', `Could not ${goal}: there is no TLS here.`));
-    }
     return new Promise((resolve, reject) => {
       const latencyMs = this.#latencyMs();
       if (latencyMs > options.timeoutMs) {
@@ -65,6 +69,11 @@ export class MemoryNetwork implements Network {
           this.#listeners.get(keyOf(address)) ?? this.#listeners.get(`0.0.0.0:${address.port}`);
         if (listener === undefined) {
           reject(new NetworkError('refused', `Could not ${goal}: nobody listens there.`));
+          return;
+        }
+        const tlsFault = tlsFaultOf(listener.tls, options.tls);
+        if (tlsFault !== undefined) {
+          reject(new NetworkError('tls', `Could not ${goal}: ${tlsFault}.`));
           return;
         }
         const local = { host: '127.0.0.1', port: this.#nextPort++ };
@@ -87,15 +96,23 @@ export class MemoryNetwork implements Network {
   }
 }
 
+interface MemoryListenerOptions {
+  readonly accept: (stream: ByteStream) => void;
+  readonly tls: ListenTlsOptions | undefined;
+  readonly onClose: () => void;
+}
+
 class MemoryListener implements Listener {
   readonly address: Address;
   readonly accept: (stream: ByteStream) => void;
+  readonly tls: ListenTlsOptions | undefined;
   readonly #onClose: () => void;
 
-  constructor(address: Address, accept: (stream: ByteStream) => void, onClose: () => void) {
+  constructor(address: Address, options: MemoryListenerOptions) {
     this.address = address;
-    this.accept = accept;
-    this.#onClose = onClose;
+    this.accept = options.accept;
+    this.tls = options.tls;
+    this.#onClose = options.onClose;
   }
 
   /** Taking a connection never fails here. */
@@ -105,6 +122,14 @@ class MemoryListener implements Listener {
     this.#onClose();
     return Promise.resolve();
   }
+}
+
+function tlsFaultOf(here: ListenTlsOptions | undefined, there: TlsOptions | undefined): string | undefined {
+  if (here === undefined) return there === undefined ? undefined : 'the listener has no TLS';
+  if (there === undefined) return 'the listener wants TLS';
+  return here.clientCa !== undefined && there.cert === undefined
+    ? 'the listener wants a certificate'
+    : undefined;
 }
 
 function keyOf({ host, port }: Address): string {

@@ -1,7 +1,14 @@
 /** Ordered byte streams between addresses. Broker and client use the same interface; the simulator replaces it. */
 export interface Network {
-  /** Rejects with a NetworkError ('address-in-use', 'permission', 'address-not-available'). Port 0 takes a free one. */
-  listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener>;
+  /**
+   * Rejects with a NetworkError ('address-in-use', 'permission', 'address-not-available'; 'tls' where a certificate or key
+   * cannot be used). Port 0 takes a free one. With `tls` a connection is handed over once its TLS stands.
+   */
+  listen(
+    address: Address,
+    onConnection: (stream: ByteStream) => void,
+    tls?: ListenTlsOptions,
+  ): Promise<Listener>;
   /** Rejects with a NetworkError ('refused', 'timeout', 'unreachable', 'name-not-found'). */
   connect(address: Address, options: ConnectOptions): Promise<ByteStream>;
 }
@@ -25,9 +32,17 @@ export interface TlsOptions {
   readonly rejectUnauthorized?: boolean;
 }
 
+export interface ListenTlsOptions {
+  /** PEM: the certificate shown to who connects, with those between it and its authority, and its key. */
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  /** With it (PEM) who connects has to show a certificate that one of these authorities has signed. */
+  readonly clientCa?: string | Buffer;
+}
+
 export interface Listener {
   readonly address: Address;
-  /** A connection that could not be taken (too many open files, say); the listener goes on. Set at most once. */
+  /** A connection that could not be taken (too many open files, no TLS, say); the listener goes on. Set at most once. */
   onFailure(handler: (error: NetworkError) => void): void;
   /** Stops taking connections; those already open live on. */
   close(): Promise<void>;

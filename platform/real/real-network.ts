@@ -6,30 +6,35 @@ import {
   type ByteStream,
   type ConnectOptions,
   type Listener,
+  type ListenTlsOptions,
   type Network,
 } from '../network.ts';
+import { toError } from '../to-error.ts';
 import { connectionDescriptorLimit } from './open-files-limit.ts';
 import { networkError } from './network-error.ts';
 import { RealByteStream } from './real-byte-stream.ts';
 
+/** A connection whose TLS does not stand by then is ended. */
+const tlsHandshakeMs = 10_000;
 /** Of the memory in which connections' first bytes land. */
 const landingBytes = 64 * 1024;
 
 /** TCP and TLS of the machine. */
 export class RealNetwork implements Network {
-  listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener> {
-    const landing = Buffer.allocUnsafeSlow(landingBytes);
-    const descriptorLimit = connectionDescriptorLimit();
+  listen(
+    address: Address,
+    onConnection: (stream: ByteStream) => void,
+    tlsOptions?: ListenTlsOptions,
+  ): Promise<Listener> {
     return new Promise((resolve, reject) => {
-      const server = net.createServer({ keepAlive: true, pauseOnConnect: true }, (socket) => {
-        if (descriptorOf(socket) >= descriptorLimit) {
-          socket.destroy();
-          server.emit('error', Object.assign(new Error('too many open files'), { code: 'EMFILE' }));
-          return;
-        }
-        onConnection(RealByteStream.accept(socket, landing));
-      });
       const onError = (error: Error): void => reject(networkError(error, `listen on ${show(address)}`));
+      let server: net.Server;
+      try {
+        server = tlsOptions === undefined ? plainServer(onConnection) : tlsServer(tlsOptions, onConnection);
+      } catch (error) {
+        onError(toError(error));
+        return;
+      }
       server.once('error', onError);
       server.listen({ host: address.host, port: address.port, backlog: 511 }, () => {
         server.removeListener('error', onError);
@@ -62,6 +67,55 @@ export class RealNetwork implements Network {
       });
     });
   }
+}
+
+function plainServer(onConnection: (stream: ByteStream) => void): net.Server {
+  const landing = Buffer.allocUnsafeSlow(landingBytes);
+  const descriptorLimit = connectionDescriptorLimit();
+  const server = net.createServer({ keepAlive: true, pauseOnConnect: true }, (socket) => {
+    if (descriptorOf(socket) >= descriptorLimit) refuseForDescriptors(server, socket);
+    else onConnection(RealByteStream.accept(socket, landing));
+  });
+  return server;
+}
+
+/** Throws where a certificate or key cannot be used. */
+function tlsServer(
+  { cert, key, clientCa }: ListenTlsOptions,
+  onConnection: (stream: ByteStream) => void,
+): tls.Server {
+  const descriptorLimit = connectionDescriptorLimit();
+  const asked = { requestCert: clientCa !== undefined, rejectUnauthorized: clientCa !== undefined };
+  const server = tls.createServer({
+    cert,
+    key,
+    ...(clientCa === undefined ? {} : { ca: clientCa }),
+    ...asked,
+    keepAlive: true,
+    noDelay: true,
+    handshakeTimeout: tlsHandshakeMs,
+  });
+  server.on('connection', (socket: net.Socket) => {
+    if (descriptorOf(socket) >= descriptorLimit) refuseForDescriptors(server, socket);
+  });
+  server.on('secureConnection', (socket) => onConnection(new RealByteStream(socket)));
+  server.on('tlsClientError', (cause, socket) => {
+    const from = socket.remoteAddress ?? 'an address that is gone';
+    socket.destroy();
+    // This is also how Node ends a connection whose certificate it does not accept.
+    const reason =
+      networkError(cause, '').code === 'reset'
+        ? 'it hung up, or has no certificate that is accepted here'
+        : cause.message;
+    const text = `Could not take a connection from ${from}: ${reason}.`;
+    server.emit('error', new NetworkError('tls', text, { cause }));
+  });
+  return server;
+}
+
+function refuseForDescriptors(server: net.Server, socket: net.Socket): void {
+  socket.destroy();
+  server.emit('error', Object.assign(new Error('too many open files'), { code: 'EMFILE' }));
 }
 
 class RealListener implements Listener {

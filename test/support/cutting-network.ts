@@ -5,6 +5,7 @@ import type {
   ByteStream,
   ConnectOptions,
   Listener,
+  ListenTlsOptions,
   Network,
 } from '../../platform/network.ts';
 
@@ -23,8 +24,12 @@ export class CuttingNetwork implements Network {
     this.#receivedBytesMax = receivedBytesMax;
   }
 
-  listen(address: Address, onConnection: (stream: ByteStream) => void): Promise<Listener> {
-    return this.#inner.listen(address, onConnection);
+  listen(
+    address: Address,
+    onConnection: (stream: ByteStream) => void,
+    tls?: ListenTlsOptions,
+  ): Promise<Listener> {
+    return this.#inner.listen(address, onConnection, tls);
   }
 
   async connect(address: Address, options: ConnectOptions): Promise<ByteStream> {
