@@ -251,6 +251,7 @@ class Node implements Broker {
     this.#cluster = new Cluster({
       nodeId: this.nodeId,
       log: new ReplicaMetadataLog(metadata, clock),
+      clock,
       ids,
       config: this.#config,
       replicas: {
@@ -263,6 +264,7 @@ class Node implements Broker {
           if (topic === groupsTopic) this.#groups!.close();
           return partitions.remove(topic);
         },
+        removeReplica: (replica) => partitions.removeReplica(replica),
       },
       onReplicaFailure: (topic, error) => {
         this.#logger.error({ err: error, topic }, 'the replicas of a topic could not be opened or removed');

@@ -31,7 +31,8 @@ export type TopicCreation =
       readonly topicId: string;
       readonly partitionCount: number;
       readonly replicationFactor: number;
-      readonly overrides: TopicOverrides;
+      /** Settings of its own: names and values. */
+      readonly overrides: readonly (readonly [name: string, value: string])[];
     }
   | ({ readonly kind: 'refused'; readonly name: string } & Refusal);
 
@@ -96,7 +97,7 @@ function decideOne(state: ControllerState, topic: TopicToCreate): Decision<Topic
       topicId,
       partitionCount: replicas.length,
       replicationFactor: replicas[0]?.length ?? 0,
-      overrides,
+      overrides: [...overrides],
     },
   };
 }

@@ -17,6 +17,11 @@ export function directoryOnCreation(image: MetadataImage, nodeId: number): strin
   return directories.length === 1 ? directories[0]! : unassignedDirectory;
 }
 
+export interface DirectoriesToAssign {
+  readonly nodeId: number;
+  readonly assignments: readonly DirectoryAssignment[];
+}
+
 /** Notes where replicas of a node lie; those that are gone meanwhile, or known to lie there, are passed over. */
 export function decideDirectories(
   image: MetadataImage,

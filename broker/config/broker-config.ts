@@ -99,6 +99,12 @@ export class BrokerConfig {
   get autoCreateTopicsEnable(): boolean {
     return this.#boolean('auto.create.topics.enable');
   }
+  get brokerHeartbeatIntervalMs(): number {
+    return this.#number('broker.heartbeat.interval.ms');
+  }
+  get brokerSessionTimeoutMs(): number {
+    return this.#number('broker.session.timeout.ms');
+  }
   get connectionsMaxIdleMs(): number {
     return this.#number('connections.max.idle.ms');
   }

@@ -6,6 +6,14 @@
 export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['auto.create.topics.enable', 'Whether asking for the metadata of a missing topic creates it.'],
   [
+    'broker.heartbeat.interval.ms',
+    'How often a node tells the controller that it is there, where there are others.',
+  ],
+  [
+    'broker.session.timeout.ms',
+    'A node that the controller has not heard for so long is fenced: it gets no replicas, and clients are not sent to it.',
+  ],
+  [
     'compression.gzip.level',
     'The gzip level for batches that the broker compresses; the default of the topic setting of that name.',
   ],

@@ -46,7 +46,7 @@ function answer(context: RequestContext, name: string, result: TopicCreation | u
     ...made,
     numPartitions: result.partitionCount,
     replicationFactor: result.replicationFactor,
-    configs: topicConfigEntries(result.overrides, context.node.config),
+    configs: topicConfigEntries(new Map(result.overrides), context.node.config),
   };
 }
 

@@ -294,6 +294,17 @@ export class Partitions {
     if (errors.length > 0) throw errors[0];
   }
 
+  /** As `remove`, for one replica of a topic whose others stay. Nothing is to be done where it is not open. */
+  async removeReplica({ topic, topicId, partition }: ReplicaIdentity): Promise<void> {
+    const offline = this.#offline.get(topic);
+    if (offline?.get(partition)?.identity.topicId === topicId) offline.delete(partition);
+    const replica = this.replica(topic, partition);
+    if (replica?.identity.topicId !== topicId) return;
+    await this.#beforeRemoval(replica);
+    this.#unregister(replica);
+    await replica.delete();
+  }
+
   /** The node is to stop: hands what it leads to others that are in sync, as far as that goes within `withinMs`. */
   async handOver(withinMs: number): Promise<void> {
     const { clock, nodeId } = this.#options;

@@ -1,11 +1,12 @@
 /** A cluster of nodes that exists only as metadata, for tests of what the controller decides. */
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
-import { decideRegistration, defaultLimits } from '../../../broker/cluster/controller.ts';
+import { defaultLimits } from '../../../broker/cluster/controller.ts';
 import type { ControllerLimits, ControllerState, Decision } from '../../../broker/cluster/controller.ts';
 import type { TopicToCreate } from '../../../broker/cluster/create-topics.ts';
 import { MetadataImage } from '../../../broker/cluster/metadata-image.ts';
 import type { MetadataChange } from '../../../broker/cluster/metadata-image.ts';
 import { decodeMetadataRecord, encodeMetadataRecord } from '../../../broker/cluster/metadata-record.ts';
+import { decideRegistration } from '../../../broker/cluster/registration.ts';
 
 /** The nth of a row of topic or directory ids. */
 export function uuid(n: number): string {
@@ -31,12 +32,14 @@ export function stateOf(options: {
     limits: { ...defaultLimits, ...options.limits },
     newTopicId: () => uuid(++ids),
     reports: new Map(),
+    aliveNodes: new Set(),
+    nodeCount: (options.nodes ?? [1]).length,
     log: [],
   };
-  for (const nodeId of options.nodes ?? [1]) {
-    const decision = decideRegistration(state.image, {
+  for (const [start, nodeId] of (options.nodes ?? [1]).entries()) {
+    const decision = decideRegistration(state, {
       nodeId,
-      incarnationId: uuid(900 + nodeId),
+      incarnationId: uuid(900 + start),
       endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092 + nodeId, securityProtocol: 0 }],
       rack: null,
       host: 'machine',

@@ -42,7 +42,7 @@ describe('creating a topic', () => {
         topicId: uuid(1),
         partitionCount: 3,
         replicationFactor: 2,
-        overrides: new Map([['retention.ms', '-1']]),
+        overrides: [['retention.ms', '-1']],
       },
     ]);
     carryOut(state, decision);

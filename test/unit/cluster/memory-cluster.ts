@@ -1,8 +1,10 @@
 /** A `Cluster` on a log in memory, whose commits and whose work on replicas a test can hold back. */
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
-import type { MetadataLog, ReplicaHost } from '../../../broker/cluster/cluster.ts';
+import type { MetadataFollower, MetadataLog } from '../../../broker/cluster/metadata-log.ts';
+import type { ReplicaHost } from '../../../broker/cluster/replica-work.ts';
 import type { ReplicaIdentity } from '../../../broker/partition/replica-types.ts';
+import { ManualClock } from '../../../platform/manual-clock.ts';
 import { uuid } from './cluster-fixtures.ts';
 
 /** Opened: passes at once. Closed: holds all that come until it is opened. */
@@ -29,23 +31,51 @@ export class Gate {
   }
 }
 
+/** The log of a node that is alone, and leads from the first moment on. */
 export class MemoryMetadataLog implements MetadataLog {
   readonly batches: Buffer[][];
   readonly commits = new Gate();
+  readonly isLeader = true;
+  readonly isReady = true;
+  readonly term = 1;
+  readonly leaderNode = 1;
+  readonly memberNodes: ReadonlySet<number> = new Set([1]);
+  readonly failed = false;
   failure: Error | undefined;
+  #follower: MetadataFollower | undefined;
 
   constructor(batches: readonly Buffer[][] = []) {
     this.batches = [...batches];
   }
 
-  async append(records: readonly Buffer[]): Promise<void> {
+  get endOffset(): number {
+    return this.batches.flat().length;
+  }
+
+  start(follower: MetadataFollower): Promise<void> {
+    this.#follower = follower;
+    let endOffset = 0;
+    for (const records of this.batches) {
+      endOffset += records.length;
+      follower.committed({ records, endOffset });
+    }
+    return Promise.resolve();
+  }
+
+  async append(records: readonly Buffer[]): Promise<number> {
     await this.commits.pass();
     if (this.failure !== undefined) throw this.failure;
     this.batches.push([...records]);
+    const { endOffset } = this;
+    this.#follower?.committed({ records, endOffset });
+    return endOffset;
   }
 
-  replay(visit: (record: Buffer) => void): Promise<void> {
-    for (const record of this.batches.flat()) visit(record);
+  confirm(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
     return Promise.resolve();
   }
 }
@@ -71,6 +101,12 @@ export class MemoryReplicaHost implements ReplicaHost {
     await this.removing.pass();
     for (const [key, replica] of this.openNow) if (replica.topic === topic) this.openNow.delete(key);
     this.calls.push('removed');
+  }
+
+  removeReplica({ topic, partition }: ReplicaIdentity): Promise<void> {
+    this.calls.push(`remove ${topic}-${partition}`);
+    this.openNow.delete(`${topic}-${partition}`);
+    return Promise.resolve();
   }
 }
 
@@ -107,6 +143,7 @@ export async function openMemoryCluster(
   const cluster = new Cluster({
     nodeId: 1,
     log,
+    clock: new ManualClock(),
     ids: { uuid: () => uuid(++ids) },
     config,
     replicas: host,

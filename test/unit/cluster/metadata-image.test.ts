@@ -1,16 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decideAlterConfigs } from '../../../broker/cluster/alter-configs.ts';
-import {
-  decideBootstrap,
-  decideProducerIds,
-  decideRegistration,
-} from '../../../broker/cluster/controller.ts';
+import { decideBootstrap, decideProducerIds } from '../../../broker/cluster/controller.ts';
 import { decideCreatePartitions } from '../../../broker/cluster/create-partitions.ts';
 import { decideCreateTopics } from '../../../broker/cluster/create-topics.ts';
 import { decideDeleteTopics } from '../../../broker/cluster/delete-topics.ts';
 import { MetadataImage } from '../../../broker/cluster/metadata-image.ts';
 import { decodeMetadataRecord, encodeMetadataRecord } from '../../../broker/cluster/metadata-record.ts';
+import { decideRegistration } from '../../../broker/cluster/registration.ts';
 import { carryOut, contents, stateOf, topicNamed, uuid } from './cluster-fixtures.ts';
 import type { TestState } from './cluster-fixtures.ts';
 
@@ -69,7 +66,7 @@ function run(state: TestState, { kind, pick, count }: Operation): void {
     default:
       carryOut(
         state,
-        decideRegistration(state.image, {
+        decideRegistration(state, {
           nodeId: 1 + (pick % 3),
           incarnationId: uuid(5_000 + count),
           endpoints: [],
@@ -141,7 +138,7 @@ describe('the metadata image', () => {
 
   it('holds the features that a new cluster starts with, and forgets one that goes to level 0', () => {
     const state = stateOf({ nodes: [] });
-    carryOut(state, decideBootstrap());
+    carryOut(state, decideBootstrap(state.image));
     expect([...state.image.features]).toEqual([['metadata.version', 33]]);
     carryOut(state, {
       records: [{ type: 'FeatureLevelRecord', value: { name: 'metadata.version', featureLevel: 0 } }],
@@ -153,7 +150,7 @@ describe('the metadata image', () => {
   it('knows a node by its last registration, with a new epoch each time', () => {
     const state = stateOf({ nodes: [1, 1] });
     const node = state.image.brokers.get(1);
-    expect(node).toMatchObject({ id: 1, epoch: 2, host: 'machine', rack: null, fenced: false });
+    expect(node).toMatchObject({ id: 1, epoch: 1, host: 'machine', rack: null, fenced: false });
     carryOut(state, {
       records: [{ type: 'UnregisterBrokerRecord', value: { brokerId: 1 } }],
       result: undefined,

@@ -62,11 +62,13 @@ export async function serveNode(
   const cluster: Cluster = new Cluster({
     nodeId: 1,
     log: new ReplicaMetadataLog(await storage.openMetadata(), platform.clock),
+    clock: platform.clock,
     ids: platform.ids,
     config,
     replicas: {
       open: (replicas) => partitions.open(replicas),
       remove: (topic) => partitions.remove(topic),
+      removeReplica: (replica) => partitions.removeReplica(replica),
     },
     onReplicaFailure: (topic, error) => {
       throw new Error(`the replicas of ${topic} failed`, { cause: error });
