@@ -100,14 +100,15 @@ function tlsServer(
   });
   server.on('secureConnection', (socket) => onConnection(new RealByteStream(socket)));
   server.on('tlsClientError', (cause, socket) => {
-    const from = socket.remoteAddress ?? 'an address that is gone';
+    // Where Node has ended it already, it does not know the address any more.
+    const from = socket.remoteAddress === undefined ? '' : ` from ${socket.remoteAddress}`;
     socket.destroy();
-    // This is also how Node ends a connection whose certificate it does not accept.
+    // A certificate that is not accepted looks like this too.
     const reason =
       networkError(cause, '').code === 'reset'
         ? 'it hung up, or has no certificate that is accepted here'
         : cause.message;
-    const text = `Could not take a connection from ${from}: ${reason}.`;
+    const text = `Could not take a connection${from}: ${reason}.`;
     server.emit('error', new NetworkError('tls', text, { cause }));
   });
   return server;
