@@ -134,7 +134,10 @@ export class Follower {
   }
 
   #maybeRepaired(): void {
-    this.#group.maybeRepaired(Math.min(this.#matchedEndIndex, this.#group.flushedEndIndex));
+    const { impairment, countedEndIndex, flushedEndIndex } = this.#group;
+    // What went with the memory is there again once it counts, which under `write.caching` need not be on the disk.
+    const heldEndIndex = impairment?.kind === 'memory-lost' ? countedEndIndex : flushedEndIndex;
+    this.#group.maybeRepaired(Math.min(this.#matchedEndIndex, heldEndIndex));
   }
 
   #answer(leader: MemberId, rejected: Rejection | undefined): void {

@@ -371,6 +371,14 @@ describe('a member that is not whole', () => {
     raft.flushed(5, 0);
     expect(raft.isImpaired).toBe(false);
   });
+
+  it('is whole, after a loss of memory, once it has in memory what counts there', () => {
+    const { raft } = create({ impairment: { kind: 'memory-lost' }, countsWritten: () => true });
+    raft.step(append({ endIndex: 5, terms: [{ index: 4, term: 2 }], committedEndIndex: 5 }));
+    expect(raft.isImpaired).toBe(true);
+    raft.written(5, 0);
+    expect([raft.isImpaired, raft.flushedEndIndex]).toEqual([false, 4]);
+  });
 });
 
 describe('a lease', () => {
