@@ -72,6 +72,10 @@ export class SimulatedDisk {
   #isReadOnly = false;
   /** What writes may still add to files before the disk is full. */
   #freeBytes = Infinity;
+  /** How many times as long as usual everything takes. */
+  #slowness = 1;
+  /** No operation takes long by chance any more, and no read comes in parts. */
+  #isSteady = false;
   #sequence = 0;
   #life = 0;
   #openFiles = 0;
@@ -131,11 +135,23 @@ export class SimulatedDisk {
     this.#freeBytes = freeBytes;
   }
 
-  /** No fault is pending any more: there is space, and the disk can be written to. */
+  /** From now on everything takes so many times as long as usual. */
+  slowDown(times: number): void {
+    this.#slowness = times;
+  }
+
+  /** No fault is pending any more: there is space, and the disk can be written to, as fast as usual. */
   repair(): void {
     this.#armed = [];
     this.#isReadOnly = false;
     this.#freeBytes = Infinity;
+    this.#slowness = 1;
+  }
+
+  /** From now on the disk is as good as disks are. */
+  becomeSteady(): void {
+    this.repair();
+    this.#isSteady = true;
   }
 
   /** Files that the present process has open. */
@@ -166,6 +182,19 @@ export class SimulatedDisk {
     for (const content of [node.cache, node.platter]) {
       const byte = Buffer.alloc(1);
       if (content.read(byte, position) === 1) content.write(Buffer.from([byte[0]! ^ (1 << bit)]), position);
+    }
+  }
+
+  /** A file holds this, durably: what a restored backup leaves. */
+  putFile(path: string, content: Buffer): void {
+    const node = find(this.#root, path);
+    if (node?.kind !== 'file') throw new Error(`There is no ${path} to replace.`);
+    this.#count('replaced file');
+    node.pending = [];
+    node.hasLostPages = false;
+    for (const bytes of [node.cache, node.platter]) {
+      bytes.truncate(0);
+      bytes.write(content, 0);
     }
   }
 
@@ -215,7 +244,7 @@ export class SimulatedDisk {
       },
       readsInParts: () => {
         const { shortReadOneIn } = this.#behaviour;
-        const isShort = shortReadOneIn > 0 && this.#random.below(shortReadOneIn) === 0;
+        const isShort = shortReadOneIn > 0 && !this.#isSteady && this.#random.below(shortReadOneIn) === 0;
         if (isShort) this.#count('short read');
         return isShort;
       },
@@ -273,8 +302,8 @@ export class SimulatedDisk {
     const { latencyMs, spikeOneIn } = this.#behaviour;
     const drawn = this.#random.uint32();
     const base = onPlatter.has(operation) ? latencyMs : latencyMs / 10;
-    const durationMs = (base * (1 + (drawn & 1023))) / 512;
-    if (spikeOneIn === 0 || (drawn >>> 10) % spikeOneIn !== 0) return durationMs;
+    const durationMs = (base * this.#slowness * (1 + (drawn & 1023))) / 512;
+    if (spikeOneIn === 0 || this.#isSteady || (drawn >>> 10) % spikeOneIn !== 0) return durationMs;
     this.#count('latency spike');
     return durationMs * 1000;
   }

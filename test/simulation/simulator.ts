@@ -12,6 +12,16 @@ export interface SimulationRun {
   readonly keepsTrace?: boolean;
   /** What is to happen more often than the seed would have it, in the simulator's own words. */
   readonly focus?: string | undefined;
+  /** Kinds of faults that are left out; all else stays as the seed has it. */
+  readonly without?: readonly string[] | undefined;
+  /** Only these steps are taken; undefined: all. */
+  readonly steps?: ReadonlySet<number> | undefined;
+}
+
+/** What of a history can be left out. */
+export interface SimulationPlan {
+  readonly kinds: readonly string[];
+  readonly steps: number;
 }
 
 /** How often things happened, by group and name. */
@@ -26,6 +36,8 @@ export interface SimulationResult {
   /** Every event, where they were asked for. */
   readonly traceLines: readonly string[];
   readonly failure: SimulationFailure | undefined;
+  /** Undefined where histories are all or nothing. */
+  readonly plan?: SimulationPlan | undefined;
 }
 
 export type Simulator = (run: SimulationRun) => Promise<SimulationResult>;

@@ -6,6 +6,8 @@ export interface Task {
   readonly simulator: string;
   readonly from: number;
   readonly seeds: number;
+  /** Kinds of faults that are left out. */
+  readonly without: readonly string[] | undefined;
 }
 
 export interface FailedSeed {
@@ -28,7 +30,7 @@ async function work(task: Task): Promise<TaskResult> {
   const counts: Counts = {};
   const failed: FailedSeed[] = [];
   for (let seed = task.from; seed < task.from + task.seeds; seed++) {
-    const result = await runSeed(simulators[task.simulator]!, { seed });
+    const result = await runSeed(simulators[task.simulator]!, { seed, without: task.without });
     addCounts(counts, result.counts);
     if (result.failure !== undefined)
       failed.push({ seed, message: result.failure.message, history: result.history });

@@ -5,9 +5,10 @@
 import type { Random } from '../../../platform/random.ts';
 import { batchField } from '../../../protocol/index.ts';
 import type { SimulatedClock } from '../simulated-clock.ts';
+import type { TakenBatch } from './cluster-appends.ts';
 import type { ClusterGroup } from './cluster-life.ts';
 import type { FetchedBatch, History, Invocation } from './history.ts';
-import type { PartitionInput, PartitionOutput } from './partition-specification.ts';
+import type { PartitionInput } from './partition-specification.ts';
 
 export interface ClientOptions {
   readonly clients: number;
@@ -36,20 +37,9 @@ export interface ClusterForClients {
   readonly groups: readonly number[];
   /** Undefined where the node is not there. */
   group(nodeId: number, group: number): ClusterGroup | undefined;
-  /** Names a life of that node. */
-  lifeOf(nodeId: number): string;
-  /** A leader there appends a new batch: its acknowledgement answers what `invoke` gives. False where it does not lead. */
-  append(nodeId: number, group: number, invoke: InvokeAppend): boolean;
+  /** A leader there appends a new batch, tells `taken`, and calls what that gives when it acknowledges. False where it does not lead. */
+  append(nodeId: number, group: number, taken: (batch: TakenBatch) => () => void): boolean;
 }
-
-export interface NewBatch {
-  readonly value: number;
-  readonly count: number;
-  readonly offset: number;
-}
-
-/** Told of a batch that a leader has taken. */
-export type InvokeAppend = (batch: NewBatch) => Pick<Invocation, 'answer'>;
 
 interface Client {
   readonly name: string;
@@ -74,6 +64,8 @@ export class ConcurrentClients {
   readonly #history: History;
   /** By token. */
   readonly #reads = new Map<number, ConfirmedRead>();
+  /** Numbers members from their start to their end. */
+  readonly #lives = new Map<ClusterGroup, number>();
   #tokens = 0;
   #hasStopped = false;
 
@@ -186,17 +178,15 @@ export class ConcurrentClients {
   #append({ client, group, nodeId, answered, refused }: Question): void {
     this.#later(this.#options.delayMs, () => {
       if (this.#hasStopped) return;
-      const isTaken = this.#cluster.append(nodeId, group, ({ value, count, offset }) => {
-        const input = { kind: 'append', value, count } as const;
-        const invocation = this.#history.invoke({ group, client: client.name, nodeId, input }, { offset });
-        const answer = (output: PartitionOutput): void => {
+      const isTaken = this.#cluster.append(nodeId, group, (batch) => {
+        const acknowledged = this.#history.taken({ group, client: client.name, nodeId }, batch);
+        return () => {
           this.#later(this.#options.delayMs, () => {
-            invocation.answer(output);
-            this.#seen(client, group, output.offset + count);
+            acknowledged();
+            this.#seen(client, group, batch.offset + batch.count);
             answered();
           });
         };
-        return { answer };
       });
       if (!isTaken) this.#later(this.#options.delayMs, refused);
     });
@@ -246,7 +236,7 @@ export class ConcurrentClients {
         this.#later(this.#options.delayMs, refused);
         return;
       }
-      const session = `${client.name} on ${this.#cluster.lifeOf(nodeId)}, term ${asked.consensus.raft.term}`;
+      const session = `${client.name} on ${this.#lifeOf(asked)} of node ${nodeId}, term ${asked.consensus.raft.term}`;
       const end = asked.consensus.highWatermark;
       this.#history.fetching(group, session, end);
       const answer = (batches: readonly FetchedBatch[]): void => {
@@ -264,6 +254,12 @@ export class ConcurrentClients {
     const isAsked = consensus.requestRead(token);
     if (!isAsked) this.#reads.delete(token);
     return isAsked;
+  }
+
+  #lifeOf(group: ClusterGroup): string {
+    const number = this.#lives.get(group) ?? this.#lives.size + 1;
+    this.#lives.set(group, number);
+    return `life ${number}`;
   }
 
   #seen(client: Client, group: number, end: number): void {

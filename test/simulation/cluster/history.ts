@@ -8,6 +8,7 @@
  * end does not go back while it stays with one life of one node in one term.
  */
 import { SimulationFailure, check } from '../simulation-failure.ts';
+import type { TakenBatch } from './cluster-appends.ts';
 import { checkLinearizable, shortestFailing, shrink } from './linearizability.ts';
 import { describeOperation, gappedSpecification, partitionSpecification } from './partition-specification.ts';
 import type { PartitionInput, PartitionOperation, PartitionOutput } from './partition-specification.ts';
@@ -90,6 +91,12 @@ export class History {
     };
   }
 
+  /** A leader has taken a batch. Returns what is to be called when it acknowledges it. */
+  taken(asked: Omit<Asked, 'input'>, { value, count, offset }: TakenBatch): () => void {
+    const invocation = this.invoke({ ...asked, input: { kind: 'append', value, count } }, { offset });
+    return () => invocation.answer({ offset });
+  }
+
   /** As a fetch is being served; `session` names the reader, and the life and term of the node that it has asked. */
   fetching(group: number, session: string, end: number): void {
     const key = `${session}/${group}`;
@@ -125,27 +132,29 @@ export class History {
     }
   }
 
-  /** When nothing happens any more, and all that is left of a group has been read. Throws a SimulationFailure where that cannot be. */
-  check(group: number): void {
+  /**
+   * When nothing happens any more, and all that is left of a group, from `startOffset` on, has been read. Throws a
+   * SimulationFailure where that cannot be.
+   */
+  check(group: number, startOffset: number): void {
     const operations = this.#operations.filter((operation) => operation.group === group);
     for (const { start, expected } of this.#open) {
       if (start.group !== group || start.input.kind !== 'append') continue;
       this.counts['without answer']++;
       operations.push({ ...start, output: expected, answeredAt: Infinity, answeredMs: Infinity });
     }
-    this.#checkFetched(group, operations);
+    this.#checkFetched(group, operations, startOffset);
     this.#checkLinearizable(group, operations);
   }
 
   /** What was fetched is what was there to stay. */
-  #checkFetched(group: number, operations: readonly Recorded[]): void {
+  #checkFetched(group: number, operations: readonly Recorded[], startOffset: number): void {
     const values = new Map<number, number>();
     for (const { output } of operations) {
       if (output?.value !== undefined) values.set(output.offset, output.value);
     }
     for (const { offset, value } of this.#fetched.get(group)?.values() ?? []) {
-      // The log may have lost its beginning since.
-      if (offset < Math.min(...values.keys())) continue;
+      if (offset < startOffset) continue;
       check(
         values.get(offset) === value,
         () =>

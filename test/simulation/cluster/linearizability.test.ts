@@ -303,7 +303,7 @@ describe('the history of a group', () => {
     appendTo(history, 2, 0);
     appendTo(history, 3, 1).answer({ offset: 1 });
     readFrom(history, 0, { offset: 0, value: 2 });
-    history.check(0);
+    history.check(0, 0);
     expect(history.counts).toMatchObject({ appends: 1, reads: 1, 'without answer': 2, undecided: 0 });
   });
 
@@ -311,7 +311,7 @@ describe('the history of a group', () => {
     const history = new History(() => 0);
     appendTo(history, 1, 0).answer({ offset: 0 });
     readFrom(history, 0, { offset: 0 });
-    expect(() => history.check(0)).toThrow(/not linearizable:\n.*append 1 .*\n.*the log ends at 0/);
+    expect(() => history.check(0, 0)).toThrow(/not linearizable:\n.*append 1 .*\n.*the log ends at 0/);
   });
 
   it('lets a fetch return an old end, but no end of before, and nothing but what is committed', () => {
@@ -335,6 +335,6 @@ describe('the history of a group', () => {
     history.fetched({ ...fetch, offset: 1, batches: [{ offset: 1, value: 9, count: 1 }], end: 2 });
     readFrom(history, 0, { offset: 0, value: 1 });
     readFrom(history, 1, { offset: 1, value: 2 });
-    expect(() => history.check(0)).toThrow('9 was fetched at offset 1 of group 0, where 2 is committed');
+    expect(() => history.check(0, 0)).toThrow('9 was fetched at offset 1 of group 0, where 2 is committed');
   });
 });

@@ -38,20 +38,14 @@ export function partitionSpecification(): Specification<LogState, PartitionInput
   return {
     initial,
     step: (state, input, output) => {
-      switch (input.kind) {
-        case 'append': {
-          if (output !== undefined && output.offset !== state.end) return undefined;
-          return appended(state, input.value, input.count);
-        }
-        case 'read': {
-          if (output === undefined) return state;
-          const found = batchAt(state, input.offset);
-          const isSame = output.offset === (found?.base ?? state.end) && output.value === found?.value;
-          return isSame ? state : undefined;
-        }
-        case 'list-latest':
-          return output === undefined || output.offset === state.end ? state : undefined;
+      if (input.kind === 'append') {
+        if (output !== undefined && output.offset !== state.end) return undefined;
+        return appended(state, input.value, input.count);
       }
+      if (output === undefined) return state;
+      const found = input.kind === 'read' ? batchAt(state, input.offset) : undefined;
+      const isSame = output.offset === (found?.base ?? state.end) && output.value === found?.value;
+      return isSame ? state : undefined;
     },
     isEqual: (left, right) => left === right,
   };
@@ -122,12 +116,6 @@ export function describeOperation({ client, input, output, answeredAt }: Partiti
 }
 
 function describeInput(input: PartitionInput): string {
-  switch (input.kind) {
-    case 'append':
-      return `append ${input.value} (${input.count} records)`;
-    case 'read':
-      return `read offset ${input.offset}`;
-    case 'list-latest':
-      return 'list the latest offset';
-  }
+  if (input.kind === 'append') return `append ${input.value} (${input.count} records)`;
+  return input.kind === 'read' ? `read offset ${input.offset}` : 'list the latest offset';
 }

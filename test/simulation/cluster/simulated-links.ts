@@ -1,8 +1,23 @@
-/** The network between simulated nodes: frames take their time, overtake each other, get lost or come twice; links can be cut, each way. */
+/**
+ * The network between simulated nodes: frames take their time, overtake each other, get lost or come twice; links can be cut, each
+ * way. What is asked of other nodes beside consensus (`PeerRequests`) belongs here, too: on the same links, with the same faults.
+ */
+import { decodeFrame } from '../../../broker/raft/frame-codec.ts';
+import type { GroupMessage } from '../../../broker/raft/frame-codec.ts';
 import type { Transport, TransportEvents } from '../../../broker/peers/transport.ts';
 import type { Random } from '../../../platform/random.ts';
 import type { SimulatedClock } from '../simulated-clock.ts';
+import type { Trace } from '../trace.ts';
 import type { LinkBehaviour } from './cluster-options.ts';
+
+export interface SimulatedLinksOptions {
+  readonly clock: SimulatedClock;
+  readonly random: Random;
+  readonly behaviour: LinkBehaviour;
+  readonly trace: Trace;
+  /** Each message between members, as it leaves. */
+  readonly onMessage: (message: GroupMessage) => void;
+}
 
 export class SimulatedLinks {
   readonly #clock: SimulatedClock;
@@ -11,12 +26,16 @@ export class SimulatedLinks {
   readonly #endpoints = new Map<number, TransportEvents>();
   readonly #cut = new Set<string>();
   #isFaultless = false;
-  readonly counts = { sent: 0, lost: 0, repeated: 0, cut: 0 };
+  readonly #onMessage: (message: GroupMessage) => void;
+  readonly #trace: Trace;
+  readonly counts = { sent: 0, 'group messages': 0, lost: 0, repeated: 0, 'cut links': 0 };
 
-  constructor(clock: SimulatedClock, random: Random, behaviour: LinkBehaviour) {
-    this.#clock = clock;
-    this.#random = random;
-    this.#behaviour = behaviour;
+  constructor(options: SimulatedLinksOptions) {
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#behaviour = options.behaviour;
+    this.#onMessage = options.onMessage;
+    this.#trace = options.trace;
   }
 
   /** The process on this node is there to hear; undefined: it has ended, and the others' connections to it with it. */
@@ -52,7 +71,7 @@ export class SimulatedLinks {
 
   cut(from: number, to: number): void {
     this.#cut.add(`${from}>${to}`);
-    this.counts.cut++;
+    this.counts['cut links']++;
   }
 
   heal(): void {
@@ -67,6 +86,10 @@ export class SimulatedLinks {
 
   #send(from: number, to: number, bytes: Buffer): void {
     this.counts.sent++;
+    const { groupMessages } = decodeFrame(bytes);
+    this.counts['group messages'] += groupMessages.length;
+    for (const message of groupMessages) this.#onMessage(message);
+    this.#trace.note(this.#clock.monotonicMs(), 'frame', 'links', from * 1000 + to, bytes.length);
     if (this.isCut(from, to)) return;
     const { lossPerMille, repeatPerMille } = this.#behaviour;
     const isLost = this.#random.below(1000) < lossPerMille;
@@ -84,6 +107,7 @@ export class SimulatedLinks {
   #deliver(from: number, to: number, bytes: Buffer): void {
     this.#clock.after(this.#delayMs(), () => {
       if (this.isCut(from, to)) return;
+      this.#trace.note(this.#clock.monotonicMs(), 'arrives', 'links', from * 1000 + to, bytes.length);
       const isRead = this.#endpoints.get(to)?.received(bytes);
       if (isRead === false) throw new Error(`node ${to} cannot read what node ${from} has sent`);
     });

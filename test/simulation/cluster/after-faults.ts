@@ -1,0 +1,200 @@
+/**
+ * The end of every history: all faults end, operators replace what is spoilt, and every group has to have a leader, take appends
+ * and be the same everywhere within a bounded number of ticks; then all of them go quiet.
+ */
+import { isJoint, membersOf } from '../../../broker/raft/configuration.ts';
+import { nodeOf } from '../../../broker/raft/member.ts';
+import type { Random } from '../../../platform/random.ts';
+import { check, checkEqual } from '../simulation-failure.ts';
+import type { SimulatedDisk } from '../simulated-disk.ts';
+import { changeVoters } from './cluster-steps.ts';
+import { entriesOf, logDirectory, producersOf } from './cluster-life.ts';
+import type { ClusterGroup } from './cluster-life.ts';
+import { replace } from './disk-harm.ts';
+import { checkSame } from './log-comparison.ts';
+import type { ClusterWorld, Machine } from './machine.ts';
+
+export interface AfterFaults {
+  readonly world: ClusterWorld;
+  readonly machines: readonly Machine[];
+  readonly random: Random;
+  readonly nextRevision: () => number;
+  /** Lets true time pass until that is so, or the time is up. Returns whether it is. */
+  readonly until: (isReached: () => boolean, limitMs: number) => Promise<boolean>;
+}
+
+/** How often operators look after the cluster. */
+const lookTicks = 20;
+
+/** Election timeouts within which a group is whole again, once nothing goes wrong any more, and everything that was begun has ended. */
+const wholeTimeouts = 60;
+
+/** What was begun by then may still take as long as a disk's slowest operations. */
+const slowestOperations = 4;
+
+export async function endFaults(context: AfterFaults): Promise<void> {
+  const { world, machines, random } = context;
+  const { options, appends } = world;
+  world.say('all faults end');
+  world.links.becomeFaultless();
+  for (const machine of machines) {
+    machine.disk.becomeSteady();
+    if (machine.isSpoilt || machine.needsRestart) machine.end('kill');
+    if (machine.isSpoilt) replace(world, machine);
+    machine.disk.becomeSteady();
+    machine.start();
+  }
+  await becomeWhole(context, 'every group has a leader, and all logs end where it does');
+  for (let number = 0; number < options.groups; number++) {
+    const leader = machines.find((machine) => machine.leads(number));
+    appends.append(leader!.group(number)!, { random, valueBytesMax: options.valueBytesMax });
+  }
+  await becomeWhole(context, 'what is appended afterwards is everywhere');
+  for (let number = 0; number < options.groups; number++) await compare(context, number);
+  await checkRest(context);
+}
+
+async function becomeWhole(context: AfterFaults, what: string): Promise<void> {
+  const { world, machines } = context;
+  const { tickMs, settings, disk, drift } = world.options;
+  const beganMs = world.clock.monotonicMs();
+  const spikesMs = disk.spikeOneIn === 0 ? 0 : disk.latencyMs * 4000 * slowestOperations;
+  const ticksMs = (wholeTimeouts * settings.timing.electionTicks * tickMs) / (1 - drift);
+  const limitMs = ticksMs + spikesMs + disk.latencyMs * 1000;
+  while (!(await context.until(() => isWhole(context), lookTicks * tickMs))) {
+    check(
+      world.clock.monotonicMs() - beganMs < limitMs,
+      () => `not within ${limitMs} ms: ${what}${positions(machines)}`,
+    );
+    for (const machine of machines) {
+      if (machine.needsRestart) machine.end('kill');
+      machine.start();
+    }
+    for (let number = 0; number < world.options.groups; number++) lookAfter(context, number);
+  }
+  const tookMs = world.clock.monotonicMs() - beganMs;
+  world.tally.count('recovery', 'histories');
+  world.tally.count('recovery', 'ticks', Math.round(tookMs / tickMs));
+}
+
+/** What an operator does: members that are gone are taken out, new ones in; and says so where nobody remembers what was written. */
+function lookAfter({ world, machines, nextRevision }: AfterFaults, number: number): void {
+  const all = machines.map(({ member }) => member);
+  const leader = machines.find((machine) => machine.leads(number))?.group(number);
+  if (leader === undefined) {
+    const members = machines.flatMap((machine) => machine.group(number) ?? []);
+    const { forgetful } = world.checker.book(number);
+    const { voters } = world.fairness.newest(number);
+    // A minority that remembers may lack what the others have, and be refused by them.
+    if (2 * voters.filter((voter) => forgetful.has(voter)).length <= voters.length) return;
+    world.say(`an operator answers for what is forgotten in group ${number}`);
+    for (const { consensus } of members) if (consensus.raft.isImpaired) consensus.overrideImpairment();
+    return;
+  }
+  const { configuration, isReady } = leader.consensus.raft;
+  if (!isReady || isJoint(configuration)) return;
+  const members = membersOf(configuration);
+  if (members.length === all.length && all.every((member) => members.includes(member))) return;
+  const voters = all.filter((member) => configuration.voters.includes(member));
+  changeVoters({ world, group: leader, machines, voters, revision: nextRevision() });
+}
+
+/** A leader for each group, that all logs are equal to, as far as positions say, and that all know is committed. */
+function isWhole({ world, machines }: AfterFaults): boolean {
+  const all = machines.map(({ member }) => member);
+  for (let number = 0; number < world.options.groups; number++) {
+    const leader = machines.find((machine) => machine.leads(number))?.group(number);
+    if (leader === undefined || !leader.consensus.raft.isReady) return false;
+    const { configuration, term } = leader.consensus.raft;
+    const members = membersOf(configuration);
+    if (isJoint(configuration) || members.length !== all.length) return false;
+    if (!all.every((member) => members.includes(member))) return false;
+    const { endIndex } = leader.log;
+    for (const machine of machines) {
+      const group = machine.group(number);
+      if (group === undefined || machine.needsRestart) return false;
+      const { log, consensus } = group;
+      if (consensus.raft.term !== term || consensus.raft.isImpaired) return false;
+      if (log.endIndex !== endIndex || log.ackableEndIndex !== endIndex) return false;
+      if (consensus.committedEndIndex !== endIndex) return false;
+      if (consensus.highWatermark !== log.logEndOffset) return false;
+    }
+  }
+  return true;
+}
+
+async function compare({ world, machines, until }: AfterFaults, number: number): Promise<void> {
+  const logs = machines.map((machine) => {
+    const { log } = machine.group(number)!;
+    return {
+      name: `node ${machine.nodeId}`,
+      segments: segmentsOf(machine.disk, number),
+      startOffset: log.logStartOffset,
+      indexOfOffset: (offset: number) => log.indexOfOffset(offset),
+    };
+  });
+  checkSame(number, logs, world.checker.book(number));
+  for (const machine of machines) {
+    const group = machine.group(number)!;
+    if (group.log.logStartOffset === 0) await compareProducers(machine, group, until);
+  }
+}
+
+/** A member's states of producers are what its log says, whatever was cut and restored on the way. */
+async function compareProducers(
+  { life, nodeId }: Machine,
+  group: ClusterGroup,
+  until: AfterFaults['until'],
+): Promise<void> {
+  let expected: string[] | undefined;
+  const restored = producersOf(group, life!.disk, life!.clock).then((entries) => {
+    expected = entries;
+  });
+  check(await until(() => expected !== undefined, 60_000), () => 'producers are read from a log');
+  await restored;
+  const seen = entriesOf(group.producers.states.snapshot());
+  checkEqual(seen, expected, () => `producers of group ${group.number} on node ${nodeId}`);
+}
+
+/** Groups in which nothing happens send nothing, and ask for no ticks. */
+async function checkRest({ world, machines, until }: AfterFaults): Promise<void> {
+  const { tickMs, settings } = world.options;
+  const timeoutMs = settings.timing.electionTicks * tickMs;
+  await until(() => false, 10 * timeoutMs);
+  const before = world.links.counts['group messages'];
+  await until(() => false, 10 * timeoutMs);
+  const sent = world.links.counts['group messages'] - before;
+  check(sent === 0, () => `groups at rest have sent ${sent} messages${positions(machines)}`);
+  for (const { life, nodeId } of machines) {
+    const ticking = life?.node.tickingGroups;
+    check(
+      ticking === 0,
+      () => `${ticking} groups at rest want ticks on node ${nodeId}${positions(machines)}`,
+    );
+  }
+}
+
+export function positions(machines: readonly Machine[]): string {
+  const lines = machines.flatMap(({ life, nodeId }) =>
+    (life?.groups ?? []).map(({ consensus, log, number }) => {
+      const { role, term, leader, configuration, isReady, isImpaired } = consensus.raft;
+      const state = [
+        consensus.hasEnded ? ', has left' : '',
+        role === 'leader' && !isReady ? ', not ready' : '',
+        isImpaired ? ', impaired' : '',
+      ].join('');
+      const ends = `from ${consensus.raft.startIndex} to ${log.endIndex}, flushed ${log.flushedEndIndex}, committed ${consensus.committedEndIndex}`;
+      const voters = configuration.voters.map(nodeOf).join();
+      const joint = isJoint(configuration) ? ` and ${configuration.outgoing.map(nodeOf).join()}` : '';
+      const learners = configuration.learners.map(nodeOf).join();
+      return `group ${number} on ${nodeId}: ${role}${state}, term ${term}, leader ${leader ?? '?'}, ${ends}, voters ${voters}${joint}, learners ${learners}`;
+    }),
+  );
+  return ['', ...lines].join('\n');
+}
+
+function segmentsOf(disk: SimulatedDisk, group: number): Buffer[] {
+  const directory = logDirectory(group);
+  const names = disk.namesIn(directory).filter((name) => /^\d{20}\.log$/.test(name));
+  return names.map((name) => disk.contentOf(`${directory}/${name}`)!);
+}
