@@ -189,8 +189,6 @@ export class MetadataImage {
       case 'UnregisterBrokerRecord':
         this.#goneNodes.add(record.value.brokerId);
         return this.#setBroker(record.value.brokerId, undefined);
-      case 'NoOpRecord':
-        return other;
       default:
         if (record.value.featureLevel === 0) this.#features.delete(record.value.name);
         else this.#features.set(record.value.name, record.value.featureLevel);

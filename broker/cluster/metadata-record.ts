@@ -20,7 +20,6 @@ const recordKinds = {
   FeatureLevelRecord: { number: 12, version: 0 },
   ProducerIdsRecord: { number: 15, version: 0 },
   BrokerRegistrationChangeRecord: { number: 17, version: 3 },
-  NoOpRecord: { number: 20, version: 0 },
 } as const;
 
 export type RecordKind = keyof typeof recordKinds;
@@ -59,7 +58,6 @@ const decoders: ReadonlyMap<number, Decoder> = new Map([
   decoder('FeatureLevelRecord', (value) => ({ type: 'FeatureLevelRecord', value })),
   decoder('ProducerIdsRecord', (value) => ({ type: 'ProducerIdsRecord', value })),
   decoder('BrokerRegistrationChangeRecord', (value) => ({ type: 'BrokerRegistrationChangeRecord', value })),
-  decoder('NoOpRecord', (value) => ({ type: 'NoOpRecord', value })),
 ]);
 
 function decoder<Kind extends RecordKind>(

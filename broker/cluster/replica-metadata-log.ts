@@ -14,13 +14,13 @@ import { membersOf } from '../raft/configuration.ts';
 import { nodeOf } from '../raft/member.ts';
 import { MetadataLogError } from './metadata-log.ts';
 import type { MetadataFollower, MetadataLog } from './metadata-log.ts';
-import { encodeMetadataRecord } from './metadata-record.ts';
 
 /** What this needs of a replica. */
 export type MetadataReplica = Pick<
   Replica,
   | 'append'
   | 'configuration'
+  | 'confirmRead'
   | 'failed'
   | 'closed'
   | 'highWatermark'
@@ -119,7 +119,7 @@ export class ReplicaMetadataLog implements MetadataLog {
     if (!this.isReady) throw this.#refusal();
     // The only voter leads for as long as it does not know better.
     if (this.#isOnlyVoter) return;
-    await this.append([encodeMetadataRecord({ type: 'NoOpRecord', value: {} })]);
+    if ((await this.#replica.confirmRead()) === undefined) throw this.#refusal();
   }
 
   async close(): Promise<void> {

@@ -23,7 +23,6 @@ const kinds: Record<RecordKind, () => Buffer> = {
   ProducerIdsRecord: () => encodeMetadataRecord({ type: 'ProducerIdsRecord', value: {} }),
   BrokerRegistrationChangeRecord: () =>
     encodeMetadataRecord({ type: 'BrokerRegistrationChangeRecord', value: {} }),
-  NoOpRecord: () => encodeMetadataRecord({ type: 'NoOpRecord', value: {} }),
 };
 
 describe('metadata records', () => {
