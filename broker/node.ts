@@ -14,15 +14,14 @@ import type { NodeServices } from './handlers/node-services.ts';
 import type { HttpServer } from './http/http-server.ts';
 import { silentLogger } from './logger.ts';
 import type { Logger } from './logger.ts';
-import { Dispatcher } from './network/dispatcher.ts';
-import { KafkaListener } from './network/kafka-listener.ts';
+import type { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
+import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
 import {
   brokerConfigFrom,
   directoriesFrom,
   directoryError,
   nodePlatform,
-  openListener,
   splitAdvertised,
 } from './node-start.ts';
 import { openNodeStorage } from './node-storage.ts';
@@ -31,7 +30,6 @@ import { FetchSessions } from './partition/fetch-sessions.ts';
 import type { Partitions } from './partition/partitions.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
-import { BufferPool } from '../platform/buffer-pool.ts';
 import type { Platform } from '../platform/platform.ts';
 import { StartError } from './start-error.ts';
 
@@ -73,9 +71,6 @@ export interface Broker extends AsyncDisposable {
 const drainTimeoutMs = 5_000;
 /** Bytes of requests held over all connections, where queued.max.request.bytes leaves it to the broker. */
 const requestMemoryBytes = 256 * 1024 * 1024;
-/** Memory of large requests kept for the next ones. */
-const idleBuffersBytes = 64 * 1024 * 1024;
-const listenerName = 'PLAINTEXT';
 
 /** Starts a broker and resolves when it answers requests. Rejects with a StartError whose message says what to do. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
@@ -181,7 +176,11 @@ class Node implements Broker {
       nodeId: this.nodeId,
       incarnationId: this.#platform.ids.uuid(),
       endpoints: [
-        { name: listenerName, securityProtocol: 0, ...services.advertisedAddress(this.#listener.address) },
+        {
+          name: clientListenerName,
+          securityProtocol: 0,
+          ...services.advertisedAddress(this.#listener.address),
+        },
       ],
       rack: this.#options.rack ?? null,
       host: null,
@@ -329,59 +328,31 @@ class Node implements Broker {
 
   #listen(services: NodeServices): Promise<KafkaListener> {
     const { host = '127.0.0.1', port = 9092 } = this.#options;
-    const { clock, network } = this.#platform;
-    const config = this.#config;
-    return openListener({ host, port }, 'Kafka', () =>
-      KafkaListener.open({
-        name: listenerName,
-        address: { host, port },
-        network,
-        clock,
-        memory: this.#memory,
-        pool: new BufferPool({ idleBytesMax: idleBuffersBytes }),
-        logger: this.#logger,
-        dispatcher: new Dispatcher({
-          node: services,
-          authorize: () => true,
-          observe: (api, tookMs) => this.#observe(api, tookMs),
-        }),
-        limits: {
-          requestBytesMax: config.socketRequestMaxBytes,
-          // These two can be altered while the broker runs.
-          get connectionsMax() {
-            return config.maxConnections;
-          },
-          get connectionsPerAddressMax() {
-            return config.maxConnectionsPerIp;
-          },
-          idleMsMax: config.connectionsMaxIdleMs,
-        },
-      }),
-    );
+    return openKafkaListener({
+      address: { host, port },
+      platform: this.#platform,
+      config: this.#config,
+      memory: this.#memory,
+      logger: this.#logger,
+      services,
+      observe: (api, tookMs) => this.#observe(api, tookMs),
+    });
   }
 
   async #openHttp(): Promise<void> {
     const { host = '127.0.0.1', httpPort = false } = this.#options;
     if (httpPort === false) return;
-    // Loaded only where it is used: an embedded broker starts in half the time without it.
-    const { openHttpServer } = await import('./http/http-server.ts');
-    const { Metrics } = await import('./http/metrics.ts');
-    const metrics = new Metrics({
-      connections: () => this.#listener!.connectionCount,
-      requestBytesHeld: () => this.#memory.usedBytes,
-      fetchSessions: () => this.#fetchSessions!.count,
-      storage: () => this.#storage!.figures(),
+    const { http, observe } = await openHttpListener({
+      address: { host, port: httpPort },
+      health: { ready: () => this.#ready, offline: () => this.#storage!.state() },
+      gauges: {
+        connections: () => this.#listener!.connectionCount,
+        requestBytesHeld: () => this.#memory.usedBytes,
+        fetchSessions: () => this.#fetchSessions!.count,
+        storage: () => this.#storage!.figures(),
+      },
     });
-    this.#observe = (api, tookMs) => metrics.observeRequest(api, tookMs);
-    this.#http = await openListener({ host, port: httpPort }, 'HTTP', () =>
-      openHttpServer(
-        { host, port: httpPort },
-        {
-          ready: () => this.#ready,
-          offline: () => this.#storage!.state(),
-          metrics: () => metrics.text(),
-        },
-      ),
-    );
+    this.#http = http;
+    this.#observe = observe;
   }
 }
