@@ -27,7 +27,6 @@ import {
 import { openNodeStorage } from './node-storage.ts';
 import type { NodeStorage } from './node-storage.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
-import type { Partitions } from './partition/partitions.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -168,9 +167,9 @@ class Node implements Broker {
     }
     const cluster = this.#openCluster(storage, metadata);
     await cluster.start();
-    await openReplicas(storage, cluster);
     const services = this.#services(storage, cluster);
-    this.#leadGroups(storage.partitions);
+    storage.partitions.onLeadership((replica) => this.#followGroups(replica));
+    await openReplicas(storage, cluster);
     this.#listener = await this.#listen(services);
     await cluster.register({
       nodeId: this.nodeId,
@@ -257,7 +256,6 @@ class Node implements Broker {
         open: async (replicas) => {
           await partitions.open(replicas);
           await this.#cluster!.assignDirectories(partitions.misplaced(replicas));
-          if (replicas[0]?.topic === groupsTopic) this.#leadGroups(partitions);
         },
         remove: (topic) => {
           if (topic === groupsTopic) this.#groups!.close();
@@ -272,13 +270,14 @@ class Node implements Broker {
     return this.#cluster;
   }
 
-  /** Loads the groups of every partition of their topic that this node leads and has not loaded. */
-  #leadGroups(partitions: Partitions): void {
-    for (const replica of partitions.ofTopic(groupsTopic)) {
-      if (!replica.isLeader || this.#groups!.stateOf(replica.partition) !== 'unloaded') continue;
-      // Clients are told to wait while a partition's groups load; a failure goes to onShardFailure.
-      void this.#groups!.lead(replica.partition, new ReplicaCoordinatorLog(replica));
-    }
+  /** Who leads a partition of the groups' topic coordinates the groups in it. */
+  #followGroups(replica: Replica): void {
+    const { topic, partition, isLeader, term } = replica;
+    if (topic !== groupsTopic) return;
+    const groups = this.#groups!;
+    if (!isLeader) groups.resign(partition);
+    // Clients are told to wait while a partition's groups load; a failure goes to onShardFailure.
+    else if (groups.termOf(partition) !== term) void groups.lead(partition, new ReplicaCoordinatorLog(replica));
   }
 
   #services(storage: NodeStorage, cluster: Cluster): NodeServices {

@@ -102,6 +102,11 @@ export class GroupService {
     for (const partition of this.#shards.keys()) this.resign(partition);
   }
 
+  /** In which term this node leads `partition`; undefined where it does not. */
+  termOf(partition: number): number | undefined {
+    return this.#shards.get(partition)?.term;
+  }
+
   /** State of a partition's shard; 'unloaded' where this node does not lead it. */
   stateOf(partition: number): ShardState {
     return this.#shards.get(partition)?.state ?? 'unloaded';
