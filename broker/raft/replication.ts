@@ -146,7 +146,9 @@ export class Replication {
       this.#rejected(follower, answer.rejected);
       return false;
     }
-    follower.knownCommittedEndIndex = Math.max(follower.knownCommittedEndIndex, answer.committedEndIndex);
+    // What it took for committed beyond that is another leader's, and about to be cut (`write.caching`).
+    const committedEndIndex = Math.min(answer.committedEndIndex, answer.matchedEndIndex);
+    follower.knownCommittedEndIndex = Math.max(follower.knownCommittedEndIndex, committedEndIndex);
     const endIndex = countsWritten ? answer.writtenEndIndex : answer.flushedEndIndex;
     const isNews = follower.acknowledged(endIndex);
     follower.received(answer.matchedEndIndex);

@@ -269,13 +269,22 @@ export class Consensus implements GroupMember {
   #stepAppend(message: Append, bytes: Buffer | undefined): void {
     if (this.#isDamaged) return;
     const batches = receivedBatches(message, bytes ?? Buffer.alloc(0));
-    if (batches === undefined) {
+    if (batches === undefined || !this.#isInPlace(message, batches)) {
       this.malformedMessages++;
       return;
     }
     this.#received = batches;
     this.#input((raft) => raft.step(message));
     this.#received = [];
+  }
+
+  /** No checksum covers a base offset: where what stands before the entries is the same, that says which offset they begin with. */
+  #isInPlace({ fromIndex, previousTerm }: Append, batches: readonly ReceivedBatch[]): boolean {
+    const { startIndex, endIndex } = this.#raft;
+    const first = batches.find(({ index }) => index >= startIndex);
+    if (first === undefined || first.index > endIndex) return true;
+    if (fromIndex >= startIndex && this.#raft.termAt(fromIndex - 1) !== previousTerm) return true;
+    return this.#entries.offsetAt(first.index) === batchField.baseOffset(first.batch);
   }
 
   #propose(count: number, append: (term: number) => Appended): ConsensusAppend {

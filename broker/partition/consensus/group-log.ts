@@ -77,6 +77,25 @@ export class GroupLog {
     return endIndex;
   }
 
+  /** The offset that the entry at `index` has, or the next one is to have, with what is in line; undefined while that is not to be known. */
+  offsetAt(index: number): number | undefined {
+    if (index <= this.placedEndIndex) return this.#log.offsetOfIndex(index);
+    let next: { readonly index: number; readonly offset: number } | undefined;
+    for (const operation of this.#line) {
+      if (operation.kind !== 'received') {
+        next = undefined;
+        continue;
+      }
+      for (const { index: at, batch } of operation.batches) {
+        const offset = batchField.baseOffset(batch);
+        if (at === index) return offset;
+        const offsets = batchField.lastOffsetDelta(batch) + 1;
+        next = { index: at + Math.max(1, offsets), offset: offset + offsets };
+      }
+    }
+    return next?.index === index ? next.offset : undefined;
+  }
+
   /** To be told to consensus along with the written and flushed ends. */
   get generation(): number {
     return this.#generation;

@@ -122,6 +122,15 @@ describe('durability', () => {
     expect(sent(raft.take(), 'append-answer')).toMatchObject([{ to: three, flushedEndIndex: 5 }]);
   });
 
+  it('is at rest though a follower took for committed what has been lost', () => {
+    const { raft } = create({ countsWritten: () => true });
+    lead(raft);
+    raft.written(5, 0);
+    raft.step(answer({ committedEndIndex: 9 }));
+    raft.step(answer({ from: three, committedEndIndex: 5 }));
+    expect([raft.committedEndIndex, raft.isTicking]).toEqual([5, false]);
+  });
+
   it('counts written entries where the group says so, its own and those of others', () => {
     const { raft } = create({ countsWritten: () => true });
     lead(raft);
