@@ -43,6 +43,10 @@ const layersByPrecedence: readonly BrokerConfigLayer[] = [
   'default',
 ];
 
+export const rackAwareSelector = 'org.apache.kafka.common.replica.RackAwareReplicaSelector';
+/** Kafka's own classes; others would have to be loaded. */
+const replicaSelectors = ['', 'org.apache.kafka.common.replica.LeaderSelector', rackAwareSelector];
+
 export class BrokerConfig {
   readonly #layers: Record<BrokerConfigLayer, ReadonlyMap<string, ParsedConfig>>;
   /** The winning value of each honoured setting that has one. Invariant: agrees with `#layers`. */
@@ -62,6 +66,15 @@ export class BrokerConfig {
     };
     this.#effective = this.#resolve();
     this.#topicDefaults = topicDefaults((name) => this.layered(name));
+    const selector = this.replicaSelectorClass;
+    if (!replicaSelectors.includes(selector)) {
+      throw new BrokerConfigError(
+        'bad-value',
+        'replica.selector.class',
+        `replica.selector.class cannot be "${selector}": a class of your own cannot be loaded here; ` +
+          `leave it out, or set ${rackAwareSelector}`,
+      );
+    }
   }
 
   /** Replaces what was set at run time for this broker or for all; names and values must have been checked before. */
@@ -200,6 +213,10 @@ export class BrokerConfig {
   }
   get replicaLagTimeMaxMs(): number {
     return this.#number('replica.lag.time.max.ms');
+  }
+  /** One of Kafka's own; empty: clients read from leaders. */
+  get replicaSelectorClass(): string {
+    return this.effective('replica.selector.class')?.text ?? '';
   }
 
   get producerIdExpirationMs(): number {

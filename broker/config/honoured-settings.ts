@@ -177,6 +177,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'replica.lag.time.max.ms',
     "A replica that has not had all of its leader's log for so long is out of sync.",
   ],
+  [
+    'replica.selector.class',
+    'Whether clients are told of an in-sync replica in their own rack: RackAwareReplicaSelector of Apache Kafka.',
+  ],
   ['socket.request.max.bytes', 'The largest request; a larger one ends its connection.'],
   [
     'write.caching',

@@ -19,6 +19,7 @@ import { defineHandler } from './handler.ts';
 import type { RequestContext, ResponseOf } from './handler.ts';
 import { checkLeaderEpoch } from './leader-epoch.ts';
 import { whyMissing } from './missing-replica.ts';
+import { nearerNode, servesRack } from './nearest-replica.ts';
 
 type Targets = Extract<FetchTargets, { kind: 'targets' }>;
 
@@ -41,7 +42,8 @@ interface Pass {
   /** Those that could be read, with their high watermarks as the pass met them. */
   readonly replicas: Map<Replica, number>;
   sizeBytes: number;
-  failed: boolean;
+  /** Nothing is to be waited for: there is an error, or another replica to be told of. */
+  isWhole: boolean;
 }
 
 const readCommitted = 1;
@@ -60,7 +62,7 @@ export const fetch = defineHandler({
     for (;;) {
       const pass = await readAll(context, request, targets);
       const waitMs = deadlineMs - context.node.clock.monotonicMs();
-      if (pass.failed || pass.sizeBytes >= minBytes || waitMs <= 0 || pass.replicas.size === 0) {
+      if (pass.isWhole || pass.sizeBytes >= minBytes || waitMs <= 0 || pass.replicas.size === 0) {
         for (const read of pass.reads) context.onSent(() => read.release());
         return answer(pass, targets);
       }
@@ -72,12 +74,12 @@ export const fetch = defineHandler({
 });
 
 async function readAll(context: RequestContext, request: FetchRequest, targets: Targets): Promise<Pass> {
-  const pass: Pass = { answers: [], reads: [], replicas: new Map(), sizeBytes: 0, failed: false };
+  const pass: Pass = { answers: [], reads: [], replicas: new Map(), sizeBytes: 0, isWhole: false };
   let leftBytes = Math.min(request.maxBytes, context.node.config.fetchMaxBytes);
   for (const target of targets.partitions.values()) {
     const found = locate(context, request, target);
     if (found.kind === 'refused') {
-      pass.failed = true;
+      pass.isWhole = true;
       pass.answers.push([target, found.answer]);
       continue;
     }
@@ -85,6 +87,12 @@ async function readAll(context: RequestContext, request: FetchRequest, targets: 
     pass.replicas.set(replica, replica.highWatermark);
     const answered = describe(replica, target, request.isolationLevel);
     pass.answers.push([target, answered]);
+    const nearer = nearerNode(context, replica, request.rackId);
+    if (nearer !== undefined) {
+      answered.preferredReadReplica = nearer;
+      pass.isWhole = true;
+      continue;
+    }
     if (target.fetchOffset >= replica.highWatermark) continue;
     const minOneBatch = pass.sizeBytes === 0;
     if (leftBytes <= 0 && !minOneBatch) continue;
@@ -93,7 +101,7 @@ async function readAll(context: RequestContext, request: FetchRequest, targets: 
     const read = reading instanceof Promise ? await orFailure(reading) : reading;
     if (read instanceof Error) {
       context.node.partitions.readFailed(replica, read);
-      pass.failed = true;
+      pass.isWhole = true;
       answered.errorCode = ErrorCode.KAFKA_STORAGE_ERROR;
       continue;
     }
@@ -134,7 +142,10 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
   if (Math.max(request.replicaId, request.replicaState.replicaId) >= 0)
     return refuse(target, 'NOT_LEADER_OR_FOLLOWER');
   if (replica.failed) return refuse(target, 'KAFKA_STORAGE_ERROR');
-  if (!replica.servesReads) return refuse(target, 'NOT_LEADER_OR_FOLLOWER');
+  const isFollower = !replica.servesReads;
+  if (isFollower && !servesRack(context, replica, request.rackId)) {
+    return refuse(target, 'NOT_LEADER_OR_FOLLOWER');
+  }
   const fenced = checkLeaderEpoch(replica, target.currentLeaderEpoch);
   if (fenced !== undefined) return refuse(target, fenced);
   const diverging = findDivergence(replica, target);
@@ -144,6 +155,8 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
       answer: { ...describe(replica, target, request.isolationLevel), divergingEpoch: diverging },
     };
   }
+  // What it lacks its leader may have.
+  if (isFollower && target.fetchOffset > replica.highWatermark) return refuse(target, 'OFFSET_NOT_AVAILABLE');
   if (target.fetchOffset < replica.logStartOffset || target.fetchOffset > replica.logEndOffset) {
     return refuse(target, 'OFFSET_OUT_OF_RANGE');
   }
@@ -245,6 +258,7 @@ function noteAnswer(target: FetchPartition, partition: PartitionAnswer): boolean
     partition.errorCode !== ErrorCode.NONE ||
     (partition.records !== null && partition.records.length > 0) ||
     partition.divergingEpoch !== undefined ||
+    partition.preferredReadReplica >= 0 ||
     partition.highWatermark !== target.highWatermark ||
     partition.logStartOffset !== target.logStartOffset;
   const failed = partition.errorCode !== ErrorCode.NONE;

@@ -64,8 +64,8 @@ export class Replica {
   electionError: unknown;
   /** Called once each, then forgotten, when the high watermark or the role has moved or the replica has ended. */
   readonly #watchers = new Set<() => void>();
-  /** Of the last leader that is known: fencing goes by it, not by a term in which only a vote was given. */
-  #leaderTerm = 0;
+  /** The leader epoch, as Kafka calls it: of the last leader that is known, not of a term in which only a vote was given. */
+  term = 0;
   #leader: MemberId | undefined;
   #transfer: { readonly to: MemberId; readonly done: (isDone: boolean) => void } | undefined;
   #failure: ReplicaFailure | undefined;
@@ -120,11 +120,6 @@ export class Replica {
     });
   }
 
-  /** The leader epoch, as Kafka calls it: of the last leader that this node knows. */
-  get term(): number {
-    return this.#leaderTerm;
-  }
-
   get isLeader(): boolean {
     return this.#consensus.raft.role === 'leader';
   }
@@ -152,6 +147,11 @@ export class Replica {
   /** Whether clients may read from it here. */
   get servesReads(): boolean {
     return !this.failed && !this.#closed && (this.isLeader || this.#isLastCopy);
+  }
+
+  /** Whether clients may read from it what it knows to be committed, while another node leads. */
+  get servesFollowerReads(): boolean {
+    return this.#failure === undefined && !this.#closed && this.#leader !== undefined;
   }
 
   /** It has ended here, by a stop of the node or its topic's deletion. */
@@ -226,7 +226,7 @@ export class Replica {
         return {
           kind: 'duplicate',
           baseOffset: verdict.baseOffset,
-          term: this.#leaderTerm,
+          term: this.term,
           endIndex: this.#endIndexOf(verdict.lastOffset),
           timestamp: verdict.timestamp,
           logStartOffset: this.#log.logStartOffset,
@@ -331,8 +331,8 @@ export class Replica {
   }
 
   /**
-   * A linearizable read: what was committed before this call ends at or below the index that it resolves with, and may be read once
-   * the high watermark is there. Undefined where this node does not lead, or did not any more.
+   * A linearizable read: all that was committed before this call ends at or below this index. Undefined where this node does not
+   * lead, or did not any more.
    */
   confirmRead(): Promise<number | undefined> {
     return this.#reads.ask((token) => this.#consensus.requestRead(token));
@@ -436,7 +436,7 @@ export class Replica {
   }
 
   #roleChanged(role: Role, term: number, leader: MemberId | undefined): void {
-    if (leader !== undefined) this.#leaderTerm = term;
+    if (leader !== undefined) this.term = term;
     this.#leader = leader;
     if (role === 'leader') {
       this.electionError = undefined;

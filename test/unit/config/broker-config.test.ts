@@ -145,6 +145,7 @@ describe('the table of honoured settings', () => {
     const typeNames = new Map([
       ['BOOLEAN', 'boolean'],
       ['LIST', 'object'],
+      ['STRING', 'string'],
     ]);
     const values = getterNames().map((name): [string, string] => [
       name,
