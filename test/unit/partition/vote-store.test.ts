@@ -143,6 +143,27 @@ describe('the store of votes', () => {
     await again.close();
   });
 
+  it('makes durable what a killed process has left, before anybody can rely on it', async () => {
+    let failing: DiskErrorCode | undefined;
+    const faults = (operation: DiskOperation): DiskErrorCode | undefined =>
+      operation === 'sync' ? failing : undefined;
+    let disk = new MemoryDisk({ faults, crashes: new SeededRandom(3) });
+    await disk.makeDirectory(directory);
+    await disk.syncDirectory('/');
+    for (let term = 1; term < 30; term++) {
+      const killed = await VoteStore.open(disk, directory, own);
+      failing = 'io';
+      await expect(killed.put([voteOf(0, term)])).rejects.toThrow();
+      failing = undefined;
+      disk = disk.kill();
+      const next = await VoteStore.open(disk, directory, own);
+      expect(next.get(groupOf(0))!.term).toBe(term);
+      disk = disk.crash();
+      const afterPowerLoss = await VoteStore.open(disk, directory, own);
+      expect(afterPowerLoss.get(groupOf(0))?.term).toBe(term);
+    }
+  });
+
   it('has after a crash what it has confirmed, or newer', async () => {
     await fc.assert(
       fc.asyncProperty(

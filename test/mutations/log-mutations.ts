@@ -1,34 +1,15 @@
 /** Bugs that somebody might make in the log, each as one exact change of its text. */
-
-/** A unit test that has to fail, as no history can show the bug: its file, and words of its name. */
-export interface NamedTest {
-  readonly file: string;
-  readonly name: string;
-}
-
-export interface Mutation {
-  /** The rule that is broken. */
-  readonly name: string;
-  readonly file: string;
-  /** Stands in the file exactly once... */
-  readonly from: string;
-  /** ...and becomes this. */
-  readonly to: string;
-  /** What has to happen often for it to be found soon. */
-  readonly focus?: string;
-  /** What has to find it in place of seeds. */
-  readonly test?: NamedTest;
-}
+import type { Mutation, NamedTest, Seeds } from './mutation.ts';
 
 const log = (name: string, file: string, from: string, to: string): Mutation => ({
-  ...focusOf(name),
   name,
   file: `broker/log/${file}.ts`,
   from,
   to,
+  hunts: [{ kind: 'seeds', simulator: 'log', ...focusOf(name) }],
 });
 
-function focusOf(name: string): { readonly focus?: string } {
+function focusOf(name: string): Pick<Seeds, 'focus'> {
   if (/swap|cleaning/.test(name)) return { focus: 'clean' };
   if (/CRC|base offsets|terms|below the floor/.test(name)) return { focus: 'rot' };
   if (/index files without/.test(name)) return { focus: 'lose-indexes' };
@@ -39,7 +20,11 @@ function focusOf(name: string): { readonly focus?: string } {
   return {};
 }
 
-export const mutations: readonly Mutation[] = [
+function test(file: string, name: string): readonly NamedTest[] {
+  return [{ kind: 'test', file, name }];
+}
+
+export const logMutations: readonly Mutation[] = [
   log(
     'recovery: a batch with a wrong CRC is taken',
     'log-checker',
@@ -95,10 +80,10 @@ export const mutations: readonly Mutation[] = [
       "    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));\n",
       '',
     ),
-    test: {
-      file: 'test/unit/log/failure.test.ts',
-      name: 'the name of a directory that a killed process made is durable before anything in it counts',
-    },
+    hunts: test(
+      'test/unit/log/failure.test.ts',
+      'the name of a directory that a killed process made is durable before anything in it counts',
+    ),
   },
   log(
     'leftovers: index files without a segment stay',
@@ -167,10 +152,7 @@ export const mutations: readonly Mutation[] = [
       '    await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);',
       "    const file = await this.#disk.open(path, 'create');\n    await file.truncate(0);\n    await file.write([bytes.subarray(0, 9)], 0);\n    await file.write([bytes.subarray(9)], 9);\n    await file.sync();\n    await file.close();\n    void replaceFile;\n    void slash;",
     ),
-    test: {
-      file: 'test/unit/log/index-files.test.ts',
-      name: 'are whole or not there, wherever that is broken off',
-    },
+    hunts: test('test/unit/log/index-files.test.ts', 'are whole or not there, wherever that is broken off'),
   },
   {
     ...log(
@@ -179,10 +161,10 @@ export const mutations: readonly Mutation[] = [
       '  if (isSingle && known.isAtEnd && crcOf',
       '  if (isSingle && crcOf',
     ),
-    test: {
-      file: 'test/unit/log/index-files.test.ts',
-      name: 'of a log with one entry are read, not taken for what the state says of one of their size',
-    },
+    hunts: test(
+      'test/unit/log/index-files.test.ts',
+      'of a log with one entry are read, not taken for what the state says of one of their size',
+    ),
   },
   {
     ...log(
@@ -191,10 +173,10 @@ export const mutations: readonly Mutation[] = [
       '    return (await disk.sizeOf(segment.timeIndexPath)) === timeEntryBytes ? single : undefined;',
       '    return single;',
     ),
-    test: {
-      file: 'test/unit/log/index-files.test.ts',
-      name: 'of a log with one entry are there before the second is appended to them',
-    },
+    hunts: test(
+      'test/unit/log/index-files.test.ts',
+      'of a log with one entry are there before the second is appended to them',
+    ),
   },
   log(
     'truncation: the floor is not lowered first',
@@ -229,10 +211,10 @@ export const mutations: readonly Mutation[] = [
       '  for (const doomed of segments.all.slice(segments.all.indexOf(segment))) doomed.isDoomed = true;\n',
       '',
     ),
-    test: {
-      file: 'test/unit/log/compaction/compacted-commit-log.test.ts',
-      name: 'is called off, not refused, when segments go or are cut at any moment of it',
-    },
+    hunts: test(
+      'test/unit/log/compaction/compacted-commit-log.test.ts',
+      'is called off, not refused, when segments go or are cut at any moment of it',
+    ),
   },
   log(
     'truncation: no sync after segments are removed',
@@ -259,10 +241,7 @@ export const mutations: readonly Mutation[] = [
       '      if (writer.flushedEndIndex < books.table.indexOfOffset(offset)) await writer.flushed();\n',
       '      void writer;\n',
     ),
-    test: {
-      file: 'test/unit/log/upkeep.test.ts',
-      name: 'is above what can be lost: all below it is durable first',
-    },
+    hunts: test('test/unit/log/upkeep.test.ts', 'is above what can be lost: all below it is durable first'),
   },
   {
     ...log(
@@ -271,10 +250,10 @@ export const mutations: readonly Mutation[] = [
       '        const isBelow = next.baseOffset <= logStartOffset && next.startIndex <= limitIndex;',
       '        const isBelow = next.baseOffset <= logStartOffset;\n        void limitIndex;',
     ),
-    test: {
-      file: 'test/unit/log/upkeep.test.ts',
-      name: 'stops at a segment that ends with entries of Raft which are not committed',
-    },
+    hunts: test(
+      'test/unit/log/upkeep.test.ts',
+      'stops at a segment that ends with entries of Raft which are not committed',
+    ),
   },
   log(
     'retention: one segment too many by size',
@@ -301,10 +280,10 @@ export const mutations: readonly Mutation[] = [
       "    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
       '    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
     ),
-    test: {
-      file: 'test/unit/log/swap.test.ts',
-      name: 'has its indexes under their names durably before its .log gets one',
-    },
+    hunts: test(
+      'test/unit/log/swap.test.ts',
+      'has its indexes under their names durably before its .log gets one',
+    ),
   },
   // That the directory is synced when the old names have gone shows in nothing: the sync before the new `.log` gets its name covers
   // them, too, and until then a recovery removes all that `.log.swap` stands for. So the bug is that they do not go.
@@ -341,10 +320,7 @@ export const mutations: readonly Mutation[] = [
       '    if (this.#cover.batchCount !== header.batchCount || this.#cover.crc !== header.crc)',
       '    if (this.#cover.batchCount > 1e9)',
     ),
-    test: {
-      file: 'test/unit/log/swap.test.ts',
-      name: 'tells of any bit that flips in it, CRC or not',
-    },
+    hunts: test('test/unit/log/swap.test.ts', 'tells of any bit that flips in it, CRC or not'),
   },
   {
     ...log(
@@ -353,10 +329,10 @@ export const mutations: readonly Mutation[] = [
       '    if (endsUncommitted(log, limits, segment, full[place + 1])) break;\n',
       '    void endsUncommitted;\n    void place;\n',
     ),
-    test: {
-      file: 'test/unit/log/compaction/compacted-commit-log.test.ts',
-      name: 'leaves a segment alone that ends with entries of Raft which are not committed',
-    },
+    hunts: test(
+      'test/unit/log/compaction/compacted-commit-log.test.ts',
+      'leaves a segment alone that ends with entries of Raft which are not committed',
+    ),
   },
   {
     ...log(
@@ -365,10 +341,10 @@ export const mutations: readonly Mutation[] = [
       '      if (segments.every(({ isCurrent }) => isCurrent)) throw error;\n',
       '      if (segments.length > 0) throw error;\n',
     ),
-    test: {
-      file: 'test/unit/log/compaction/compacted-commit-log.test.ts',
-      name: 'is called off, not failed, when a segment goes while its file is being opened',
-    },
+    hunts: test(
+      'test/unit/log/compaction/compacted-commit-log.test.ts',
+      'is called off, not failed, when a segment goes while its file is being opened',
+    ),
   },
   {
     ...log(
@@ -377,10 +353,10 @@ export const mutations: readonly Mutation[] = [
       '    // Where it was there, too: a process that was killed may have made it.\n    await disk.syncDirectory(directory);\n',
       '',
     ),
-    test: {
-      file: 'test/unit/log/durable-floors.test.ts',
-      name: 'has its name made durable also where the process that made it was killed before',
-    },
+    hunts: test(
+      'test/unit/log/durable-floors.test.ts',
+      'has its name made durable also where the process that made it was killed before',
+    ),
   },
   log(
     'floors: raised before the sync',
@@ -393,12 +369,14 @@ export const mutations: readonly Mutation[] = [
     file: 'platform/whole-files.ts',
     from: '    await file.write([bytes], 0);\n    await file.sync();\n',
     to: '    await file.write([bytes], 0);\n',
+    hunts: [{ kind: 'seeds', simulator: 'log' }],
   },
   {
     name: 'replica-state: its new name is not synced',
     file: 'platform/whole-files.ts',
     from: '  await disk.rename(temporary, `${directory}/${name}`);\n  await disk.syncDirectory(directory);\n',
     to: '  await disk.rename(temporary, `${directory}/${name}`);\n',
+    hunts: [{ kind: 'seeds', simulator: 'log' }],
   },
   {
     ...log(
@@ -407,10 +385,10 @@ export const mutations: readonly Mutation[] = [
       '      await file.write([frame], half + position);\n      await file.sync();\n',
       '      await file.write([frame], half + position);\n',
     ),
-    test: {
-      file: 'test/unit/log/sync-journal.test.ts',
-      name: 'takes few syncs, of the journal, and is there after the segments have lost it',
-    },
+    hunts: test(
+      'test/unit/log/sync-journal.test.ts',
+      'takes few syncs, of the journal, and is there after the segments have lost it',
+    ),
   },
   {
     ...log(
@@ -419,10 +397,10 @@ export const mutations: readonly Mutation[] = [
       '      if (frame.number <= (voidUpTo.get(record.name) ?? 0)) continue;\n',
       '',
     ),
-    test: {
-      file: 'test/unit/log/journal-removals.test.ts',
-      name: 'a log is not made anew under a name whose old records a start would write into it',
-    },
+    hunts: test(
+      'test/unit/log/journal-removals.test.ts',
+      'a log is not made anew under a name whose old records a start would write into it',
+    ),
   },
   {
     ...log(
@@ -431,9 +409,9 @@ export const mutations: readonly Mutation[] = [
       '      await file.sync();\n      this.#files++;',
       '      this.#files++;',
     ),
-    test: {
-      file: 'test/unit/log/sync-journal.test.ts',
-      name: 'is in the segments for good once it is replayed, also where the machine stops before a log is opened',
-    },
+    hunts: test(
+      'test/unit/log/sync-journal.test.ts',
+      'is in the segments for good once it is replayed, also where the machine stops before a log is opened',
+    ),
   },
 ];
