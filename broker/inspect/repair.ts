@@ -6,6 +6,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { DurableFloors } from '../log/durable-floors.ts';
+import { replacementName } from '../log/log-replacement.ts';
 import { settleLeftovers } from '../log/recovery-leftovers.ts';
 import { openSyncer } from '../log/open-syncer.ts';
 import { noCounts } from './findings.ts';
@@ -77,12 +78,18 @@ async function repairPartition(
   events: RepairEvents,
 ): Promise<void> {
   const { disk } = surroundings;
+  if (found.names.includes(replacementName)) {
+    events.refused(
+      `${found.path} is about to become another node's copy: a start of the broker finishes that`,
+    );
+    return;
+  }
   let partition = found;
   const leftovers = found.names.filter((name) => /\.(tmp|deleted|cleaned|swap|valid)$/.test(name));
   if (leftovers.length > 0) {
     events.stepped(`finishes or removes in ${found.path} what was interrupted: ${leftovers.join(', ')}`);
     if (!options.dryRun) {
-      await settleLeftovers(disk, found.path);
+      await settleLeftovers({ disk, directory: found.path });
       partition = { ...found, names: await disk.list(found.path) };
     }
   }

@@ -12,10 +12,9 @@
 import { assert } from '../../platform/assert.ts';
 import { unpooled } from '../../platform/buffer-pool.ts';
 import type { Lease } from '../../platform/buffer-pool.ts';
+import { DiskError } from '../../platform/disk.ts';
 import { batchField, setBaseOffset, setPartitionLeaderEpoch } from '../../protocol/index.ts';
 import type { AbortedTransaction } from './aborted-transactions.ts';
-import { LogReader } from './log-reader.ts';
-import { LogSearch } from './log-search.ts';
 import type { HeaderVisitor } from './log-search.ts';
 import type {
   Appended,
@@ -30,21 +29,20 @@ import type {
   RecoveryReport,
   SegmentInfo,
 } from './log-types.ts';
-import { LogWriter } from './log-writer.ts';
+import { LiveParts, indexesOf } from './log-parts.ts';
+import type { LogParts } from './log-parts.ts';
 import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from './raft-only.ts';
 import { encodeRaftOnly } from './raft-only.ts';
 import { recoverLog } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
-import { Checkpoints } from './checkpoints.ts';
-import type { LogBooks } from './log-books.ts';
+import { copyOf } from './log-copy.ts';
+import type { LogCopy } from './log-copy.ts';
 import { removeLogDirectory } from './log-removal.ts';
-import { LogUpkeep } from './log-upkeep.ts';
+import { isNotCommitted } from './log-replacement.ts';
+import type { LogReplacement } from './log-replacement.ts';
 import { mustRoll } from './retention.ts';
-import { SegmentIndexes } from './segment-files.ts';
-import { SegmentList } from './segment-list.ts';
+import type { SegmentIndexes } from './segment-files.ts';
 import { Segment } from './segment.ts';
-import type { LogTail } from './tail-cache.ts';
-import { TransactionIndexFiles } from './transaction-index-files.ts';
 import { truncateLog } from './truncation.ts';
 
 export type * from './log-types.ts';
@@ -54,17 +52,8 @@ const empty: LogRead = { parts: [], sizeBytes: 0, release: () => undefined };
 
 export class CommitLog {
   readonly #options: LogOptions;
-  readonly #books: LogBooks;
-  readonly #segments: SegmentList;
-  readonly #indexes: SegmentIndexes;
-  readonly #reader: LogReader;
-  readonly #search: LogSearch;
-  readonly #writer: LogWriter;
-  readonly #checkpoints: Checkpoints;
-  readonly #upkeep: LogUpkeep;
-  readonly #transactions: TransactionIndexFiles;
-  readonly #tail: LogTail;
-  readonly #damage: LogDamage[] = [];
+  readonly #live: LiveParts;
+  #damage: LogDamage[] = [];
   #failure: LogFailure | undefined;
   #state: 'open' | 'cutting' | 'closed' = 'open';
   #onProgress: (() => void) | undefined;
@@ -73,46 +62,13 @@ export class CommitLog {
 
   private constructor(options: LogOptions, indexes: SegmentIndexes, recovered: RecoveredLog) {
     this.#options = options;
-    this.#indexes = indexes;
-    this.#segments = new SegmentList(recovered.segments);
-    const { table, logStartOffset, cleanedEndOffset, endOffset, endIndex, point } = recovered;
-    this.#books = { segments: this.#segments, table, logStartOffset, cleanedEndOffset, endOffset, endIndex };
-    this.#transactions = new TransactionIndexFiles(options.disk, [...recovered.names]);
-    this.#tail = options.tailCache.openTail();
-    this.#reader = new LogReader(this.#segments, indexes, options.readPool);
-    this.#search = new LogSearch(this.#segments, indexes, options.readPool);
-    this.#checkpoints = new Checkpoints({ options, indexes, books: this.#books, point });
-    this.#writer = new LogWriter(
-      {
-        disk: options.disk,
-        directory: options.directory,
-        config: options.config,
-        syncer: options.syncer,
-        roll: (from, to) => this.#checkpoints.roll(from, to),
-        onProgress: () => this.#progressed(),
-        onFailure: (failure) => this.#fail(failure),
-      },
-      {
-        segment: this.#segments.active,
-        file: recovered.file,
-        endIndex,
-        endOffset,
-      },
-    );
-    this.#upkeep = new LogUpkeep({
-      options,
-      books: this.#books,
-      indexes,
-      transactions: this.#transactions,
-      checkpoints: this.#checkpoints,
-      writer: this.#writer,
+    this.#live = new LiveParts(options, indexes, recovered, {
+      onProgress: () => this.#progressed(),
+      onFailure: (failure) => this.#fail(failure),
       beginSegment: () => this.#roll(),
       isOpen: () => this.#state === 'open' && this.#failure === undefined,
     });
-    const { damage } = recovered.report;
-    if (damage === undefined) return;
-    this.#damage.push(damage);
-    this.#failure = { kind: 'damage', code: 'corrupt', directory: options.directory, cause: damage };
+    this.#take(recovered.report);
   }
 
   /**
@@ -120,8 +76,7 @@ export class CommitLog {
    * bytes is in the report. A damaged log opens for reading up to the damage, and takes no appends.
    */
   static async open(options: LogOptions): Promise<{ log: CommitLog; recovery: RecoveryReport }> {
-    const { disk, readPool, config } = options;
-    const indexes = new SegmentIndexes(disk, readPool, () => config().indexIntervalBytes);
+    const indexes = indexesOf(options);
     const recovered = await recoverLog(options, indexes);
     return { log: new CommitLog(options, indexes, recovered), recovery: recovered.report };
   }
@@ -137,12 +92,12 @@ export class CommitLog {
 
   /** First offset that may be read: at or above the first segment's base. Never goes back, and durable before anything is deleted. */
   get logStartOffset(): number {
-    return this.#books.logStartOffset;
+    return this.#parts.books.logStartOffset;
   }
 
   /** First dirty offset: all full segments below it have been cleaned. Durable; steps back in a truncation only. */
   get cleanedEndOffset(): number {
-    return this.#books.cleanedEndOffset;
+    return this.#parts.books.cleanedEndOffset;
   }
 
   /** What is known to be damaged, by recovery (then the log takes no appends) or by scrubbing. */
@@ -159,49 +114,49 @@ export class CommitLog {
 
   /** Makes the index files of a full segment again, for scrubbing; false where the log or the segment has gone. Rejects with a DiskError. */
   remakeIndexes(segment: Segment): Promise<boolean> {
-    return this.#upkeep.remakeIndexes(segment);
+    return this.#parts.upkeep.remakeIndexes(segment);
   }
 
   get logEndOffset(): number {
-    return this.#books.endOffset;
+    return this.#parts.books.endOffset;
   }
 
   /** The Raft index that the next entry takes; 1 in an empty log. */
   get endIndex(): number {
-    return this.#books.endIndex;
+    return this.#parts.books.endIndex;
   }
 
   /** Leader epoch of the last entry; 0 in an empty log. */
   get lastTerm(): number {
-    return this.#books.table.lastTerm;
+    return this.#parts.books.table.lastTerm;
   }
 
   /** What has been handed to the operating system. */
   get writtenEndIndex(): number {
-    return this.#writer.writtenEndIndex;
+    return this.#parts.writer.writtenEndIndex;
   }
 
   /** What has been synced. */
   get flushedEndIndex(): number {
-    return this.#writer.flushedEndIndex;
+    return this.#parts.writer.flushedEndIndex;
   }
 
   /** What may be acknowledged, as far as this log goes: what is flushed, or under `write.caching` what is written. */
   get ackableEndIndex(): number {
-    return this.#writer.ackableEndIndex;
+    return this.#parts.writer.ackableEndIndex;
   }
 
   /** Bytes appended and not yet written: what back-pressure goes by. */
   get queuedBytes(): number {
-    return this.#writer.queuedBytes;
+    return this.#parts.writer.queuedBytes;
   }
 
   get sizeBytes(): number {
-    return this.#segments.sizeBytes;
+    return this.#parts.segments.sizeBytes;
   }
 
   get segmentCount(): number {
-    return this.#segments.count;
+    return this.#parts.segments.count;
   }
 
   /** Set once the log takes no appends any more. */
@@ -211,16 +166,16 @@ export class CommitLog {
 
   /** Closed ones, oldest first; never the one that is appended to. */
   fullSegments(): readonly Segment[] {
-    return this.#segments.full;
+    return this.#parts.segments.full;
   }
 
   segments(): SegmentInfo[] {
-    return this.#segments.infos();
+    return this.#parts.segments.infos();
   }
 
   /** Raft's entries that the log still knows of, oldest first. */
   raftOnlyEntries(): readonly PlacedRaftOnlyEntry[] {
-    return this.#books.table.raftOnlyEntries;
+    return this.#parts.books.table.raftOnlyEntries;
   }
 
   /**
@@ -233,17 +188,17 @@ export class CommitLog {
     assert(term === this.lastTerm && term > 0, 'a term begins with a Raft-only entry');
     const offsets = batchField.lastOffsetDelta(batch) + 1;
     assert(offsets >= 1 && batchField.sizeBytes(batch) === batch.length, 'one batch with offsets');
-    const baseOffset = this.#books.endOffset;
+    const baseOffset = this.#parts.books.endOffset;
     const lastOffset = baseOffset + offsets - 1;
     const maxTimestamp = batchField.maxTimestamp(batch);
     setBaseOffset(batch, 0, baseOffset);
     setPartitionLeaderEpoch(batch, 0, term);
     this.#maybeRollFor({ sizeBytes: batch.length, maxTimestamp, lastOffset });
-    const segment = this.#segments.active;
+    const segment = this.#parts.segments.active;
     const span = { sizeBytes: batch.length, lastOffset, maxTimestamp };
     segment.addBatch(span, this.config.indexIntervalBytes);
-    this.#tail.add({ buffer: batch, lease, baseOffset, lastOffset });
-    this.#books.endOffset += offsets;
+    this.#live.tail.add({ buffer: batch, lease, baseOffset, lastOffset });
+    this.#parts.books.endOffset += offsets;
     return this.#appended(segment, batch, baseOffset, offsets);
   }
 
@@ -254,15 +209,19 @@ export class CommitLog {
     assert(isInOrder, 'a term begins with a term-start, and has one');
     const placed: PlacedRaftOnlyEntry = {
       ...entry,
-      index: this.#books.endIndex,
-      offset: this.#books.endOffset,
+      index: this.#parts.books.endIndex,
+      offset: this.#parts.books.endOffset,
     };
     const batch = encodeRaftOnly(placed);
-    this.#maybeRollFor({ sizeBytes: batch.length, maxTimestamp: -1, lastOffset: this.#books.endOffset });
-    const segment = this.#segments.active;
+    this.#maybeRollFor({
+      sizeBytes: batch.length,
+      maxTimestamp: -1,
+      lastOffset: this.#parts.books.endOffset,
+    });
+    const segment = this.#parts.segments.active;
     segment.addRaftOnly(batch.length);
-    this.#books.table.add(placed);
-    return this.#appended(segment, batch, this.#books.endOffset, 1);
+    this.#parts.books.table.add(placed);
+    return this.#appended(segment, batch, this.#parts.books.endOffset, 1);
   }
 
   /** The one listener is called, never from within `append`, when the written or the flushed end has moved. */
@@ -272,7 +231,7 @@ export class CommitLog {
 
   /** Asks for a sync that covers all that is appended now: at once, or as `flush.messages` and `flush.ms` say under `write.caching`. */
   requestSync(): void {
-    this.#writer.requestSync();
+    this.#parts.writer.requestSync();
   }
 
   /** The one listener is called once, when the log has failed; soon, where it had failed before. */
@@ -290,57 +249,59 @@ export class CommitLog {
   /** Batches from the one that holds `offset` on; at once where they are recent. Rejects with a DiskError. */
   read(request: ReadRequest): LogRead | Promise<LogRead> {
     assert(
-      request.offset >= this.logStartOffset && request.endOffset <= this.#books.endOffset,
+      request.offset >= this.logStartOffset && request.endOffset <= this.#parts.books.endOffset,
       'a read within the log',
     );
     if (request.offset >= request.endOffset) return empty;
-    return this.#tail.read(request) ?? this.#reader.read(request);
+    return this.#live.tail.read(request) ?? this.#live.read(request);
   }
 
   /** The first record below `endOffset` with this timestamp or a later one. Rejects with a DiskError. */
   async offsetForTimestamp(timestamp: number, endOffset: number): Promise<FoundRecord | undefined> {
-    await this.#writer.written();
-    return this.#search.offsetForTimestamp(timestamp, this.logStartOffset, endOffset);
+    await this.#parts.writer.written();
+    return this.#parts.search.offsetForTimestamp(timestamp, this.logStartOffset, endOffset);
   }
 
   /** The first record below `endOffset` among those with the largest timestamp. Rejects with a DiskError. */
   async maxTimestamp(endOffset: number): Promise<FoundRecord | undefined> {
-    await this.#writer.written();
-    return this.#search.maxTimestamp(this.logStartOffset, endOffset);
+    await this.#parts.writer.written();
+    return this.#parts.search.maxTimestamp(this.logStartOffset, endOffset);
   }
 
   /** For OffsetForLeaderEpoch; see PositionTable. */
   endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } | undefined {
-    return this.#books.table.endOffsetForEpoch(epoch, this.#books.endOffset);
+    return this.#parts.books.table.endOffsetForEpoch(epoch, this.#parts.books.endOffset);
   }
 
   epochAt(offset: number): number {
-    return this.#books.table.epochAt(offset);
+    return this.#parts.books.table.epochAt(offset);
   }
 
   termAt(index: number): number {
-    return this.#books.table.termAt(index);
+    return this.#parts.books.table.termAt(index);
   }
 
   /** For the end index, the log end offset. */
   offsetOfIndex(index: number): number {
-    return this.#books.table.offsetOfIndex(index);
+    return this.#parts.books.table.offsetOfIndex(index);
   }
 
   indexOfOffset(offset: number): number {
-    return this.#books.table.indexOfOffset(offset);
+    return this.#parts.books.table.indexOfOffset(offset);
   }
 
   /** Aborted transactions with offsets in [fetchOffset, endOffset), ascending by marker. Rejects with a DamagedTransactionIndex or a DiskError. */
   async abortedTransactions(fetchOffset: number, endOffset: number): Promise<AbortedTransaction[]> {
-    const segments = () => this.#segments.all.slice(this.#segments.placeOf(fetchOffset));
-    return this.#search.undisturbed(() => this.#transactions.collect(segments(), fetchOffset, endOffset));
+    const segments = () => this.#parts.segments.all.slice(this.#parts.segments.placeOf(fetchOffset));
+    return this.#parts.search.undisturbed(() =>
+      this.#parts.transactions.collect(segments(), fetchOffset, endOffset),
+    );
   }
 
   /** Visits the header of every batch with an offset at or above this one, control batches too, Raft-only ones not. */
   async scanHeaders(fromOffset: number, visit: HeaderVisitor): Promise<void> {
-    await this.#writer.written();
-    await this.#search.scanHeaders(fromOffset, visit);
+    await this.#parts.writer.written();
+    await this.#parts.search.scanHeaders(fromOffset, visit);
   }
 
   /**
@@ -350,7 +311,7 @@ export class CommitLog {
    * is. Rejects with a DiskError; where that is for lack of space, the log goes on as it was.
    */
   advanceLogStart(offset: number): Promise<void> {
-    return this.#upkeep.advanceLogStart(offset);
+    return this.#parts.upkeep.advanceLogStart(offset);
   }
 
   /**
@@ -359,12 +320,12 @@ export class CommitLog {
    * all of it is past retention. As `advanceLogStart` otherwise.
    */
   deleteOldSegments(limitOffset: number): Promise<readonly DeletedSegments[]> {
-    return this.#upkeep.deleteOldSegments(limitOffset);
+    return this.#parts.upkeep.deleteOldSegments(limitOffset);
   }
 
   /** Rolls the active segment where `segment.ms` (when compacted, `max.compaction.lag.ms` if less) has passed on the wall clock; says whether it did. */
   maybeRoll(): Promise<boolean> {
-    return this.#upkeep.maybeRoll();
+    return this.#parts.upkeep.maybeRoll();
   }
 
   /**
@@ -375,7 +336,7 @@ export class CommitLog {
    * log goes on with the old segments.
    */
   replaceSegments(old: readonly Segment[], cleaned: Segment, cleanedEndOffset?: number): Promise<boolean> {
-    return this.#upkeep.replaceSegments(old, cleaned, cleanedEndOffset);
+    return this.#parts.upkeep.replaceSegments(old, cleaned, cleanedEndOffset);
   }
 
   /**
@@ -384,37 +345,62 @@ export class CommitLog {
    */
   async truncateTo(endIndex: number): Promise<void> {
     assert(this.#state === 'open' && this.#failure === undefined, 'a log that can be cut');
-    const { table, endIndex: end } = this.#books;
+    const { table, endIndex: end } = this.#parts.books;
     assert(endIndex >= table.start.index && endIndex <= end, 'a cut within the log');
     if (endIndex === end) return;
     this.#state = 'cutting';
     try {
       await this.#cut(endIndex);
     } catch (error) {
-      this.#writer.fail('write', error);
+      this.#parts.writer.fail('write', error);
       throw error;
     }
     this.#state = 'open';
   }
 
   async #cut(endIndex: number): Promise<void> {
-    await this.#upkeep.atRest();
-    await this.#writer.settledForGood();
-    await this.#checkpoints.atRest();
-    const place = await this.#search.placeOfIndex(endIndex, this.#books.table);
-    this.#reader.forget();
-    this.#tail.clear();
+    const { books, segments, search, upkeep, writer, ...parts } = this.#parts;
+    await upkeep.atRest();
+    await writer.settledForGood();
+    await parts.checkpoints.atRest();
+    const place = await search.placeOfIndex(endIndex, books.table);
+    parts.reader.forget();
+    this.#live.tail.clear();
     const file = await truncateLog({
+      ...parts,
       options: this.#options,
-      books: this.#books,
-      indexes: this.#indexes,
-      transactions: this.#transactions,
-      checkpoints: this.#checkpoints,
-      file: await this.#writer.takeFile(),
+      books,
+      file: await writer.takeFile(),
       to: { ...place, endIndex },
     });
-    const { endOffset } = this.#books;
-    this.#writer.restart({ segment: this.#segments.active, file, endIndex, endOffset });
+    writer.restart({ segment: segments.active, file, endIndex, endOffset: books.endOffset });
+  }
+
+  /** Up to `endIndex`, which begins a batch. Undefined where that is not durable, or segments keep changing. Rejects with a DiskError. */
+  copyUpTo(endIndex: number): Promise<LogCopy | undefined> {
+    return copyOf(this.#options, this.#parts, endIndex);
+  }
+
+  /** Resolves when all that is appended now is durable. */
+  flushed(): Promise<void> {
+    return this.#parts.writer.flushed();
+  }
+
+  /**
+   * Puts the log whose files lie in `catch-up/`, whole and synced, in the place of this one. Nothing may be appended before it
+   * resolves. Rejects with a DiskError: the log goes on as it was where there was no space to begin, and has failed otherwise.
+   */
+  async replaceBy(replacement: LogReplacement): Promise<void> {
+    assert(this.#state === 'open' && (this.#failure?.kind ?? 'damage') === 'damage', 'a log that lives');
+    this.#state = 'cutting';
+    try {
+      this.#take(await this.#live.replaceBy(replacement, this.#failure === undefined));
+    } catch (error) {
+      if (!isNotCommitted(error, this.directory)) this.#failBy(error);
+      throw error;
+    } finally {
+      this.#state = 'open';
+    }
   }
 
   /** A clean stop: all is written and synced, and the next opening has nothing to check. Rejects with a DiskError where that fails. A log that has failed before is only closed. */
@@ -422,14 +408,14 @@ export class CommitLog {
     assert(this.#state === 'open', 'a log is closed once');
     this.#state = 'closed';
     try {
-      await this.#upkeep.close();
+      await this.#parts.upkeep.close();
       if (this.#failure === undefined) {
-        await this.#writer.settled();
-        await this.#checkpoints.atRest();
-        await this.#checkpoints.close();
+        await this.#parts.writer.settled();
+        await this.#parts.checkpoints.atRest();
+        await this.#parts.checkpoints.close();
       }
     } finally {
-      await this.#release();
+      await this.#live.release();
     }
   }
 
@@ -437,63 +423,69 @@ export class CommitLog {
   async delete(): Promise<void> {
     if (this.#state !== 'closed') {
       this.#state = 'closed';
-      await this.#upkeep.close();
-      await this.#checkpoints.atRest();
-      await this.#release({ isDoomed: true });
+      await this.#parts.upkeep.close();
+      await this.#parts.checkpoints.atRest();
+      await this.#live.release({ isDoomed: true });
     }
     await removeLogDirectory(this.#options);
   }
 
   #appended(segment: Segment, batch: Buffer, baseOffset: number, entries: number): Appended {
-    const baseIndex = this.#books.endIndex;
-    this.#books.endIndex += entries;
-    this.#writer.append(segment, batch, this.#books.endIndex, this.#books.endOffset);
-    this.#checkpoints.maybePlan(segment, this.#books.endIndex);
+    const baseIndex = this.#parts.books.endIndex;
+    this.#parts.books.endIndex += entries;
+    this.#parts.writer.append(segment, batch, this.#parts.books.endIndex, this.#parts.books.endOffset);
+    this.#parts.checkpoints.maybePlan(segment, this.#parts.books.endIndex);
     return {
       baseOffset,
-      lastOffset: this.#books.endOffset - 1,
+      lastOffset: this.#parts.books.endOffset - 1,
       baseIndex,
-      endIndex: this.#books.endIndex,
+      endIndex: this.#parts.books.endIndex,
       logStartOffset: this.logStartOffset,
     };
   }
 
   #maybeRollFor(batch: Parameters<typeof mustRoll>[1]): void {
-    if (mustRoll(this.#segments.active, batch, this.config, this.#options.clock.wallMs())) this.#roll();
+    if (mustRoll(this.#parts.segments.active, batch, this.config, this.#options.clock.wallMs())) this.#roll();
   }
 
   #roll(): Segment {
-    const { endOffset, endIndex } = this.#books;
+    const { endOffset, endIndex } = this.#parts.books;
     const segment = new Segment(this.#options.directory, endOffset, this.#options.clock.wallMs());
     segment.startIndex = endIndex;
-    this.#segments.add(segment);
+    this.#parts.segments.add(segment);
     this.#onRoll?.(endOffset);
     return segment;
   }
 
   #progressed(): void {
-    this.#tail.written(this.#writer.writtenEndOffset);
-    const { flushedEndIndex } = this.#writer;
-    if (flushedEndIndex > this.#books.table.start.index) {
-      const term = this.#books.table.termAt(flushedEndIndex - 1);
+    this.#live.tail.written(this.#parts.writer.writtenEndOffset);
+    const { flushedEndIndex } = this.#parts.writer;
+    if (flushedEndIndex > this.#parts.books.table.start.index) {
+      const term = this.#parts.books.table.termAt(flushedEndIndex - 1);
       this.#options.floor?.raise({ term, endIndex: flushedEndIndex });
     }
-    this.#checkpoints.flushed(flushedEndIndex, (error) => this.#writer.fail('write', error));
+    this.#parts.checkpoints.flushed(flushedEndIndex, (error) => this.#parts.writer.fail('write', error));
     this.#onProgress?.();
+  }
+
+  get #parts(): LogParts {
+    return this.#live.current;
+  }
+
+  #take({ damage }: RecoveryReport): void {
+    this.#damage = damage === undefined ? [] : [damage];
+    this.#failure = damage && { kind: 'damage', code: 'corrupt', directory: this.directory, cause: damage };
+  }
+
+  #failBy(cause: unknown): void {
+    const code = cause instanceof DiskError ? cause.code : 'unknown';
+    if (this.#failure?.kind === 'damage') this.#failure = undefined;
+    this.#fail({ kind: 'write', code, directory: this.directory, cause });
   }
 
   #fail(failure: LogFailure): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
     this.#onFailure?.(failure);
-  }
-
-  async #release(options: { readonly isDoomed?: boolean } = {}): Promise<void> {
-    await this.#writer.close(options);
-    this.#tail.clear();
-    for (const segment of this.#segments.all) {
-      this.#options.readPool.forget(segment);
-      await this.#options.readPool.files.forget(segment.path);
-    }
   }
 }

@@ -56,6 +56,15 @@ export async function commitReplacement(
   await replaceFile(disk, directory, replacementName, encode(replacement));
 }
 
+/** Whether this failure of step 1, or of what goes before it, says for certain that the old log counts: there was no space. */
+export function isNotCommitted(error: unknown, directory: string): boolean {
+  return (
+    error instanceof DiskError &&
+    error.path === `${directory}/${replacementName}.tmp` &&
+    (error.code === 'no-space' || error.code === 'too-many-open-files')
+  );
+}
+
 /** Steps 2 to 4, where step 1 has happened; says whether it had. Rejects with a DiskError. */
 export async function finishReplacement(log: ReplacedLog): Promise<boolean> {
   const { disk, directory, floor } = log;

@@ -8,14 +8,16 @@ import type { Disk } from '../../platform/disk.ts';
 import { verifyBatchCrc } from '../../protocol/index.ts';
 import { cleanedHeaderBytes, readCleanedHeader } from './cleaned-header.ts';
 import type { CleanedHeader } from './cleaned-header.ts';
+import { finishReplacement, replacementName } from './log-replacement.ts';
+import type { ReplacedLog } from './log-replacement.ts';
 import { stateFileName } from './replica-state-file.ts';
 import { finishSwap, swapSuffix } from './segment-swap.ts';
 import { segmentFiles, segmentPath } from './segment.ts';
 
 /** The valid beginning of a damaged segment, before it takes that one's name. */
 export const validSuffix = '.valid';
-/** Files of segments that were set aside; a number may follow. */
-const damagedPattern = /^\d{20}\.log\.damaged(\.\d+)?$/;
+/** Files of segments, or a replacement, that were set aside; a number may follow. */
+const damagedPattern = /^(\d{20}\.log|log-replacement)\.damaged(\.\d+)?$/;
 const segmentPattern = /^(\d{20})\.(log|index|timeindex|txnindex)$/;
 const pairPattern = /^(\d{20})\.(log|index|timeindex|txnindex)\.(deleted|cleaned|swap|valid)$/;
 /** Kafka's own file: a log that has it was written by Kafka, at least at first. */
@@ -28,15 +30,20 @@ export interface FoundFiles {
   readonly names: ReadonlySet<string>;
   /** Cleaned segments whose swap was finished just now. */
   readonly swaps: readonly CleanedHeader[];
-  /** Logs of segments that were set aside earlier. */
+  /** Logs of segments, and replacements, that were set aside earlier. */
   readonly damaged: readonly string[];
   readonly hasState: boolean;
   readonly isAdopted: boolean;
 }
 
 /** Makes the directory where there is none. Rejects with a DiskError. */
-export async function settleLeftovers(disk: Disk, directory: string): Promise<FoundFiles> {
+export async function settleLeftovers(log: ReplacedLog): Promise<FoundFiles> {
+  const { disk, directory } = log;
   let names = await listOrMake(disk, directory);
+  if (names.includes(replacementName)) {
+    await finishReplacement(log);
+    names = await disk.list(directory);
+  }
   const swaps: CleanedHeader[] = [];
   if (names.some((name) => isLeftover(name))) {
     for (const name of names) {

@@ -47,7 +47,7 @@ const measuredMax = 32;
 
 /** Rejects with a DiskError; what is wrong with the files' contents is in the report. */
 export async function recoverLog(options: LogOptions, indexes: SegmentIndexes): Promise<RecoveredLog> {
-  const found = await settleLeftovers(options.disk, options.directory);
+  const found = await settleLeftovers(options);
   const state = found.hasState ? await readReplicaState(options.disk, options.directory) : undefined;
   return new Recovery(options, indexes, found, typeof state === 'object' ? state : undefined).run();
 }
