@@ -8,58 +8,29 @@
  *
  * Handlers, coordinators and the composition root use it; the image must not be kept across an `await`, topics of it may.
  */
-import type { Clock } from '../../platform/clock.ts';
-import type { Ids } from '../../platform/ids.ts';
-import type { BrokerConfig } from '../config/broker-config.ts';
 import type { TopicConfig } from '../config/topic-config.ts';
 import type { DirectoryAssignment } from '../partition/partitions.ts';
 import type { WantedReplica } from '../partition/replica-places.ts';
-import type { PeerRequests, PeerService } from '../peers/peer-requests.ts';
+import type { PeerService } from '../peers/peer-requests.ts';
+import type { JoiningNode } from './admission.ts';
 import type { AlterationResult, ResourceAlteration, ResourceReplacement } from './alter-configs.ts';
-import type { ControllerLimits, Refusal } from './controller.ts';
+import type { ClusterOptions } from './cluster-options.ts';
+import type { Refusal } from './controller.ts';
 import type { PartitionsCreation, PartitionsToCreate } from './create-partitions.ts';
 import type { TopicCreation, TopicToCreate } from './create-topics.ts';
 import type { TopicDeletion } from './delete-topics.ts';
 import type { FeatureOutcome, FeatureUpdate } from './features.ts';
 import type { MetadataChange, MetadataImage, TopicImage } from './metadata-image.ts';
 import { MetadataLogError, refusalOf } from './metadata-log.ts';
-import type { MetadataLog } from './metadata-log.ts';
 import { MetadataNode } from './metadata-node.ts';
-import type { DirectoryReport } from './node-reports.ts';
 import { operationMsMax } from './operation-caller.ts';
 import type { OperationName, RequestOf, ResultOf } from './operations.ts';
 import { ProducerIds } from './producer-ids.ts';
 import type { NodeRegistration, Unregistration } from './registration.ts';
 import { ReplicaWork } from './replica-work.ts';
-import type { ReplicaHost } from './replica-work.ts';
 import { bounded } from './signal.ts';
 import { TopicConfigs } from './topic-configs.ts';
 import { allWantedReplicas } from './wanted-replicas.ts';
-
-export interface ClusterOptions {
-  readonly nodeId: number;
-  readonly log: MetadataLog;
-  readonly clock: Clock;
-  readonly ids: Ids;
-  readonly config: BrokerConfig;
-  readonly replicas: ReplicaHost;
-  /** Replicas of this topic could not be opened or removed: an operator must hear of it. */
-  readonly onReplicaFailure: (topic: string, error: unknown) => void;
-  readonly limits?: ControllerLimits;
-  /** The other nodes; without it there are none. */
-  readonly peers?: PeerRequests;
-  /** What this node's data directories have free; without it nothing is known of that. */
-  readonly directories?: () => Promise<readonly DirectoryReport[]>;
-  /** Resolves when each partition of the topic has a leader that is known here. It is not waited for longer than a few seconds. */
-  readonly whenLed?: (topic: TopicImage) => Promise<void>;
-  /** The metadata log cannot be followed any more: this node must stop. */
-  readonly onFailure?: (error: unknown) => void;
-  /** The cluster does not know this start of the node any more; it must stop. */
-  readonly onExpelled?: (reason: ExpulsionReason) => void;
-}
-
-/** 'superseded': another process has registered as this node. 'unregistered': it was taken out of the cluster for good. */
-export type ExpulsionReason = 'superseded' | 'unregistered';
 
 /** A topic that could not be made, or not opened. */
 export type Refused = Extract<TopicCreation, { kind: 'refused' }>;
@@ -156,12 +127,17 @@ export class Cluster {
    * says so (`serve`). Rejects with a RegistrationError where the cluster does not take it.
    */
   register(node: NodeRegistration): Promise<void> {
-    return this.#node.register(node);
+    return this.#node.registration.register(node);
   }
 
   /** This node is ready for clients. Resolves when the cluster counts it in. */
   serve(): Promise<void> {
-    return this.#node.serve();
+    return this.#node.registration.serve();
+  }
+
+  /** Has a node that is to join receive the metadata; whether it does within this time. Any node may be asked. */
+  admit(node: JoiningNode, timeoutMs: number): Promise<boolean> {
+    return this.#node.admission?.admit(node, timeoutMs) ?? Promise.resolve(false);
   }
 
   /** Notes in which data directory of this node replicas lie. */

@@ -16,6 +16,8 @@ export interface MetadataFollower {
   committed(batch: CommittedRecords): void;
   /** All that is committed below `endOffset`, in place of what was told so far. */
   installed(snapshot: CommittedRecords): void;
+  /** Records that make the image as it is now: for a snapshot of it. */
+  snapshot(): readonly Buffer[];
   /** Who leads, whether this node does and is ready, or what is committed may have changed. */
   moved(): void;
   /** The log cannot be followed any more: this node knows nothing of what is committed from here on. */

@@ -3,46 +3,44 @@
  * its session. `cluster.ts` is what others see of it.
  */
 import type { PeerService } from '../peers/peer-requests.ts';
+import { Admission, admissionKind } from './admission.ts';
+import type { JoiningNode } from './admission.ts';
 import { AppliedMetadata } from './applied-metadata.ts';
 import type { ChangesListener } from './applied-metadata.ts';
-import type { ClusterOptions } from './cluster.ts';
+import type { ClusterOptions } from './cluster-options.ts';
 import { defaultLimits } from './controller.ts';
-import type { ControllerState, Refusal } from './controller.ts';
+import type { ControllerState } from './controller.ts';
 import { heartbeatKind } from './heartbeats.ts';
 import type { Heartbeat } from './heartbeats.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import { MetadataLogError } from './metadata-log.ts';
+import { encodeMetadataRecord } from './metadata-record.ts';
+import { MetadataMembership } from './metadata-membership.ts';
 import { NodeSessions } from './node-sessions.ts';
 import { OperationCaller, controllerKind } from './operation-caller.ts';
 import { OperationTurns } from './operation-turns.ts';
 import type { Asked, Done, OperationName } from './operations.ts';
+import { OwnRegistration } from './own-registration.ts';
 import { OwnSession } from './own-session.ts';
 import { fromJson, toJson } from './peer-json.ts';
 import { internalListener } from './registration.ts';
-import type { NodeRegistration, RegistrationChange } from './registration.ts';
+import type { RegistrationChange } from './registration.ts';
 import { Signal, bounded } from './signal.ts';
-
-/** The cluster does not take this node. */
-export class RegistrationError extends Error {
-  readonly refusal: Refusal;
-
-  constructor(refusal: Refusal) {
-    super(refusal.message);
-    this.name = 'RegistrationError';
-    this.refusal = refusal;
-  }
-}
 
 /** How long a node that stops waits for what it has begun, and to be heard. */
 const endMsMax = 1_000;
 
 export class MetadataNode {
   readonly session: OwnSession;
+  readonly registration: OwnRegistration;
+  /** Undefined where the group's members cannot be changed from here. */
+  readonly admission: Admission | undefined;
   readonly #options: ClusterOptions;
   readonly #applied: AppliedMetadata;
   readonly #turns: OperationTurns;
   readonly #caller: OperationCaller;
   readonly #sessions: NodeSessions;
+  readonly #membership: MetadataMembership | undefined;
   /** Raised when something was applied, or who leads may have changed. */
   readonly #moved: Signal;
   /** Changes of registrations that are under way, by node: one at a time. */
@@ -79,7 +77,7 @@ export class MetadataNode {
       intervalMs: () => config.brokerHeartbeatIntervalMs,
       directories: directories ?? (() => Promise.resolve([])),
       heard: (heartbeat) => this.#sessions.heard(heartbeat),
-      onStale: (endOffset) => void this.#expelled(endOffset),
+      onStale: (endOffset) => void this.registration.stale(endOffset),
     });
     this.#turns = new OperationTurns({
       log,
@@ -95,6 +93,33 @@ export class MetadataNode {
       peers,
       whenMoved: (timeoutMs) => this.#moved.whenRaised(timeoutMs),
       isClosed: () => this.#isClosed,
+    });
+    this.registration = new OwnRegistration({
+      nodeId,
+      clock,
+      config,
+      applied: this.#applied,
+      caller: this.#caller,
+      session: this.session,
+      moved: this.#moved,
+      isClosed: () => this.#isClosed,
+      onExpelled: (reason) => options.onExpelled?.(reason),
+    });
+    const { group } = options;
+    const isLeading = (): boolean => this.isController;
+    if (group === undefined) return;
+    const membership = new MetadataMembership({ nodeId, group, clock, image, isLeading });
+    const onAddress = (node: JoiningNode): void => options.onAddress?.(node);
+    this.#membership = membership;
+    this.admission = new Admission({
+      nodeId,
+      clock,
+      log,
+      peers,
+      membership,
+      isLeading,
+      onAddress,
+      moved: this.#moved,
     });
   }
 
@@ -120,7 +145,9 @@ export class MetadataNode {
   }
 
   get services(): ReadonlyMap<string, PeerService> {
+    const { admission } = this;
     return new Map<string, PeerService>([
+      ...(admission === undefined ? [] : ([[admissionKind, admission.service]] as const)),
       [controllerKind, ({ payload }) => this.#caller.serve(payload)],
       [
         heartbeatKind,
@@ -146,6 +173,7 @@ export class MetadataNode {
         this.#applied.install(snapshot);
         this.#look();
       },
+      snapshot: () => [...this.image.records()].map((record) => encodeMetadataRecord(record)),
       moved: () => this.#look(),
       failed: (error) => this.#options.onFailure?.(error),
     });
@@ -168,34 +196,6 @@ export class MetadataNode {
     return Promise.race([this.#becomeCurrent(), this.#ending]);
   }
 
-  async register(node: NodeRegistration): Promise<void> {
-    const { config, clock, nodeId } = this.#options;
-    const untilMs = clock.monotonicMs() + 2 * config.brokerSessionTimeoutMs;
-    for (;;) {
-      const isAlone = [...this.image.brokers.keys()].every((id) => id === nodeId);
-      const request = { ...node, fenced: node.fenced === true && !isAlone };
-      const { result, endOffset } = await this.call({ name: 'register', request, validateOnly: false });
-      if (result.kind === 'registered') {
-        await this.#applied.whenReached(endOffset);
-        this.session.begin(result.epoch, node.fenced === true ? 'starting' : 'serve');
-        this.#sessions.imageChanged();
-        return;
-      }
-      // The session of a process that died without a word ends by itself.
-      const mayEnd = result.error === 'DUPLICATE_BROKER_REGISTRATION' && clock.monotonicMs() < untilMs;
-      if (!mayEnd || this.#isClosed) throw new RegistrationError(result);
-      await this.#moved.whenRaised(config.brokerHeartbeatIntervalMs);
-    }
-  }
-
-  async serve(): Promise<void> {
-    const { config, nodeId } = this.#options;
-    await this.session.say('serve');
-    while (!this.#isClosed && this.image.brokers.get(nodeId)?.fenced !== false) {
-      await this.#moved.whenRaised(config.brokerHeartbeatIntervalMs);
-    }
-  }
-
   /** Nobody waits for this node to become current any more. */
   end(): void {
     this.#end(false);
@@ -213,6 +213,7 @@ export class MetadataNode {
     this.#moved.raise();
     await this.#turns.settled();
     this.#sessions.close();
+    this.#membership?.close();
   }
 
   async #becomeCurrent(): Promise<boolean> {
@@ -239,6 +240,7 @@ export class MetadataNode {
     this.#sessions.setLeading(isLeading);
     this.#sessions.imageChanged();
     this.session.review();
+    this.#membership?.review();
     this.#moved.raise();
   }
 
@@ -269,15 +271,5 @@ export class MetadataNode {
         done();
         if (!(error instanceof MetadataLogError)) this.#options.onFailure?.(error);
       });
-  }
-
-  /** The controller knew of something at this offset that this node may have yet to hear. */
-  async #expelled(endOffset: number): Promise<void> {
-    const { nodeId, onExpelled } = this.#options;
-    if (!(await this.#applied.whenReached(endOffset))) return;
-    const { epoch } = this.session;
-    const known = this.image.brokers.get(nodeId);
-    if (epoch === undefined || known?.epoch === epoch || this.#isClosed) return;
-    onExpelled?.(known === undefined ? 'unregistered' : 'superseded');
   }
 }

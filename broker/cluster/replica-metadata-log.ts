@@ -14,6 +14,7 @@ import { membersOf } from '../raft/configuration.ts';
 import { nodeOf } from '../raft/member.ts';
 import { MetadataLogError } from './metadata-log.ts';
 import type { MetadataFollower, MetadataLog } from './metadata-log.ts';
+import type { MetadataSnapshots } from './metadata-snapshots.ts';
 
 /** What this needs of a replica. */
 export type MetadataReplica = Pick<
@@ -51,6 +52,7 @@ const outcomeMsMax = 5_000;
 export class ReplicaMetadataLog implements MetadataLog {
   readonly #replica: MetadataReplica;
   readonly #clock: Clock;
+  readonly #snapshots: MetadataSnapshots | undefined;
   #follower: MetadataFollower | undefined;
   /** Appends that are neither committed nor known to be lost, in order. */
   #pending: Pending[] = [];
@@ -61,9 +63,11 @@ export class ReplicaMetadataLog implements MetadataLog {
   #following: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
 
-  constructor(replica: MetadataReplica, clock: Clock) {
+  /** Without `snapshots` the log must be whole. */
+  constructor(replica: MetadataReplica, clock: Clock, snapshots?: MetadataSnapshots) {
     this.#replica = replica;
     this.#clock = clock;
+    this.#snapshots = snapshots;
   }
 
   get isLeader(): boolean {
@@ -96,7 +100,7 @@ export class ReplicaMetadataLog implements MetadataLog {
 
   async start(follower: MetadataFollower): Promise<void> {
     this.#follower = follower;
-    this.#toldOffset = this.#replica.logStartOffset;
+    await this.#install();
     await this.#catchUp();
     this.#following = this.#follow();
   }
@@ -127,6 +131,23 @@ export class ReplicaMetadataLog implements MetadataLog {
     this.#rejectAll(closed());
     this.#wake();
     await this.#following;
+    await this.#snapshots?.settled();
+  }
+
+  /** Goes on from the newest snapshot: at the start, and where the log has been replaced by one that begins later. */
+  async #install(): Promise<void> {
+    const snapshot = await this.#snapshots?.load();
+    if (snapshot !== undefined && snapshot.endOffset > this.#toldOffset) {
+      this.#toldOffset = snapshot.endOffset;
+      this.#follower?.installed(snapshot);
+      const message =
+        "another leader's snapshot took the place of the log; whether the change was made is unknown";
+      this.#rejectUpTo(snapshot.endOffset, new MetadataLogError('unknown', message));
+    }
+    const { logStartOffset } = this.#replica;
+    if (this.#toldOffset >= logStartOffset) return;
+    const message = `the metadata log begins at ${logStartOffset}, and no snapshot reaches that far`;
+    throw new MetadataLogError('failed', message);
   }
 
   get #isOnlyVoter(): boolean {
@@ -164,6 +185,7 @@ export class ReplicaMetadataLog implements MetadataLog {
 
   async #catchUp(): Promise<void> {
     while (this.#toldOffset < this.#replica.highWatermark && !this.#closed) {
+      if (this.#toldOffset < this.#replica.logStartOffset) await this.#install();
       const fromOffset = this.#toldOffset;
       const read = await this.#replica.read(fromOffset, readBytes, true);
       const bytes = Buffer.concat(read.parts);
@@ -182,6 +204,7 @@ export class ReplicaMetadataLog implements MetadataLog {
     );
     this.#toldOffset = endOffset;
     this.#follower?.committed({ records, endOffset });
+    this.#snapshots?.applied(bytes.length, endOffset, () => this.#follower?.snapshot() ?? []);
     while (this.#pending[0] !== undefined && this.#pending[0].endOffset <= endOffset) {
       const pending = this.#pending.shift()!;
       pending.timer?.cancel();
@@ -208,7 +231,12 @@ export class ReplicaMetadataLog implements MetadataLog {
   }
 
   #rejectAll(error: MetadataLogError): void {
-    for (const pending of this.#pending.splice(0)) {
+    this.#rejectUpTo(Infinity, error);
+  }
+
+  #rejectUpTo(endOffset: number, error: MetadataLogError): void {
+    const after = this.#pending.findIndex((pending) => pending.endOffset > endOffset);
+    for (const pending of this.#pending.splice(0, after < 0 ? Infinity : after)) {
       pending.timer?.cancel();
       pending.reject(error);
     }

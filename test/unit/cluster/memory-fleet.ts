@@ -1,7 +1,7 @@
 /** Several nodes whose clusters share one metadata log in memory, and ask each other over a network that a test drives. */
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
-import type { ClusterOptions } from '../../../broker/cluster/cluster.ts';
+import type { ClusterOptions } from '../../../broker/cluster/cluster-options.ts';
 import { ReplicaMetadataLog } from '../../../broker/cluster/replica-metadata-log.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
 import type { PeerRequests } from '../../../broker/peers/peer-requests.ts';
@@ -98,6 +98,13 @@ export class MemoryFleet {
     const best = all.find((candidate) => this.group.elect(candidate, all));
     if (best === undefined) throw new Error('a whole group has somebody to elect');
     for (let round = 0; round < rounds; round++) await this.flow();
+  }
+
+  /** Lets things happen until all images have come equally far. */
+  async agree(): Promise<void> {
+    const ends = (): number => new Set(this.nodes.map(({ cluster }) => cluster.image.endOffset)).size;
+    for (let round = 0; round < 100 && (round < 3 || ends() > 1); round++) await this.flow();
+    if (ends() > 1) throw new Error('nodes that hear each other come equally far');
   }
 
   /** Everything that is on its way arrives. */

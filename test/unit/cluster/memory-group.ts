@@ -7,6 +7,7 @@ import type { MetadataReplica } from '../../../broker/cluster/replica-metadata-l
 import type { Configuration } from '../../../broker/raft/configuration.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { BatchHeader } from '../../../protocol/index.ts';
+import { Gate } from './memory-cluster.ts';
 import { setBaseOffset, setPartitionLeaderEpoch } from '../../../protocol/index.ts';
 
 interface Entry {
@@ -40,6 +41,8 @@ export class MemoryReplica implements MetadataReplica {
   /** What each other node holds of this leader's log, as it knows. */
   readonly matched = new Map<number, number>();
   reads: Read[] = [];
+  /** Holds back what is read of its log. */
+  readonly reading = new Gate();
   readonly #watchers = new Set<() => void>();
 
   constructor(nodeId: number, group: MemoryGroup) {
@@ -90,7 +93,8 @@ export class MemoryReplica implements MetadataReplica {
     return new Promise((resolve) => this.reads.push({ term: this.term, resolve }));
   }
 
-  read(offset: number) {
+  async read(offset: number) {
+    await this.reading.pass();
     const parts = this.entries
       .slice(0, this.committed)
       .flatMap(({ batch, endOffset }) => (batch === undefined || endOffset <= offset ? [] : [batch]));

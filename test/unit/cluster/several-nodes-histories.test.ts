@@ -48,7 +48,9 @@ class History {
       const asked = replicas.filter(() => random.below(3) > 0);
       group.confirm(this.pick(replicas), asked);
     } else if (dice < 82) fleet.clock.advance(random.below(2_000));
-    else if (dice < 92) this.create(this.pick(fleet.nodes));
+    else if (dice < 84) this.pick(replicas).reading.close();
+    else if (dice < 86) this.pick(replicas).reading.open();
+    else if (dice < 93) this.create(this.pick(fleet.nodes));
     else if (dice < 97) this.delete(this.pick(fleet.nodes));
     else this.allocate(this.pick(fleet.nodes));
   }
@@ -127,9 +129,10 @@ async function play(seed: number): Promise<History> {
     if (history.random.below(3) > 0) await settle();
     history.check();
   }
+  for (const { replica } of fleet.nodes) replica.reading.open();
   await fleet.heal(3);
   await fleet.run(Promise.all(history.running));
-  await fleet.heal(3);
+  await fleet.agree();
   history.check();
   return history;
 }

@@ -71,6 +71,22 @@ describe('several nodes', () => {
     await fleet.close();
   });
 
+  it('decide nothing before the image of the new leader has what the last one wrote', async () => {
+    const fleet = await formed();
+    const [, two, three] = fleet.nodes.map(({ replica }) => replica);
+    two!.reading.close();
+    await fleet.run(fleet.node(1).cluster.createTopics([topicNamed('t')]));
+    fleet.group.elect(two!, [two!, three!]);
+    const creating = fleet.node(2).cluster.createTopics([topicNamed('t')]);
+    await fleet.flow();
+    await fleet.flow();
+    expect([two!.ready, fleet.node(2).cluster.image.topicCount]).toEqual([true, 0]);
+    two!.reading.open();
+    expect(await fleet.run(creating)).toMatchObject([{ kind: 'refused', error: 'TOPIC_ALREADY_EXISTS' }]);
+    await fleet.close();
+    expect(fleet.failures).toEqual([]);
+  });
+
   it('know of a write by a leader that lost its place whether it stayed, once somebody else has committed', async () => {
     for (const isKept of [true, false]) {
       const fleet = await formed();

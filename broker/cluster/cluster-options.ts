@@ -1,0 +1,39 @@
+/** What `Cluster` is made of and tells its node; the composition root gives it. */
+import type { Clock } from '../../platform/clock.ts';
+import type { Ids } from '../../platform/ids.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
+import type { PeerRequests } from '../peers/peer-requests.ts';
+import type { JoiningNode } from './admission.ts';
+import type { ControllerLimits } from './controller.ts';
+import type { TopicImage } from './metadata-image.ts';
+import type { MetadataLog } from './metadata-log.ts';
+import type { MetadataGroup } from './metadata-membership.ts';
+import type { DirectoryReport } from './node-reports.ts';
+import type { ExpulsionReason } from './own-registration.ts';
+import type { ReplicaHost } from './replica-work.ts';
+
+export interface ClusterOptions {
+  readonly nodeId: number;
+  readonly log: MetadataLog;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly config: BrokerConfig;
+  readonly replicas: ReplicaHost;
+  /** Replicas of this topic could not be opened or removed: an operator must hear of it. */
+  readonly onReplicaFailure: (topic: string, error: unknown) => void;
+  readonly limits?: ControllerLimits;
+  /** The other nodes; without it there are none. */
+  readonly peers?: PeerRequests;
+  /** What this node's data directories have free; without it nothing is known of that. */
+  readonly directories?: () => Promise<readonly DirectoryReport[]>;
+  /** Resolves when each partition of the topic has a leader that is known here. It is not waited for longer than a few seconds. */
+  readonly whenLed?: (topic: TopicImage) => Promise<void>;
+  /** The metadata group, whose members are then kept what they should be while this node leads it. */
+  readonly group?: MetadataGroup;
+  /** A node that is to join is reached there, until it has registered. */
+  readonly onAddress?: (node: JoiningNode) => void;
+  /** The metadata log cannot be followed any more: this node must stop. */
+  readonly onFailure?: (error: unknown) => void;
+  /** The cluster does not know this start of the node any more; it must stop. */
+  readonly onExpelled?: (reason: ExpulsionReason) => void;
+}

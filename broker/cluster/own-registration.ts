@@ -1,0 +1,82 @@
+/** This node's registration: has it made, says when the node is ready, and notices when it does not hold any more. */
+import type { Clock } from '../../platform/clock.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
+import type { AppliedMetadata } from './applied-metadata.ts';
+import type { Refusal } from './controller.ts';
+import type { OperationCaller } from './operation-caller.ts';
+import type { OwnSession } from './own-session.ts';
+import type { NodeRegistration } from './registration.ts';
+import type { Signal } from './signal.ts';
+
+/** The cluster does not take this node. */
+export class RegistrationError extends Error {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super(refusal.message);
+    this.name = 'RegistrationError';
+    this.refusal = refusal;
+  }
+}
+
+/** 'superseded': another process has registered as this node. 'unregistered': it was taken out of the cluster for good. */
+export type ExpulsionReason = 'superseded' | 'unregistered';
+
+export interface OwnRegistrationOptions {
+  readonly nodeId: number;
+  readonly clock: Clock;
+  readonly config: BrokerConfig;
+  readonly applied: AppliedMetadata;
+  readonly caller: OperationCaller;
+  readonly session: OwnSession;
+  readonly moved: Signal;
+  readonly isClosed: () => boolean;
+  readonly onExpelled: (reason: ExpulsionReason) => void;
+}
+
+export class OwnRegistration {
+  readonly #options: OwnRegistrationOptions;
+
+  constructor(options: OwnRegistrationOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with a RegistrationError, or a MetadataLogError. */
+  async register(node: NodeRegistration): Promise<void> {
+    const { config, clock, nodeId, applied, caller, session, moved, isClosed } = this.#options;
+    // The session of a process that died without a word ends by itself.
+    const untilMs = clock.monotonicMs() + 2 * config.brokerSessionTimeoutMs;
+    for (;;) {
+      const isAlone = [...applied.image.brokers.keys()].every((id) => id === nodeId);
+      const request = { ...node, fenced: node.fenced === true && !isAlone };
+      const { result, endOffset } = await caller.call({ name: 'register', request, validateOnly: false });
+      if (result.kind === 'registered') {
+        await applied.whenReached(endOffset);
+        session.begin(result.epoch, node.fenced === true ? 'starting' : 'serve');
+        return;
+      }
+      const mayEnd = result.error === 'DUPLICATE_BROKER_REGISTRATION' && clock.monotonicMs() < untilMs;
+      if (!mayEnd || isClosed()) throw new RegistrationError(result);
+      await moved.whenRaised(config.brokerHeartbeatIntervalMs);
+    }
+  }
+
+  /** Resolves when the cluster counts this node in. */
+  async serve(): Promise<void> {
+    const { config, nodeId, applied, session, moved, isClosed } = this.#options;
+    await session.say('serve');
+    while (!isClosed() && applied.image.brokers.get(nodeId)?.fenced !== false) {
+      await moved.whenRaised(config.brokerHeartbeatIntervalMs);
+    }
+  }
+
+  /** The controller knew, at this offset, of something else than this registration; this node may have yet to hear of it. */
+  async stale(endOffset: number): Promise<void> {
+    const { nodeId, applied, session, isClosed, onExpelled } = this.#options;
+    if (!(await applied.whenReached(endOffset))) return;
+    const { epoch } = session;
+    const known = applied.image.brokers.get(nodeId);
+    if (epoch === undefined || known?.epoch === epoch || isClosed()) return;
+    onExpelled(known === undefined ? 'unregistered' : 'superseded');
+  }
+}
