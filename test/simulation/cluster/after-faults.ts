@@ -4,6 +4,7 @@
  */
 import { isJoint, membersOf } from '../../../broker/raft/configuration.ts';
 import { nodeOf } from '../../../broker/raft/member.ts';
+import type { MemberId } from '../../../broker/raft/member.ts';
 import type { Random } from '../../../platform/random.ts';
 import { check, checkEqual } from '../simulation-failure.ts';
 import type { SimulatedDisk } from '../simulated-disk.ts';
@@ -85,8 +86,10 @@ function lookAfter({ world, machines, nextRevision }: AfterFaults, number: numbe
     const members = machines.flatMap((machine) => machine.group(number) ?? []);
     const { forgetful } = world.checker.book(number);
     const { voters } = world.fairness.newest(number);
+    const remembers = (voter: MemberId): boolean =>
+      !forgetful.has(voter) && !world.fairness.isHarmed(number, voter);
     // A minority that remembers may lack what the others have, and be refused by them.
-    if (2 * voters.filter((voter) => forgetful.has(voter)).length <= voters.length) return;
+    if (forgetful.size === 0 || 2 * voters.filter(remembers).length > voters.length) return;
     world.say(`an operator answers for what is forgotten in group ${number}`);
     for (const { consensus } of members) if (consensus.raft.isImpaired) consensus.overrideImpairment();
     return;
@@ -130,7 +133,7 @@ async function compare({ world, machines, until }: AfterFaults, number: number):
       name: `node ${machine.nodeId}`,
       segments: segmentsOf(machine.disk, number),
       startOffset: log.logStartOffset,
-      indexOfOffset: (offset: number) => log.indexOfOffset(offset),
+      endIndex: log.endIndex,
     };
   });
   checkSame(number, logs, world.checker.book(number));

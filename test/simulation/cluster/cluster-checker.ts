@@ -74,7 +74,8 @@ export class ClusterChecker {
   }
 
   /** A member leads from now on. */
-  leads({ number, member, consensus, log }: ClusterGroup): void {
+  leads(group: ClusterGroup): void {
+    const { number, member, consensus, log } = group;
     const { term } = consensus.raft;
     const book = this.book(number);
     const known = book.leaders.get(term);
@@ -84,11 +85,13 @@ export class ClusterChecker {
     );
     if (known === undefined) this.counts.elections++;
     book.leaders.set(term, member);
-    const start = Math.max(1, consensus.raft.startIndex);
-    for (let index = start; index < book.committed.length; index++) {
+    for (let index = firstIndex(group); index < book.committed.length; index++) {
       const entry = book.committed[index];
       if (entry === undefined || entry.inTerm >= term) continue;
-      if (index < consensus.placedEndIndex && log.termAt(index) === entry.term) continue;
+      // While its log is being cut, what comes after is on its way into it.
+      const isThere =
+        index < consensus.placedEndIndex ? log.termAt(index) === entry.term : index < consensus.raft.endIndex;
+      if (isThere) continue;
       check(
         book.forgetful.size > 0,
         () =>
@@ -114,11 +117,12 @@ export class ClusterChecker {
   }
 
   /** A member has learned of more that is committed. */
-  committed({ number, log, consensus, member }: ClusterGroup): void {
+  committed(group: ClusterGroup): void {
+    const { number, log, consensus, member } = group;
     const { committed } = this.book(number);
     const endIndex = Math.min(consensus.committedEndIndex, consensus.placedEndIndex);
     const seen = Math.min(endIndex, committed.length) - comparedEntries;
-    for (let index = Math.max(1, consensus.raft.startIndex, seen); index < endIndex; index++) {
+    for (let index = Math.max(firstIndex(group), seen); index < endIndex; index++) {
       const term = log.termAt(index);
       const known = (committed[index] ??= this.#firstCommitted(term, consensus.raft.term));
       check(
@@ -185,4 +189,10 @@ export class ClusterChecker {
     book.committed.length = fromIndex;
     book.acknowledged = book.acknowledged.filter(({ baseIndex }) => baseIndex < fromIndex);
   }
+}
+
+/** The first entry that a member's log can be asked about. */
+function firstIndex({ log, consensus }: ClusterGroup): number {
+  const start = log.logStartOffset === 0 ? 1 : log.indexOfOffset(log.logStartOffset);
+  return Math.max(start, consensus.raft.startIndex);
 }

@@ -117,7 +117,7 @@ export const clusterStepActions: Readonly<Record<ClusterStep, (context: StepCont
   },
   'delete-records': ({ world, machine, machines, random }) => {
     for (const group of openGroups(machine)) {
-      const limit = Math.min(group.consensus.highWatermark, safeEndOffset(machines, group.number));
+      const limit = Math.min(group.consensus.highWatermark, safeStartOffset(machines, group.number));
       const offset = random.below(limit + 1);
       if (offset <= group.log.logStartOffset) continue;
       const outcome = group.consensus.appendRaftOnly('delete-records', encodeDeleteRecords(offset));
@@ -129,7 +129,7 @@ export const clusterStepActions: Readonly<Record<ClusterStep, (context: StepCont
   },
   retention: ({ world, machine, machines }) => {
     for (const group of openGroups(machine)) {
-      const limit = Math.min(group.consensus.highWatermark, safeEndOffset(machines, group.number));
+      const limit = Math.min(group.consensus.highWatermark, safeStartOffset(machines, group.number));
       mayBeDeleted(world, group.number, limit);
       const startOffset = group.log.logStartOffset;
       const done = group.listener.retain(limit).then(() => {
@@ -172,7 +172,9 @@ function usurp({ world, machine, machines }: StepContext): void {
     );
     if (to === undefined) continue;
     const refusal = consensus.transferLeadership(to);
-    world.say(`transfer of ${number} from ${machine.nodeId} to ${nodeOf(to)}, unheard: ${refusal ?? 'begun'}`);
+    world.say(
+      `transfer of ${number} from ${machine.nodeId} to ${nodeOf(to)}, unheard: ${refusal ?? 'begun'}`,
+    );
     world.tally.count('transfers', refusal === undefined ? 'begun' : 'refused');
   }
   cutBetween(world, [machine], machines, 'in');
@@ -193,9 +195,9 @@ function cutBetween(
   }
 }
 
-/** All members have the records below it, durably: who restarts from there needs nothing that is gone. */
-function safeEndOffset(machines: readonly Machine[], group: number): number {
-  return Math.min(...machines.map((machine) => machine.held(group).safeEndOffset));
+/** A log may start there: all members have the record, durably, and so nobody needs what is gone. */
+function safeStartOffset(machines: readonly Machine[], group: number): number {
+  return Math.max(0, Math.min(...machines.map((machine) => machine.held(group).safeEndOffset)) - 1);
 }
 
 function mayBeDeleted({ checker }: ClusterWorld, group: number, offset: number): void {

@@ -1,10 +1,12 @@
 /** What goes wrong with a machine's disk: errors that pass, and losses of what was durable, where the cluster has to survive them. */
 import { readFloors } from '../../../broker/log/durable-floors.ts';
 import { isRaftOnly } from '../../../broker/log/raft-only.ts';
+import { decodeReplicaState } from '../../../broker/log/replica-state-file.ts';
+import type { RecoveryPoint } from '../../../broker/log/replica-state-file.ts';
 import { readVotes, voteRecordBytes, votesHeader } from '../../../broker/partition/vote-records.ts';
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
-import { batchField } from '../../../protocol/index.ts';
+import { batchField, batchHeaderBytes } from '../../../protocol/index.ts';
 import type { SimulatedOperation } from '../life-disk.ts';
 import { dataDirectory, logDirectory } from './cluster-life.ts';
 import type { StepContext } from './cluster-steps.ts';
@@ -79,8 +81,11 @@ function rotLog(world: ClusterWorld, machine: Machine, random: Random): void {
   const batches = belowFloor(machine, random.below(world.options.groups));
   const batch = batches[random.below(Math.max(1, batches.length))];
   if (batch === undefined) return;
-  const within = random.below(2) === 0 ? prefixBytes : batch.sizeBytes;
-  const position = batch.position + random.below(within);
+  const { from, to } = batch.isChecked
+    ? { from: 0, to: random.below(2) === 0 ? prefixBytes : batch.sizeBytes }
+    : { from: batchHeaderBytes, to: batch.sizeBytes };
+  if (from >= to) return;
+  const position = batch.position + from + random.below(to - from);
   flip(world, machine, { path: batch.path, position, bit: random.below(8) });
 }
 
@@ -103,6 +108,8 @@ interface PlacedBatch {
   readonly path: string;
   readonly position: number;
   readonly sizeBytes: number;
+  /** The next opening reads it. Of others only what a reader checks may rot: that a header is as it was it has to rely on. */
+  readonly isChecked: boolean;
 }
 
 /**
@@ -117,18 +124,27 @@ function belowFloor(machine: Machine, group: number): PlacedBatch[] {
   if (floor === undefined || floor.endIndex < machine.held(group).ackedEndIndex) return [];
   const directory = logDirectory(group);
   const names = disk.namesIn(directory).filter((name) => /^\d{20}\.log$/.test(name));
+  const state = decodeReplicaState(disk.contentOf(`${directory}/replica-state`) ?? Buffer.alloc(0));
   const batches: PlacedBatch[] = [];
   let index = 1;
   for (const name of names) {
     const path = `${directory}/${name}`;
+    const baseOffset = Number.parseInt(name, 10);
+    const checkedFrom = state === undefined ? 0 : checkedPosition(state.point, baseOffset);
     const content = disk.contentOf(path)!;
-    for (let position = 0; position + 61 <= content.length && index < floor.endIndex;) {
+    for (let position = 0; position + batchHeaderBytes <= content.length && index < floor.endIndex;) {
       const sizeBytes = batchField.sizeBytes(content, position);
-      if (sizeBytes < 61 || position + sizeBytes > content.length) return batches;
-      batches.push({ path, position, sizeBytes });
+      if (sizeBytes < batchHeaderBytes || position + sizeBytes > content.length) return batches;
+      batches.push({ path, position, sizeBytes, isChecked: position >= checkedFrom });
       index += isRaftOnly(content, position) ? 1 : batchField.lastOffsetDelta(content, position) + 1;
       position += sizeBytes;
     }
   }
   return batches;
+}
+
+/** From here on a segment is read when the log is opened. */
+function checkedPosition({ segmentBaseOffset, position }: RecoveryPoint, baseOffset: number): number {
+  if (baseOffset === segmentBaseOffset) return position;
+  return baseOffset > segmentBaseOffset ? 0 : Infinity;
 }

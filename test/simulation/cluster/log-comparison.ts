@@ -10,7 +10,7 @@ export interface LogFiles {
   /** From the first one that is left on. */
   readonly segments: readonly Buffer[];
   readonly startOffset: number;
-  readonly indexOfOffset: (offset: number) => number;
+  readonly endIndex: number;
 }
 
 interface Batches {
@@ -58,29 +58,26 @@ export function checkSame(group: number, logs: readonly LogFiles[], expected: Ex
   }
 }
 
-/** A log's batches, Raft's own among them, by the index of their first entry. */
-function batchesOf({ name, segments, indexOfOffset }: LogFiles): Batches {
-  const byIndex = new Map<number, Buffer>();
-  let startIndex: number | undefined;
-  let next = 0;
+/** A log's batches, Raft's own among them, by the index of their first entry: counted from the end, as the log says where that is. */
+function batchesOf({ name, segments, endIndex }: LogFiles): Batches {
+  const batches: { readonly bytes: Buffer; readonly entries: number }[] = [];
   for (const segment of segments) {
     for (let position = 0; position < segment.length;) {
-      const sizeBytes = batchField.sizeBytes(segment, position);
-      const isOwn = isRaftOnly(segment, position);
-      if (startIndex === undefined) {
-        next = isOwn
-          ? raftOnlyIndex(segment, position)
-          : indexOfOffset(batchField.baseOffset(segment, position));
-        startIndex = next;
-      }
-      if (isOwn) {
-        const index = raftOnlyIndex(segment, position);
-        check(index === next, () => `${name} has an entry of index ${index} at index ${next}`);
-      }
-      byIndex.set(next, segment.subarray(position, position + sizeBytes));
-      next += isOwn ? 1 : batchField.lastOffsetDelta(segment, position) + 1;
-      position += sizeBytes;
+      const bytes = segment.subarray(position, position + batchField.sizeBytes(segment, position));
+      const entries = isRaftOnly(bytes, 0) ? 1 : batchField.lastOffsetDelta(bytes) + 1;
+      batches.push({ bytes, entries });
+      position += bytes.length;
     }
   }
-  return { byIndex, startIndex: startIndex ?? 1, endIndex: next };
+  const byIndex = new Map<number, Buffer>();
+  let startIndex = endIndex;
+  for (const { bytes, entries } of batches.toReversed()) {
+    startIndex -= entries;
+    if (isRaftOnly(bytes, 0)) {
+      const index = raftOnlyIndex(bytes, 0);
+      check(index === startIndex, () => `${name} has an entry of index ${index} at index ${startIndex}`);
+    }
+    byIndex.set(startIndex, bytes);
+  }
+  return { byIndex, startIndex, endIndex };
 }
