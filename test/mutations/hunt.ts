@@ -12,6 +12,8 @@ export interface HuntOptions {
 export interface Catch {
   readonly by: string;
   readonly message: string;
+  /** Where it is a seed. */
+  readonly seed?: number;
 }
 
 /** What a simulator's runner for us prints. */
@@ -75,7 +77,11 @@ async function huntBySeeds(
   const { tried, failed } = JSON.parse(line) as Found;
   if (failed === undefined) return undefined;
   const focused = focus === undefined ? '' : ` --focus ${focus}`;
-  return { by: `${simulator} seed ${failed.seed}${focused}, the ${tried}th`, message: failed.message };
+  return {
+    by: `${simulator} seed ${failed.seed}${focused}, the ${tried}th`,
+    message: failed.message,
+    seed: failed.seed,
+  };
 }
 
 /** Undefined where nothing could be run to its end. */

@@ -104,12 +104,16 @@ async function findKiller(copy: string, { file, from, to, hunts }: Mutation): Pr
       path,
       original.replace(from, () => to),
     );
+    let caught: Catch | undefined;
     try {
-      const caught = await hunt(copy, each, options);
-      if (caught !== undefined) return caught;
+      caught = await hunt(copy, each, options);
     } finally {
       writeFileSync(path, original);
     }
+    if (caught === undefined) continue;
+    // A seed counts that fails for this bug alone.
+    if (caught.seed !== undefined) await checkHunt(copy, each, { from: caught.seed, seeds: 1 });
+    return caught;
   }
   return undefined;
 }
