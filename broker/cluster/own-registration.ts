@@ -36,6 +36,7 @@ export interface OwnRegistrationOptions {
 
 export class OwnRegistration {
   readonly #options: OwnRegistrationOptions;
+  #isExpelled = false;
 
   constructor(options: OwnRegistrationOptions) {
     this.#options = options;
@@ -43,13 +44,12 @@ export class OwnRegistration {
 
   /** Rejects with a RegistrationError, or a MetadataLogError. */
   async register(node: NodeRegistration): Promise<void> {
-    const { config, clock, nodeId, applied, caller, session, moved, isClosed } = this.#options;
+    const { config, clock, applied, caller, session, moved, isClosed } = this.#options;
     // The session of a process that died without a word ends by itself.
     const untilMs = clock.monotonicMs() + 2 * config.brokerSessionTimeoutMs;
     for (;;) {
-      const isAlone = [...applied.image.brokers.keys()].every((id) => id === nodeId);
-      const request = { ...node, fenced: node.fenced === true && !isAlone };
-      const { result, endOffset } = await caller.call({ name: 'register', request, validateOnly: false });
+      const asked = { name: 'register', request: node, validateOnly: false } as const;
+      const { result, endOffset } = await caller.call(asked);
       if (result.kind === 'registered') {
         await applied.whenReached(endOffset);
         session.begin(result.epoch, node.fenced === true ? 'starting' : 'serve');
@@ -76,7 +76,9 @@ export class OwnRegistration {
     if (!(await applied.whenReached(endOffset))) return;
     const { epoch } = session;
     const known = applied.image.brokers.get(nodeId);
-    if (epoch === undefined || known?.epoch === epoch || isClosed()) return;
+    if (epoch === undefined || known?.epoch === epoch || isClosed() || this.#isExpelled) return;
+    this.#isExpelled = true;
+    session.close();
     onExpelled(known === undefined ? 'unregistered' : 'superseded');
   }
 }

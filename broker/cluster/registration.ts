@@ -23,7 +23,7 @@ export interface NodeRegistration {
   readonly host: string | null;
   /** The first holds the metadata log. */
   readonly logDirectories: readonly string[];
-  /** It is not ready for clients yet and will say so when it is. */
+  /** It is not ready for clients yet and will say so when it is; without meaning where there is no other node. */
   readonly fenced?: boolean;
 }
 
@@ -47,6 +47,7 @@ export function decideRegistration(
   if (refusal !== undefined) return { records: [], result: { kind: 'refused', ...refusal } };
   // The number of the record itself, which is new each time and grows.
   const epoch = image.endOffset;
+  const isAlone = [...image.brokers.keys()].every((id) => id === node.nodeId);
   const value = {
     brokerId: node.nodeId,
     incarnationId: node.incarnationId,
@@ -58,7 +59,7 @@ export function decideRegistration(
       maxSupportedVersion: max,
     })),
     rack: node.rack,
-    fenced: node.fenced ?? false,
+    fenced: node.fenced === true && !isAlone,
     logDirs: node.logDirectories,
     ...(node.host === null ? {} : { unknownTaggedFields: hostField(node.host) }),
   };

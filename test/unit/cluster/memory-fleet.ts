@@ -8,7 +8,7 @@ import type { PeerRequests } from '../../../broker/peers/peer-requests.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { uuid } from './cluster-fixtures.ts';
 import { MemoryReplicaHost, settle } from './memory-cluster.ts';
-import { MemoryGroup } from './memory-group.ts';
+import { MemoryGroup, directoryOf } from './memory-group.ts';
 import type { MemoryReplica } from './memory-group.ts';
 
 /** A question or an answer on its way. */
@@ -27,6 +27,8 @@ export interface FleetNode {
   readonly replica: MemoryReplica;
   readonly host: MemoryReplicaHost;
   readonly expelled: string[];
+  /** Where it was told that joining nodes are. */
+  readonly addresses: string[];
 }
 
 export class MemoryFleet {
@@ -39,8 +41,14 @@ export class MemoryFleet {
   readonly #services = new Map<number, Cluster['services']>();
   #ids = 0;
 
-  constructor(nodeIds: readonly number[], settings: Readonly<Record<string, string>> = {}) {
-    this.group = new MemoryGroup(nodeIds);
+  constructor(
+    nodeIds: readonly number[],
+    {
+      voterIds,
+      settings = {},
+    }: { voterIds?: readonly number[]; settings?: Readonly<Record<string, string>> } = {},
+  ) {
+    this.group = new MemoryGroup(nodeIds, voterIds);
     this.nodes = nodeIds.map((id) => this.#node(id, settings));
   }
 
@@ -119,6 +127,27 @@ export class MemoryFleet {
     await settle();
   }
 
+  /** So much time passes, and everything that is sent meanwhile arrives, but to and from these nodes. */
+  async pass(ms: number, silent: readonly number[] = []): Promise<void> {
+    const isSilent = (id: number): boolean => silent.includes(id);
+    for (let passed = 0; passed < ms; passed += 250) {
+      this.clock.advance(250);
+      await settle();
+      for (let round = 0; round < 4; round++) {
+        const { leader } = this.group;
+        const heard = [...this.group.replicas.values()].filter(({ nodeId }) => !isSilent(nodeId));
+        for (const replica of heard)
+          if (leader !== undefined) this.group.replicate(leader, replica, Infinity);
+        if (leader !== undefined) this.group.confirm(leader, heard);
+        for (const message of this.messages.splice(0)) {
+          if (isSilent(message.from) || isSilent(message.to)) message.lose();
+          else message.deliver();
+        }
+        await settle();
+      }
+    }
+  }
+
   /** Lets things happen until the promise settles. */
   async run<Result>(promise: Promise<Result>): Promise<Result> {
     const state = { isSettled: false };
@@ -144,7 +173,7 @@ export class MemoryFleet {
       ],
       rack: null,
       host: `machine-${id}`,
-      logDirectories: [uuid(1_000 + id)],
+      logDirectories: [directoryOf(id)],
     };
   }
 
@@ -164,6 +193,7 @@ export class MemoryFleet {
     const replica = this.group.replicas.get(id)!;
     const host = new MemoryReplicaHost();
     const expelled: string[] = [];
+    const addresses: string[] = [];
     const options: ClusterOptions = {
       nodeId: id,
       log: new ReplicaMetadataLog(replica, this.clock),
@@ -172,12 +202,14 @@ export class MemoryFleet {
       config: new BrokerConfig(new Map(Object.entries(settings))),
       replicas: host,
       peers: this.peersOf(id),
+      group: replica,
+      onAddress: ({ nodeId, host: name, port }) => addresses.push(`${nodeId} ${name}:${port}`),
       onReplicaFailure: (topic, error) => this.failures.push([topic, error]),
       onFailure: (error) => this.failures.push(error),
       onExpelled: (reason) => expelled.push(reason),
     };
     const cluster = new Cluster(options);
     this.#services.set(id, cluster.services);
-    return { id, cluster, replica, host, expelled };
+    return { id, cluster, replica, host, expelled, addresses };
   }
 }

@@ -5,10 +5,18 @@
 import type { AppendOutcome } from '../../../broker/partition/replica-types.ts';
 import type { MetadataReplica } from '../../../broker/cluster/replica-metadata-log.ts';
 import type { Configuration } from '../../../broker/raft/configuration.ts';
-import { memberId } from '../../../broker/raft/member.ts';
+import { memberId, nodeOf } from '../../../broker/raft/member.ts';
+import type { MemberId } from '../../../broker/raft/member.ts';
+import type { ChangeRefusal, Members } from '../../../broker/raft/membership.ts';
 import type { BatchHeader } from '../../../protocol/index.ts';
+import { uuid } from './cluster-fixtures.ts';
 import { Gate } from './memory-cluster.ts';
 import { setBaseOffset, setPartitionLeaderEpoch } from '../../../protocol/index.ts';
+
+/** The first data directory of a node. */
+export function directoryOf(nodeId: number): string {
+  return uuid(1_000 + nodeId);
+}
 
 interface Entry {
   readonly term: number;
@@ -38,6 +46,7 @@ export class MemoryReplica implements MetadataReplica {
   failed = false;
   closed = false;
   readonly logStartOffset = 0;
+  readonly changes: string[] = [];
   /** What each other node holds of this leader's log, as it knows. */
   readonly matched = new Map<number, number>();
   reads: Read[] = [];
@@ -79,6 +88,23 @@ export class MemoryReplica implements MetadataReplica {
       term: this.term,
       logStartOffset: 0,
     };
+  }
+
+  /** Who votes here is only noted: majorities are always those of all nodes. */
+  changeMembers(members: Members): ChangeRefusal | undefined {
+    if (!this.isLeader) return 'not-leader';
+    const { voters, learners } = this.group.configuration;
+    const isBehind = members.voters.some(
+      (member) =>
+        !voters.includes(member) &&
+        (!learners.includes(member) || this.matched.get(nodeOf(member)) !== this.entries.length),
+    );
+    if (isBehind) return 'learner-behind';
+    this.group.configuration = { ...members, outgoing: [] };
+    const shown = (list: readonly MemberId[]): string => list.map(nodeOf).join(' ');
+    this.changes.push(`${shown(members.voters)} + ${shown(members.learners)}`);
+    for (const replica of this.group.replicas.values()) replica.moved();
+    return undefined;
   }
 
   /** Only of a leader. */
@@ -129,11 +155,12 @@ export class MemoryReplica implements MetadataReplica {
 
 export class MemoryGroup {
   readonly replicas = new Map<number, MemoryReplica>();
-  readonly configuration: Configuration;
+  configuration: Configuration;
   #term = 0;
 
-  constructor(nodeIds: readonly number[]) {
-    const voters = nodeIds.map((id) => memberId(id, `directory-${id}`));
+  /** `voterIds`: all unless told. */
+  constructor(nodeIds: readonly number[], voterIds: readonly number[] = nodeIds) {
+    const voters = voterIds.map((id) => memberId(id, directoryOf(id)));
     this.configuration = { voters, outgoing: [], learners: [], revision: 0 };
     for (const id of nodeIds) this.replicas.set(id, new MemoryReplica(id, this));
   }
