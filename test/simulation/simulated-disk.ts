@@ -302,10 +302,12 @@ export class SimulatedDisk {
     const { latencyMs, spikeOneIn } = this.#behaviour;
     const drawn = this.#random.uint32();
     const base = onPlatter.has(operation) ? latencyMs : latencyMs / 10;
-    const durationMs = (base * this.#slowness * (1 + (drawn & 1023))) / 512;
-    if (spikeOneIn === 0 || this.#isSteady || (drawn >>> 10) % spikeOneIn !== 0) return durationMs;
+    const durationMs = (base * (1 + (drawn & 1023))) / 512;
+    if (spikeOneIn === 0 || this.#isSteady || (drawn >>> 10) % spikeOneIn !== 0) {
+      return durationMs * this.#slowness;
+    }
     this.#count('latency spike');
-    return durationMs * 1000;
+    return durationMs * Math.max(1000, this.#slowness);
   }
 
   #count(fault: string): void {
