@@ -154,7 +154,7 @@ class DialAttempt {
     const { address, nodeId } = this.#goal;
     const to = nodeId === -1 ? addressText(address) : `node ${nodeId} at ${addressText(address)}`;
     if (isMalformed(error)) this.#services.counters.malformed++;
-    const message = `No connection to ${to}: ${error.message}`;
+    const message = `No connection to ${to}: ${error.message}${error.message.endsWith('.') ? '' : '.'}`;
     if (!this.#services.isClosing()) {
       this.#services.notice(this.#cause('unreachable'), {
         kind: 'unreachable',

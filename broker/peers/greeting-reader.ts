@@ -48,14 +48,13 @@ export class GreetingReader implements ByteReceiver {
     const magic = Buffer.alloc(4);
     magic.writeUInt32BE(greetingMagic);
     const seen = this.#buffer.subarray(0, Math.min(this.#filled, magic.length));
-    if (!seen.equals(magic.subarray(0, seen.length)))
-      throw new NoGreeting(describe(this.#buffer, seen.length));
+    if (!seen.equals(magic.subarray(0, seen.length))) throw new NoGreeting(describe(this.#buffer[0]!));
   }
 }
 
-function describe(buffer: Buffer, count: number): string {
-  if (buffer[0] === 0x16) return 'it speaks TLS, which is not switched on here';
-  if (buffer[0] === 0x15) return 'it answers in TLS, which is not switched on here';
-  if (/^[A-Z]{3}/.test(buffer.toString('latin1', 0, Math.min(count, 3)))) return 'it speaks HTTP or the like';
+/** From the first byte, as no more may have come. */
+function describe(first: number): string {
+  if (first === 0x16 || first === 0x15) return 'it speaks TLS, which is not switched on here';
+  if (first >= 0x41 && first <= 0x5a) return 'it speaks HTTP or the like';
   return 'it does not speak the protocol between nodes; Kafka clients belong on the port of the Kafka listener';
 }

@@ -167,7 +167,8 @@ export class PeerNetwork implements Transport, PeerRequests {
       return this.#askSelf(new PendingQuestion(asked, this.#services.clock));
     const node = this.#nodes.get(nodeId);
     if (node !== undefined) return node.lanes[options.lane ?? 'control'].ask(asked);
-    return Promise.reject(new PeerError('unreachable', `No address of node ${nodeId} is known.`));
+    const message = `No address of node ${nodeId} is known.`;
+    return Promise.reject(new PeerError('unreachable', message, { wasSent: false }));
   }
 
   /** As `request`, of whoever is at the address; on a connection of its own. */
@@ -225,6 +226,7 @@ export class PeerNetwork implements Transport, PeerRequests {
       return question.answer;
     }
     this.#ownQuestions.add(question);
+    question.wasSent = true;
     question.onSettled = () => this.#ownQuestions.delete(question);
     callService(service, this.#identity.nodeId, whole(payload)).then(
       (answer) => question.succeed(whole(answer)),
@@ -294,7 +296,7 @@ export class PeerNetwork implements Transport, PeerRequests {
 }
 
 function closedError(): PeerError {
-  return new PeerError('closed', 'This node is closing.');
+  return new PeerError('closed', 'This node is closing.', { wasSent: false });
 }
 
 function whole(parts: readonly Buffer[]): Buffer {

@@ -19,6 +19,8 @@ export class PendingQuestion {
   readonly #reject: (error: PeerError) => void;
   readonly #timer: Timer;
   #isSettled = false;
+  /** Bytes of it may have left this node, or it is being served here. */
+  wasSent = false;
   /** Runs when it is settled, whichever way. */
   onSettled: ((question: PendingQuestion) => void) | undefined;
   /** Runs when nothing came in time, before it is settled. */
@@ -49,7 +51,8 @@ export class PendingQuestion {
 
   fail(code: PeerErrorCode, message: string, cause?: unknown): void {
     if (!this.#settle()) return;
-    this.#reject(new PeerError(code, message, cause === undefined ? {} : { cause }));
+    const wasSent = this.wasSent && code !== 'unsupported';
+    this.#reject(new PeerError(code, message, cause === undefined ? { wasSent } : { cause, wasSent }));
   }
 
   #settle(): boolean {

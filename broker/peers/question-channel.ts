@@ -35,6 +35,7 @@ export class QuestionChannel {
       const message = `${question.asked.who} has not taken ${unsentBytes} bytes that were sent before.`;
       question.fail('unreachable', message);
     } else {
+      question.wasSent = true;
       this.#pending.set(id, question);
       question.onSettled = () => this.#settled(id);
       this.peer.writeFrame([head, ...question.asked.payload], sizeBytes);

@@ -99,11 +99,11 @@ export class QuestionLink {
   close(): void {
     const message = 'This node is closing.';
     this.#failWaiting('closed', message);
-    this.#redial.stop();
     for (const channel of this.#channels.values()) {
       channel.fail('closed', message);
       channel.peer.destroy();
     }
+    this.#redial.stop();
   }
 
   #up(peer: PeerStream, incarnation: number): void {

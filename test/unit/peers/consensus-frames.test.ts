@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
+import { CuttingNetwork } from '../../support/cutting-network.ts';
 import { introduce, PeerCluster } from './peer-cluster.ts';
 import type { NodeChanges, TestNode } from './peer-cluster.ts';
 
@@ -153,6 +154,26 @@ describe('frames of consensus', () => {
     await cluster.pass(15);
     expect(one.seen.events.at(-1)).toBe('+2');
     expect(one.seen.frames.map(String)).toEqual(['here I am']);
+  });
+
+  it('go on a new connection where the node says nothing for long although it is spoken to', async () => {
+    const cutting = new CuttingNetwork(cluster.network);
+    const one = await cluster.open(1, { network: cutting });
+    const two = await cluster.open(2);
+    introduce([one, two]);
+    for (let time = 0; time < 10; time++) {
+      one.peers.send(2, [Buffer.from('a')], () => undefined);
+      two.peers.send(1, [Buffer.from('b')], () => undefined);
+      await cluster.pass(1000);
+    }
+    expect([one.seen.events, two.seen.events]).toEqual([['+2'], ['+1']]);
+    cutting.freezeAll();
+    for (let time = 0; time < 10; time++) {
+      one.peers.send(2, [Buffer.from('c')], () => undefined);
+      await cluster.pass(1000);
+    }
+    expect(one.seen.events).toEqual(['+2', '-2', '+2']);
+    expect(two.seen.frames.at(-1)?.toString()).toBe('c');
   });
 
   it('go to the new address when a node has moved', async () => {

@@ -1,0 +1,361 @@
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  decodeAnswer,
+  decodeHello,
+  encodeAnswer,
+  encodeHello,
+  judgeHello,
+  judgeWelcome,
+} from '../../../broker/peers/peer-handshake.ts';
+import type { Hello, PeerIdentity } from '../../../broker/peers/peer-handshake.ts';
+import { ProtocolError } from '../../../protocol/index.ts';
+import { introduce, PeerCluster } from './peer-cluster.ts';
+
+const own: PeerIdentity = { nodeId: 1, incarnation: 7, clusterId: 'C', softwareVersion: '2.0.0' };
+const other: PeerIdentity = { nodeId: 2, incarnation: 3, clusterId: 'C', softwareVersion: '1.9.0' };
+const hello: Hello = { versions: { lowest: 1, highest: 1 }, lane: 'control', goal: 1, identity: other };
+const spoken = { lowest: 1, highest: 1 };
+const host = { own, spoken, newestIncarnation: undefined };
+const prefixBytes = 6;
+
+describe('the greetings of nodes', () => {
+  const identities = fc.record({
+    nodeId: fc.integer({ min: -1, max: 0x7fffffff }),
+    incarnation: fc.maxSafeNat(),
+    clusterId: fc.string({ maxLength: 30 }),
+    softwareVersion: fc.string({ maxLength: 30 }),
+  });
+
+  it('are read as they were written, whatever a later release adds at their end', () => {
+    fc.assert(
+      fc.property(identities, fc.uint8Array({ maxLength: 50 }), (identity, more) => {
+        const greeting: Hello = { ...hello, lane: 'bulk', goal: -1, identity };
+        const body = encodeHello(greeting).subarray(prefixBytes);
+        expect(decodeHello(Buffer.concat([body, more]))).toEqual(greeting);
+        const welcome = { kind: 'welcome', version: 3, identity } as const;
+        const answer = encodeAnswer(welcome).subarray(prefixBytes);
+        expect(decodeAnswer(Buffer.concat([answer, more]))).toEqual(welcome);
+        const refusal = { kind: 'refusal', code: 'wrong-node', reason: 'it is another', identity } as const;
+        const refused = encodeAnswer(refusal).subarray(prefixBytes);
+        expect(decodeAnswer(Buffer.concat([refused, more]))).toEqual(refusal);
+      }),
+    );
+  });
+
+  it('have these bytes', () => {
+    expect(encodeHello(hello).toString('hex')).toBe(
+      '4b4c504e' +
+        '001f' +
+        '00010001' +
+        '01' +
+        '00000001' +
+        '00000002' +
+        '0000000000000003' +
+        '000143' +
+        '0005312e392e30',
+    );
+    expect(encodeAnswer({ kind: 'welcome', version: 1, identity: own }).toString('hex')).toBe(
+      '4b4c504e' +
+        '001b' +
+        '00' +
+        '0001' +
+        '00000001' +
+        '0000000000000007' +
+        '000143' +
+        '0005322e302e30' +
+        '0000',
+    );
+  });
+
+  it('of other bytes are no greetings, and nothing worse', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
+        for (const decode of [decodeHello, decodeAnswer]) {
+          try {
+            decode(Buffer.from(bytes));
+          } catch (error) {
+            expect(error).toBeInstanceOf(ProtocolError);
+          }
+        }
+      }),
+    );
+  });
+
+  it('that have reasons of a later release are refusals all the same', () => {
+    const refusal = { kind: 'refusal', code: 'other', reason: 'tomorrow', identity: own } as const;
+    const body = encodeAnswer(refusal).subarray(prefixBytes);
+    body.writeInt8(99, 0);
+    expect(decodeAnswer(body)).toEqual(refusal);
+  });
+
+  it.each([
+    ['the highest version of both', { versions: { lowest: 1, highest: 5 } }, { lowest: 1, highest: 4 }, 4],
+    ['ours, where the other is older', { versions: { lowest: 1, highest: 2 } }, { lowest: 2, highest: 4 }, 2],
+  ])('lead to %s', (_, changes, spoken, version) => {
+    const answer = judgeHello({ ...hello, ...changes }, { ...host, spoken });
+    expect(answer).toMatchObject({ kind: 'welcome', version });
+  });
+
+  it.each<[string, Partial<Hello>, Partial<PeerIdentity>, string, RegExp]>([
+    [
+      'releases too far apart',
+      { versions: { lowest: 2, highest: 3 } },
+      {},
+      'no-common-version',
+      /one release at a time/,
+    ],
+    [
+      'another cluster',
+      {},
+      { clusterId: 'D' },
+      'wrong-cluster',
+      /belongs to cluster C, .* to cluster D; correct/,
+    ],
+    ['another node in mind', { goal: 5 }, {}, 'wrong-node', /it is node 1, and node 5 was expected/],
+    ['our own id', {}, { nodeId: 1 }, 'same-node-id', /two processes run as node 1; stop one/],
+    [
+      'no cluster yet, for consensus',
+      { lane: 'consensus' },
+      { clusterId: '' },
+      'not-formed',
+      /does not belong/,
+    ],
+    ['no id yet, for consensus', { lane: 'consensus' }, { nodeId: -1 }, 'not-formed', /does not belong/],
+  ])('refuse a node with %s', (_, changes, identity, code, reason) => {
+    const answer = judgeHello({ ...hello, ...changes, identity: { ...other, ...identity } }, host);
+    expect(answer).toMatchObject({ kind: 'refusal', code, reason: expect.stringMatching(reason) });
+  });
+
+  it('refuse an earlier start of a node while a later one is connected, and take a later one', () => {
+    const judged = [2, 3, 4].map(
+      (newestIncarnation) => judgeHello(hello, { ...host, newestIncarnation }).kind,
+    );
+    expect(judged).toEqual(['welcome', 'welcome', 'refusal']);
+  });
+
+  it('let in who belongs to no cluster yet, for questions', () => {
+    const identity = { ...other, clusterId: '', nodeId: -1 };
+    expect(judgeHello({ ...hello, identity }, host).kind).toBe('welcome');
+  });
+
+  it('do not let a node be welcomed by the wrong one', () => {
+    const welcome = { kind: 'welcome', version: 1, identity: own } as const;
+    expect(judgeWelcome(hello, welcome)).toBeUndefined();
+    expect(judgeWelcome({ ...hello, goal: 4 }, welcome)?.code).toBe('wrong-node');
+    expect(judgeWelcome(hello, { ...welcome, version: 2 })?.code).toBe('no-common-version');
+    const elsewhere = { ...welcome, identity: { ...own, clusterId: 'D' } };
+    expect(judgeWelcome(hello, elsewhere)?.code).toBe('wrong-cluster');
+  });
+});
+
+describe('nodes that meet', () => {
+  let cluster = new PeerCluster();
+  afterEach(async () => {
+    expect(await cluster.close()).toBe(0);
+    cluster = new PeerCluster();
+  });
+
+  it('of two clusters do not talk, which both tell once, until it has passed', async () => {
+    const one = await cluster.open(1);
+    const two = await cluster.open(2, { clusterId: 'another' });
+    introduce([one, two]);
+    for (let second = 0; second < 10; second++) {
+      one.peers.send(2, [Buffer.from('x')], () => undefined);
+      await cluster.pass(1000);
+    }
+    expect(two.seen.frames).toEqual([]);
+    expect(two.peers.counters.refusals).toBeGreaterThan(5);
+    expect(one.seen.notices.map(({ kind, nodeId, message }) => ({ kind, nodeId, message }))).toEqual([
+      {
+        kind: 'refused',
+        nodeId: 2,
+        message:
+          `The node at 127.0.0.1:${two.peers.address.port}, the address of node 2, cannot be talked to: it belongs to ` +
+          'cluster another, and the node that connects to cluster kappalogTestClusterAAA; correct the address that led ' +
+          'there, or give the node that is in the wrong cluster empty data directories.',
+      },
+    ]);
+    expect(two.seen.notices.map(({ kind, nodeId }) => [kind, nodeId])).toEqual([['refusing', 1]]);
+  });
+
+  it("at an address that is another node's do not take it for the one they look for", async () => {
+    const one = await cluster.open(1);
+    const two = await cluster.open(2);
+    two.peers.serve('x', () => expect.unreachable());
+    one.peers.setAddress(3, two.peers.address);
+    const answer = one.peers.request(3, 'x', [], { timeoutMs: 1000 });
+    await expect(cluster.settle(answer)).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringMatching(
+        /it is node 2, and node 3 was expected; correct the address of node 3\.$/,
+      ),
+    });
+  });
+
+  it('of two releases agree on what both speak', async () => {
+    const old = await cluster.open(1, { versions: { lowest: 1, highest: 1 } });
+    const next = await cluster.open(2, { versions: { lowest: 1, highest: 2 } });
+    const far = await cluster.open(3, { versions: { lowest: 2, highest: 3 } });
+    introduce([old, next, far]);
+    for (const { peers } of [old, next, far])
+      peers.serve('x', ({ from }) => Promise.resolve([Buffer.from([from])]));
+    const ask = (from: typeof old, to: number) =>
+      cluster.settle(from.peers.request(to, 'x', [], { timeoutMs: 1000 })).then(
+        (answer) => answer[0],
+        () => undefined,
+      );
+    expect([await ask(old, 2), await ask(next, 1), await ask(next, 3), await ask(far, 2)]).toEqual([
+      1, 2, 2, 3,
+    ]);
+    expect([await ask(old, 3), await ask(far, 1)]).toEqual([undefined, undefined]);
+  });
+
+  it('of one id: the later start ends what the earlier one had, and is not pushed out by it', async () => {
+    const one = await cluster.open(1);
+    const early = await cluster.open(2, { incarnation: 1 });
+    introduce([one, early]);
+    early.peers.send(1, [Buffer.from('early')], () => undefined);
+    one.peers.send(2, [Buffer.from('to early')], () => undefined);
+    await cluster.pass(20);
+    const late = await cluster.open(2, { incarnation: 2 });
+    introduce([one, late]);
+    late.peers.send(1, [Buffer.from('late')], () => undefined);
+    one.peers.send(2, [Buffer.from('to late')], () => undefined);
+    await cluster.pass(20);
+    early.peers.send(1, [Buffer.from('early again')], () => undefined);
+    await cluster.pass(2000);
+    expect(one.seen.frames.map(String)).toEqual(['early', 'late']);
+    expect(late.seen.frames.map(String)).toEqual(['to late']);
+    expect(one.seen.notices.map(({ kind, message }) => [kind, message])).toContainEqual([
+      'refusing',
+      'Node 2 at 127.0.0.1 was refused by this node: two processes run as node 2; stop one of them, or give it a node.id of its own.',
+    ]);
+  });
+
+  it('for consensus wait until both belong to the cluster', async () => {
+    const one = await cluster.open(1);
+    const two = await cluster.open(2, { clusterId: '' });
+    introduce([one, two]);
+    two.peers.serve('x', () => Promise.resolve([]));
+    one.peers.send(2, [Buffer.from('too early')], () => undefined);
+    expect(await cluster.settle(one.peers.request(2, 'x', [], { timeoutMs: 1000 }))).toHaveLength(0);
+    await cluster.pass(5000);
+    two.peers.identify({ nodeId: 2, clusterId: 'kappalogTestClusterAAA' });
+    two.peers.send(1, [Buffer.from('formed')], () => undefined);
+    await cluster.pass(20);
+    one.peers.send(2, [Buffer.from('in time')], () => undefined);
+    await cluster.pass(20);
+    expect([two.seen.frames.map(String), one.seen.frames.map(String)]).toEqual([['in time'], ['formed']]);
+    expect([...one.seen.notices, ...two.seen.notices]).toEqual([]);
+  });
+
+  it('ask on a new connection what they ask as somebody new, and still get the answer to what they asked before', async () => {
+    const one = await cluster.open(1);
+    const two = await cluster.open(-1, { clusterId: '' });
+    two.peers.setAddress(1, one.peers.address);
+    const answers: ((parts: readonly Buffer[]) => void)[] = [];
+    const asked: number[] = [];
+    one.peers.serve('x', ({ from }) => {
+      asked.push(from);
+      const { promise, resolve } = Promise.withResolvers<readonly Buffer[]>();
+      answers.push(resolve);
+      return promise;
+    });
+    const before = two.peers.request(1, 'x', [], { timeoutMs: 1000 });
+    await cluster.pass(20);
+    two.peers.identify({ nodeId: 2, clusterId: 'kappalogTestClusterAAA' });
+    const after = two.peers.request(1, 'x', [], { timeoutMs: 1000 });
+    await cluster.pass(20);
+    expect(asked).toEqual([-1, 2]);
+    for (const [index, answer] of answers.entries()) answer([Buffer.from([index])]);
+    expect((await cluster.settle(Promise.all([before, after]))).map((answer) => answer[0])).toEqual([0, 1]);
+  });
+});
+
+describe('whoever else connects', () => {
+  let cluster = new PeerCluster();
+  afterEach(async () => {
+    expect(await cluster.close()).toBe(0);
+    cluster = new PeerCluster();
+  });
+
+  it.each([
+    ['a Kafka client', Buffer.from('0000001a00120003000000010008', 'hex'), /Kafka clients belong/],
+    ['a browser', Buffer.from('GET / HTTP/1.1\r\n'), /HTTP/],
+    ['TLS', Buffer.from('160301020001', 'hex'), /TLS/],
+    ['one that lies about a size', Buffer.from('4b4c504effff00', 'hex'), /a greeting of 65535 bytes/],
+    ['one that greets with nonsense', Buffer.from('4b4c504e000400ff00ff', 'hex'), /./],
+    ['one that says nothing', Buffer.alloc(0), /did not say who it is within 5000 ms/],
+  ])('%s is hung up on, which is told once for its address', async (_, bytes, message) => {
+    const one = await cluster.open(1);
+    for (let time = 0; time < 3; time++) {
+      const connecting = cluster.network.connect(one.peers.address, { timeoutMs: 100 });
+      const stream = await cluster.settle(connecting);
+      let closes = 0;
+      stream.onClose(() => closes++);
+      stream.onData(() => expect.unreachable());
+      if (bytes.length > 0) stream.write([bytes]);
+      await cluster.pass(6000);
+      expect(closes).toBe(1);
+    }
+    expect(one.seen.notices).toEqual([
+      { kind: 'stranger', nodeId: undefined, address: '127.0.0.1', message: expect.stringMatching(message) },
+    ]);
+    expect(one.peers.counters.strangers).toBe(3);
+  });
+
+  it('is let in up to a number while it says nothing', async () => {
+    const one = await cluster.open(1, { limits: { unknownMax: 2 } });
+    const ends: number[] = [];
+    for (let index = 0; index < 4; index++) {
+      const stream = await cluster.settle(cluster.network.connect(one.peers.address, { timeoutMs: 100 }));
+      stream.onClose(() => ends.push(index));
+      stream.onData(() => undefined);
+    }
+    await cluster.pass(10);
+    expect(ends).toEqual([2, 3]);
+  });
+
+  it('with a greeting and then bytes that no node sends is hung up on', async () => {
+    const one = await cluster.open(1);
+    for (const [lane, bytes] of [
+      ['control', '7fffffff'],
+      ['control', '00000000'],
+      ['bulk', '000000020900'],
+      ['control', '0000000700000000000000'],
+      ['consensus', 'ffffffff'],
+    ] as const) {
+      const stream = await cluster.settle(cluster.network.connect(one.peers.address, { timeoutMs: 100 }));
+      let closes = 0;
+      stream.onClose(() => closes++);
+      stream.onData(() => undefined);
+      const identity = { ...other, clusterId: one.peers.identity.clusterId };
+      stream.write([encodeHello({ ...hello, lane, goal: 1, identity }), Buffer.from(bytes, 'hex')]);
+      await cluster.pass(50);
+      expect([lane, bytes, closes]).toEqual([lane, bytes, 1]);
+    }
+    expect(one.peers.counters).toMatchObject({ malformed: 5, strangers: 0 });
+  });
+
+  it("listens at a node's address and is none: it is told of once, and asked again in vain", async () => {
+    const one = await cluster.open(1);
+    const listener = await cluster.network.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
+      stream.onClose(() => undefined);
+      stream.onData(() => stream.write([Buffer.from('HTTP/1.1 400 Bad Request\r\n')]));
+    });
+    one.peers.setAddress(2, listener.address);
+    for (let time = 0; time < 3; time++) {
+      const answer = one.peers.request(2, 'x', [], { timeoutMs: 5000 });
+      await expect(cluster.settle(answer)).rejects.toMatchObject({ code: 'unreachable' });
+    }
+    expect(one.seen.notices.map(({ kind, message }) => [kind, message])).toEqual([
+      [
+        'unreachable',
+        `No connection to node 2 at 127.0.0.1:${listener.address.port}: it speaks HTTP or the like.`,
+      ],
+    ]);
+    expect(one.peers.counters.malformed).toBe(3);
+    await listener.close();
+  });
+});
