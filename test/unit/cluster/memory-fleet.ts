@@ -24,6 +24,7 @@ interface Message {
 export interface FleetNode {
   readonly id: number;
   readonly cluster: Cluster;
+  readonly log: ReplicaMetadataLog;
   readonly replica: MemoryReplica;
   readonly host: MemoryReplicaHost;
   readonly expelled: string[];
@@ -192,11 +193,12 @@ export class MemoryFleet {
   #node(id: number, settings: Readonly<Record<string, string>>): FleetNode {
     const replica = this.group.replicas.get(id)!;
     const host = new MemoryReplicaHost();
+    const log = new ReplicaMetadataLog(replica, this.clock);
     const expelled: string[] = [];
     const addresses: string[] = [];
     const options: ClusterOptions = {
       nodeId: id,
-      log: new ReplicaMetadataLog(replica, this.clock),
+      log,
       clock: this.clock,
       ids: { uuid: () => uuid(++this.#ids) },
       config: new BrokerConfig(new Map(Object.entries(settings))),
@@ -210,6 +212,6 @@ export class MemoryFleet {
     };
     const cluster = new Cluster(options);
     this.#services.set(id, cluster.services);
-    return { id, cluster, replica, host, expelled, addresses };
+    return { id, cluster, log, replica, host, expelled, addresses };
   }
 }

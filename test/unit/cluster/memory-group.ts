@@ -45,7 +45,7 @@ export class MemoryReplica implements MetadataReplica {
   leaderNode: number | undefined;
   failed = false;
   closed = false;
-  readonly logStartOffset = 0;
+  logStartOffset = 0;
   readonly changes: string[] = [];
   /** What each other node holds of this leader's log, as it knows. */
   readonly matched = new Map<number, number>();
