@@ -2,6 +2,7 @@
  * Kappalog and Apache Kafka on the same work, in turn in one run.
  *
  *   npm run bench log -- ...   the commit log alone: bench/log.ts
+ *   npm run bench raft -- ...  consensus between three nodes: bench/raft.ts
  *   npm run bench -- [--pairs 5] [--rows TEXT] [--quick] [--subject kappalog|kafka]
  *
  * `--rows 'produce 100 B'` keeps the rows whose names contain the text. `--quick` runs one pair of a tenth of the size:
@@ -21,12 +22,18 @@ import { Kbench } from '../test/support/kbench.ts';
 import { residentBytes } from '../test/support/process-stats.ts';
 import { benchLog } from './log.ts';
 import { type Bench, type Sample, measureShape } from './measure.ts';
+import { benchRaft } from './raft.ts';
 import { type Mode, rowName, shapes } from './rows.ts';
 import { type Row, markdown } from './table.ts';
 
-const isOfLog = process.argv[2] === 'log';
+/** Benches of parts, by the word after the command. */
+const parts: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  log: benchLog,
+  raft: benchRaft,
+};
+const benchPart = parts[process.argv[2] ?? ''];
 const { values } = parseArgs({
-  args: isOfLog ? [] : process.argv.slice(2),
+  args: benchPart === undefined ? process.argv.slice(2) : [],
   options: {
     pairs: { type: 'string' },
     rows: { type: 'string' },
@@ -148,5 +155,5 @@ function sampleOf(samples: ReadonlyMap<Mode, Sample>, mode: Mode): Sample {
 if (values.subject !== 'kappalog' && values.subject !== 'kafka') {
   throw new Error(`--subject is kappalog or kafka, not ${values.subject}.`);
 }
-if (isOfLog) await benchLog(process.argv.slice(3));
+if (benchPart !== undefined) await benchPart(process.argv.slice(3));
 else await main(values.subject, mkdtempSync(join(tmpdir(), 'kappalog-bench-')));
