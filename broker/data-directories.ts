@@ -10,8 +10,8 @@ import { DirectoryLocked, lockDirectory } from '../platform/real/directory-lock.
 import { errnoOf } from '../platform/real/errno.ts';
 import { filesOpenMax } from '../platform/real/open-files-limit.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
-import { openDataDirectory } from './data-directory.ts';
-import type { DirectoryIdentity } from './data-directory.ts';
+import { enterCluster, openDataDirectory } from './data-directory.ts';
+import type { ClaimedDirectory, DirectoryIdentity } from './data-directory.ts';
 import { directoryError } from './node-start.ts';
 import { WriteFiles } from './log/write-files.ts';
 import { LogDirectory } from './partition/log-directory.ts';
@@ -25,6 +25,8 @@ export interface DataDirectoriesOptions {
   readonly paths: readonly string[];
   /** Keeps other processes out; not needed for what only this process has. */
   readonly lock: boolean;
+  /** Told once who the first directory says that this node is; resolves with the id of its cluster, which it may have to find. */
+  readonly findCluster: (claimed: ClaimedDirectory, path: string) => Promise<string>;
 }
 
 export interface DataDirectories {
@@ -57,7 +59,8 @@ export async function openDataDirectories(options: DataDirectoriesOptions): Prom
   try {
     await checkMetadataLog(options);
     const [first, ...rest] = paths;
-    const identity = await claim(options, first!, { locks, clusterId: undefined });
+    const claimed = await claim(options, first!, { locks, clusterId: undefined });
+    const identity = await entered(options, claimed, first!);
     const opening = {
       ...options,
       writeFiles: new WriteFiles(filesOpenMax(writeFilesMax), options.platform.clock),
@@ -109,12 +112,28 @@ async function openOther(
   }
 }
 
+/** The node's cluster found, and written down where it is new. */
+async function entered(
+  { platform, findCluster }: DataDirectoriesOptions,
+  claimed: ClaimedDirectory,
+  path: string,
+): Promise<DirectoryIdentity> {
+  const clusterId = await findCluster(claimed, path);
+  const identity = { ...claimed, clusterId };
+  if (claimed.clusterId !== undefined) return identity;
+  try {
+    return await enterCluster(platform.disk, path, identity);
+  } catch (error) {
+    throw directoryError(path, error);
+  }
+}
+
 /** Makes the directory this node's, and nobody else's while it runs. */
 async function claim(
   { platform, nodeId, lock }: DataDirectoriesOptions,
   path: string,
   { locks, clusterId }: { locks: (() => void)[]; clusterId: string | undefined },
-): Promise<DirectoryIdentity> {
+): Promise<ClaimedDirectory> {
   const { disk, ids } = platform;
   try {
     await disk.makeDirectory(path);
@@ -129,7 +148,7 @@ async function claim(
 async function open(
   { platform, paths, lock, writeFiles }: OpeningOptions,
   path: string,
-  { directoryId }: DirectoryIdentity,
+  { directoryId }: ClaimedDirectory,
 ): Promise<LogDirectory> {
   const { disk, clock, random } = platform;
   const share = Math.max(1, Math.floor(concurrentSyncs() / paths.length));

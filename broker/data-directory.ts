@@ -13,6 +13,11 @@ export interface DirectoryIdentity {
   readonly directoryId: string;
 }
 
+/** Of a node that may not belong to a cluster yet. */
+export type ClaimedDirectory = Omit<DirectoryIdentity, 'clusterId'> & {
+  readonly clusterId: string | undefined;
+};
+
 /** The newest format that this program writes and reads. */
 const formatVersion = 1;
 const fileName = 'meta.properties';
@@ -20,19 +25,20 @@ const fileName = 'meta.properties';
 const ignorable = /^(\.lock.*|lost\+found)$/;
 
 /**
- * Reads who the directory belongs to, or makes an empty directory this node's: of the cluster given, or of a new one.
+ * Reads who the directory belongs to, or makes an empty directory this node's: of the cluster given, or of none yet.
  * Rejects with a StartError.
  */
 export async function openDataDirectory(
   disk: Disk,
   directory: string,
   owner: { nodeId: number; ids: Ids; clusterId?: string | undefined },
-): Promise<DirectoryIdentity> {
+): Promise<ClaimedDirectory> {
   const { nodeId, ids, clusterId } = owner;
   const path = `${directory}/${fileName}`;
   if (await disk.exists(path)) {
     const identity = check(await readProperties(disk, path), directory, nodeId);
     if (clusterId === undefined || identity.clusterId === clusterId) return identity;
+    if (identity.clusterId === undefined) return enterCluster(disk, directory, { ...identity, clusterId });
     throw new StartError(
       'foreign-directory',
       `${directory} belongs to the cluster ${identity.clusterId}, and this node to the cluster ${clusterId}`,
@@ -48,16 +54,22 @@ export async function openDataDirectory(
         `${strangers.length > 3 ? ', ...' : ''} and no ${fileName}; choose an empty directory`,
     );
   }
-  const identity = { clusterId: clusterId ?? ids.uuid(), nodeId, directoryId: ids.uuid() };
+  const identity = { clusterId, nodeId, directoryId: ids.uuid() };
   await writeProperties(disk, directory, identity);
   return identity;
 }
 
-function check(
-  properties: ReadonlyMap<string, string>,
+/** The directory's node has become part of this cluster, for good. Rejects with a DiskError. */
+export async function enterCluster(
+  disk: Disk,
   directory: string,
-  nodeId: number,
-): DirectoryIdentity {
+  identity: DirectoryIdentity,
+): Promise<DirectoryIdentity> {
+  await writeProperties(disk, directory, identity);
+  return identity;
+}
+
+function check(properties: ReadonlyMap<string, string>, directory: string, nodeId: number): ClaimedDirectory {
   const format = properties.get('kappalog.format');
   const clusterId = properties.get('cluster.id');
   const directoryId = properties.get('directory.id');
@@ -75,10 +87,10 @@ function check(
         'start it with the version that wrote it, or a newer one',
     );
   }
-  if (clusterId === undefined || directoryId === undefined || !Number.isInteger(ownerId)) {
+  if (directoryId === undefined || !Number.isInteger(ownerId)) {
     throw new StartError(
       'foreign-directory',
-      `${directory}/${fileName} is damaged: it does not say which cluster, node and directory this is`,
+      `${directory}/${fileName} is damaged: it does not say which node and directory this is`,
     );
   }
   if (ownerId !== nodeId) {
@@ -101,9 +113,10 @@ async function readProperties(disk: Disk, path: string): Promise<Map<string, str
   return properties;
 }
 
-async function writeProperties(disk: Disk, directory: string, identity: DirectoryIdentity): Promise<void> {
+async function writeProperties(disk: Disk, directory: string, identity: ClaimedDirectory): Promise<void> {
+  const cluster = identity.clusterId === undefined ? '' : `cluster.id=${identity.clusterId}\n`;
   const text =
-    `version=1\nkappalog.format=${formatVersion}\ncluster.id=${identity.clusterId}\n` +
+    `version=1\nkappalog.format=${formatVersion}\n${cluster}` +
     `node.id=${identity.nodeId}\ndirectory.id=${identity.directoryId}\n`;
   await replaceFile(disk, directory, fileName, Buffer.from(text));
 }

@@ -91,7 +91,7 @@ export async function openListener<T>(address: Address, what: string, open: () =
 function bindError(address: Address, what: string, error: unknown): unknown {
   const code = error instanceof NetworkError ? error.code : errnoOf(error);
   const at = `${address.host}:${address.port}`;
-  const option = what === 'HTTP' ? '--http-port' : '--port';
+  const option = what === 'HTTP' ? '--http-port' : what === 'internal' ? '--internal-port' : '--port';
   switch (code) {
     case 'address-in-use':
     case 'EADDRINUSE':

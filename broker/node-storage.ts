@@ -2,8 +2,8 @@
  * What a node keeps: its data directories, the caches that all logs share, and the replicas themselves.
  */
 import type { Platform } from '../platform/platform.ts';
+import type { DirectoryReport } from './cluster/node-reports.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
-import { openDataDirectories } from './data-directories.ts';
 import type { DataDirectories } from './data-directories.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
 import type { LogConfig } from './log/log-types.ts';
@@ -21,6 +21,7 @@ import type {
 import { Partitions } from './partition/partitions.ts';
 import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
 import type { LogDirectory } from './partition/log-directory.ts';
+import type { MemberId } from './raft/member.ts';
 import { raftSettings, raftTickMs } from './partition/raft-settings.ts';
 import { ReplicaVotes } from './partition/replica-votes.ts';
 import type { Transport } from './peers/transport.ts';
@@ -30,9 +31,8 @@ export interface NodeStorageOptions {
   readonly nodeId: number;
   readonly platform: Platform;
   readonly logger: Logger;
-  /** Data directories, the one with the metadata log first. */
-  readonly directories: readonly string[];
-  readonly inMemory: boolean;
+  /** The storage's from now on: it closes them. */
+  readonly directories: DataDirectories;
   /** Larger than at any earlier start of this node. */
   readonly incarnation: number;
   readonly transport: Transport;
@@ -95,22 +95,6 @@ const metadataLogConfig: LogConfig = {
   maxMessageBytes: 8 * 1024 * 1024,
 };
 
-/** Rejects with a StartError where the directories cannot be this node's, or the first cannot be used. */
-export async function openNodeStorage(options: NodeStorageOptions): Promise<NodeStorage> {
-  const { platform, nodeId, inMemory, logger } = options;
-  const directories = await openDataDirectories({
-    platform,
-    nodeId,
-    paths: options.directories,
-    lock: !inMemory,
-  });
-  for (const directory of directories.all) {
-    if (!directory.isOnline) logOffline(logger, directory);
-    directory.onOffline(() => logOffline(logger, directory));
-  }
-  return new NodeStorage(options, directories);
-}
-
 export class NodeStorage {
   readonly identity: DirectoryIdentity;
   readonly partitions: Partitions;
@@ -124,7 +108,12 @@ export class NodeStorage {
   readonly #readPool: ReadPool;
   readonly #logger: Logger;
 
-  constructor(options: NodeStorageOptions, directories: DataDirectories) {
+  constructor(options: NodeStorageOptions) {
+    const { directories } = options;
+    for (const directory of directories.all) {
+      if (!directory.isOnline) logOffline(options.logger, directory);
+      directory.onOffline(() => logOffline(options.logger, directory));
+    }
     const { nodeId, platform, logger, topicConfig, producerExpirationMs, lagMsMax } = options;
     const { clock, disk, ids, random } = platform;
     const votes = new ReplicaVotes();
@@ -193,9 +182,26 @@ export class NodeStorage {
     return this.#directories.all.flatMap(({ isOnline, id }) => (isOnline && id !== undefined ? [id] : []));
   }
 
-  async openMetadata(): Promise<Replica> {
-    await this.#metadata.open([{ topic: clusterMetadataTopic, topicId: metadataTopicId, partition: 0 }]);
+  /** `voters`: whom its group began with, as far as this node knows; undefined: with this node alone. */
+  async openMetadata(voters?: readonly MemberId[]): Promise<Replica> {
+    const identity = { topic: clusterMetadataTopic, topicId: metadataTopicId, partition: 0 };
+    const intended = voters === undefined ? undefined : { members: voters, revision: 0 };
+    await this.#metadata.open([{ ...identity, intended }]);
     return this.#metadata.replica(clusterMetadataTopic, 0)!;
+  }
+
+  /** What the directories that can be used have free, and how many replicas lie in each. */
+  async directoryReports(): Promise<DirectoryReport[]> {
+    const counts = new Map<LogDirectory, number>();
+    for (const { home } of this.partitions.all()) counts.set(home, (counts.get(home) ?? 0) + 1);
+    const reports = this.#directories.all.map(async (directory): Promise<DirectoryReport[]> => {
+      const { id, isOnline } = directory;
+      if (!isOnline || id === undefined) return [];
+      const space = await this.partitions.spaceOf(directory);
+      const { usableBytes, totalBytes } = space ?? { usableBytes: undefined, totalBytes: undefined };
+      return [{ id, usableBytes, totalBytes, replicas: counts.get(directory) ?? 0 }];
+    });
+    return (await Promise.all(reports)).flat();
   }
 
   /** Call once all replicas that the cluster knows are open. */

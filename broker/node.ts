@@ -6,6 +6,7 @@ import { Cluster } from './cluster/cluster.ts';
 import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
+import { openDataDirectories } from './data-directories.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
 import { groupConfigOf } from './groups/group-config.ts';
 import { GroupService, groupsTopic } from './groups/group-service.ts';
@@ -16,6 +17,8 @@ import { silentLogger } from './logger.ts';
 import type { Logger } from './logger.ts';
 import type { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
+import { meetCluster } from './node-peers.ts';
+import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
 import {
   brokerConfigFrom,
@@ -24,15 +27,14 @@ import {
   nodePlatform,
   splitAdvertised,
 } from './node-start.ts';
-import { openNodeStorage } from './node-storage.ts';
-import type { NodeStorage } from './node-storage.ts';
+import { NodeStorage } from './node-storage.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
 import { StartError } from './start-error.ts';
 
-export interface BrokerOptions {
+export interface BrokerOptions extends ClusterOptions {
   /** Address to bind; loopback unless told otherwise. */
   readonly host?: string;
   /** 0 takes a free port. */
@@ -46,6 +48,7 @@ export interface BrokerOptions {
   /** HOST[:PORT] that clients are told; without one, the address that each client connected to. */
   readonly advertisedHost?: string;
   readonly nodeId?: number;
+  /** The user's zone, as clients see it. */
   readonly rack?: string;
   /** Kafka's broker settings, by name; those that are not honoured are refused. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -70,6 +73,13 @@ export interface Broker extends AsyncDisposable {
 const drainTimeoutMs = 5_000;
 /** Bytes of requests held over all connections, where queued.max.request.bytes leaves it to the broker. */
 const requestMemoryBytes = 256 * 1024 * 1024;
+
+/** Why the cluster does not count this node as its own any more. */
+const expulsions = {
+  superseded: () =>
+    new StartError('cluster', 'another process has registered in the cluster with the id of this node'),
+  unregistered: () => new StartError('cluster', 'this node was taken out of the cluster for good'),
+};
 
 /** Starts a broker and resolves when it answers requests. Rejects with a StartError whose message says what to do. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
@@ -105,6 +115,7 @@ class Node implements Broker {
   readonly #config: BrokerConfig;
   readonly #memory: RequestMemory;
   readonly #directories: readonly string[];
+  #peers: NodePeers | undefined;
   #storage: NodeStorage | undefined;
   #cluster: Cluster | undefined;
   #groups: GroupService | undefined;
@@ -157,39 +168,36 @@ class Node implements Broker {
   }
 
   async start(): Promise<void> {
-    const storage = await this.#openStorage();
-    const metadata = await storage.openMetadata();
-    if (metadata.damaged || metadata.failed) {
+    const peers = await this.#openStorage();
+    const storage = this.#storage!;
+    peers.network?.deliverTo(storage.consensus);
+    const metadata = await storage.openMetadata(peers.formed.voters);
+    if (metadata.failed || (metadata.damaged && peers.network === undefined)) {
       throw new StartError(
         'damaged',
         `the metadata log in ${storage.firstDirectory.path} is damaged; restore it from a backup`,
       );
     }
-    const cluster = this.#openCluster(storage, metadata);
+    const cluster = this.#openCluster(metadata, peers);
     await cluster.start();
     const services = this.#services(storage, cluster);
     storage.partitions.onLeadership((replica) => this.#followGroups(replica));
     await openReplicas(storage, cluster);
     this.#listener = await this.#listen(services);
+    const client = { name: clientListenerName, securityProtocol: 0 };
     await cluster.register({
       nodeId: this.nodeId,
       incarnationId: this.#platform.ids.uuid(),
-      endpoints: [
-        {
-          name: clientListenerName,
-          securityProtocol: 0,
-          ...services.advertisedAddress(this.#listener.address),
-        },
-      ],
+      endpoints: [{ ...client, ...services.advertisedAddress(this.#listener.address) }, ...peers.endpoints],
       rack: this.#options.rack ?? null,
-      host: null,
+      host: peers.machine,
       logDirectories: storage.onlineDirectoryIds(),
     });
     storage.startMaintenance();
     this.#listener.serve();
     this.#ready = true;
     // It may have failed since it was looked at.
-    if (!storage.firstDirectory.isOnline) void this.#giveUp();
+    if (!storage.firstDirectory.isOnline) void this.#directoryFailed();
     await this.#openHttp();
   }
 
@@ -202,60 +210,92 @@ class Node implements Broker {
     return this.close();
   }
 
-  /** From the outside in: no more requests, then those who wait, then the logs, then the lock. */
+  /** From the outside in: what it leads goes to others, no more requests, then those who wait, then the logs, then the lock. */
   async #stop(): Promise<void> {
+    const wasReady = this.#ready;
     this.#ready = false;
+    if (wasReady) {
+      await this.#cluster?.prepareStop();
+      await this.#storage?.handOver();
+    }
     const drained = this.#listener?.close(drainTimeoutMs);
     // Members that wait for others to join would hold up the drain until its end.
     this.#groups?.close();
     await drained;
     await this.#cluster?.close();
     await this.#storage?.close();
+    await this.#peers?.network?.close();
     await this.#http?.close();
   }
 
   /** The first data directory has failed, and with it the metadata log: nothing more can be decided or kept. */
-  async #giveUp(): Promise<void> {
-    // A start that is under way meets the failure itself.
-    if (!this.#ready) return;
+  async #directoryFailed(): Promise<void> {
     const { path, offlineReason } = this.#storage!.firstDirectory;
     const message = `the data directory ${path}, which holds the metadata log, has failed: ${offlineReason}`;
-    this.#logger.error({ directory: path }, `this node stops: ${message}`);
-    await this.close();
-    this.#tellFailed(new StartError('directory-not-usable', message));
+    await this.#giveUp(new StartError('directory-not-usable', message));
   }
 
-  async #openStorage(): Promise<NodeStorage> {
-    this.#storage = await openNodeStorage({
-      nodeId: this.nodeId,
-      platform: this.#platform,
+  async #giveUp(error: StartError): Promise<void> {
+    // A start that is under way meets the failure itself.
+    if (!this.#ready) return;
+    this.#logger.error({ err: error }, `this node stops: ${error.message}`);
+    await this.close();
+    this.#tellFailed(error);
+  }
+
+  async #openStorage(): Promise<NodePeers> {
+    const { host = '127.0.0.1', storage } = this.#options;
+    const { nodeId } = this;
+    const platform = this.#platform;
+    let peers: NodePeers | undefined;
+    const directories = await openDataDirectories({
+      platform,
+      nodeId,
+      paths: this.#directories,
+      lock: storage !== 'memory',
+      findCluster: async (claimed, path) => {
+        const meeting = { ...this.#options, platform, logger: this.#logger, nodeId, host };
+        const isStopping = (): boolean => this.#closing !== undefined;
+        peers = await meetCluster({ ...meeting, isStopping }, claimed, path);
+        this.#peers = peers;
+        return peers.formed.clusterId;
+      },
+    });
+    const { incarnation, network } = peers!;
+    this.#storage = new NodeStorage({
+      nodeId,
+      platform,
       logger: this.#logger,
-      directories: this.#directories,
-      inMemory: this.#options.storage === 'memory',
-      incarnation: this.#platform.clock.wallMs(),
-      transport: { send: (_, __, release) => release() },
+      directories,
+      incarnation,
+      transport: network ?? { send: (_, __, release) => release() },
       lagMsMax: () => this.#config.replicaLagTimeMaxMs,
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,
       maintenance: this.#config,
     });
-    this.#storage.firstDirectory.onOffline(() => void this.#giveUp());
-    return this.#storage;
+    this.#storage.firstDirectory.onOffline(() => void this.#directoryFailed());
+    return peers!;
   }
 
-  #openCluster(storage: NodeStorage, metadata: Replica): Cluster {
+  #openCluster(metadata: Replica, { network }: NodePeers): Cluster {
     const { clock, ids } = this.#platform;
+    const storage = this.#storage!;
     const { partitions } = storage;
-    this.#cluster = new Cluster({
+    const cluster = new Cluster({
       nodeId: this.nodeId,
       log: new ReplicaMetadataLog(metadata, clock),
+      group: metadata,
       clock,
       ids,
       config: this.#config,
+      ...(network === undefined ? {} : { peers: network }),
+      directories: () => storage.directoryReports(),
+      onAddress: (node) => network?.setAddress(node.nodeId, node),
       replicas: {
         open: async (replicas) => {
           await partitions.open(replicas);
-          await this.#cluster!.assignDirectories(partitions.misplaced(replicas));
+          await cluster.assignDirectories(partitions.misplaced(replicas));
         },
         remove: (topic) => {
           if (topic === groupsTopic) this.#groups!.close();
@@ -266,8 +306,18 @@ class Node implements Broker {
       onReplicaFailure: (topic, error) => {
         this.#logger.error({ err: error, topic }, 'the replicas of a topic could not be opened or removed');
       },
+      onFailure: (error) => {
+        const cause = error instanceof Error ? error.message : String(error);
+        void this.#giveUp(new StartError('damaged', `the metadata log cannot be followed: ${cause}`));
+      },
+      onExpelled: (reason) => void this.#giveUp(expulsions[reason]()),
     });
-    return this.#cluster;
+    this.#cluster = cluster;
+    cluster.onChange(() => {
+      for (const [nodeId, address] of cluster.addresses) network?.setAddress(nodeId, address);
+    });
+    for (const [kind, service] of cluster.services) network?.serve(kind, service);
+    return cluster;
   }
 
   /** Who leads a partition of the groups' topic coordinates the groups in it. */
@@ -277,7 +327,8 @@ class Node implements Broker {
     const groups = this.#groups!;
     if (!isLeader) groups.resign(partition);
     // Clients are told to wait while a partition's groups load; a failure goes to onShardFailure.
-    else if (groups.termOf(partition) !== term) void groups.lead(partition, new ReplicaCoordinatorLog(replica));
+    else if (groups.termOf(partition) !== term)
+      void groups.lead(partition, new ReplicaCoordinatorLog(replica));
   }
 
   #services(storage: NodeStorage, cluster: Cluster): NodeServices {

@@ -3,6 +3,8 @@ export type StartErrorCode =
   | 'address-in-use'
   | 'bad-address'
   | 'bad-setting'
+  /** Its cluster does not take it, or cannot be formed. */
+  | 'cluster'
   | 'damaged'
   | 'directory-locked'
   | 'directory-not-usable'

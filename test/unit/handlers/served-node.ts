@@ -13,7 +13,8 @@ import { handlers } from '../../../broker/handlers/handlers.ts';
 import type { NodeServices } from '../../../broker/handlers/node-services.ts';
 import { silentLogger } from '../../../broker/logger.ts';
 import { Dispatcher } from '../../../broker/network/dispatcher.ts';
-import { openNodeStorage } from '../../../broker/node-storage.ts';
+import { openDataDirectories } from '../../../broker/data-directories.ts';
+import { NodeStorage } from '../../../broker/node-storage.ts';
 import { FetchSessions } from '../../../broker/partition/fetch-sessions.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { Platform } from '../../../platform/platform.ts';
@@ -45,12 +46,18 @@ export async function serveNode(
 ): Promise<ServedNode> {
   const platform: Platform = { ...realPlatform(), disk: options.disk ?? new MemoryDisk() };
   const config = new BrokerConfig(new Map(Object.entries(options.settings ?? {})));
-  const storage = await openNodeStorage({
+  const directories = await openDataDirectories({
+    platform,
+    nodeId: 1,
+    paths: ['/kappalog'],
+    lock: false,
+    findCluster: () => Promise.resolve(platform.ids.uuid()),
+  });
+  const storage = new NodeStorage({
     nodeId: 1,
     platform,
     logger: silentLogger,
-    directories: ['/kappalog'],
-    inMemory: true,
+    directories,
     incarnation: 1,
     transport: { send: (_, __, release) => release() },
     lagMsMax: () => config.replicaLagTimeMaxMs,

@@ -1,0 +1,237 @@
+/**
+ * How a node gets to know its cluster at its start: from its disk, from the other voters of its list (`formation.ts`), or from a
+ * member that it was told of. After that it needs neither list nor member again.
+ */
+import type { Clock } from '../../platform/clock.ts';
+import type { Disk } from '../../platform/disk.ts';
+import type { Address } from '../../platform/network.ts';
+import { fromJson, toJson } from '../cluster/peer-json.ts';
+import type { PeerRequestOptions, PeerRequests, PeerService } from '../peers/peer-requests.ts';
+import { PeerError } from '../peers/peer-requests.ts';
+import type { MemberId } from '../raft/member.ts';
+import { StartError } from '../start-error.ts';
+import { FormingVoter, isFault } from './formation.ts';
+import type { Formation, FormationFault, VoterState } from './formation.ts';
+import { readFormation, readKnownNodes, writeFormation, writeKnownNodes } from './formation-files.ts';
+
+export const formationKind = 'formation';
+export const joinKind = 'join';
+
+/** What forming needs of the network between nodes. */
+export interface FormingPeers extends PeerRequests {
+  requestAt(
+    address: Address,
+    kind: string,
+    payload: readonly Buffer[],
+    options: PeerRequestOptions,
+  ): Promise<Buffer>;
+  setAddress(nodeId: number, address: Address | undefined): void;
+  serve(kind: string, service: PeerService): void;
+}
+
+export interface FormingOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** The node's first data directory, and its ids. */
+  readonly directory: string;
+  readonly nodeId: number;
+  readonly directoryId: string;
+  /** As its meta.properties says; undefined: it belongs to none yet. */
+  readonly clusterId: string | undefined;
+  /** Undefined: this node is alone, and nobody can reach it. */
+  readonly peers: FormingPeers | undefined;
+  /** Where others reach this node. */
+  readonly address: Address | undefined;
+  /** The first voters, this node among them, by id. */
+  readonly voters: ReadonlyMap<number, Address> | undefined;
+  /** A member of the cluster that this node is to join. */
+  readonly join: Address | undefined;
+  readonly newClusterId: () => string;
+  /** Told now and then while it waits for others. */
+  readonly onWaiting: (message: string) => void;
+  /** The node is to stop: forming rejects soon. */
+  readonly isStopping: () => boolean;
+}
+
+export interface Formed {
+  readonly clusterId: string;
+  /** Whom the metadata's group began with, as far as this node knows; undefined: with this node alone. */
+  readonly voters: readonly MemberId[] | undefined;
+  readonly addresses: ReadonlyMap<number, Address>;
+}
+
+/** A node that is to join: its first data directory, and where others reach it. */
+export interface JoinQuestion extends Address {
+  readonly nodeId: number;
+  readonly directoryId: string;
+}
+
+/** What a member tells a node that is to join. */
+export interface JoinAnswer {
+  readonly clusterId: string;
+  readonly voters: readonly MemberId[];
+  readonly nodes: readonly (readonly [number, Address])[];
+  /** Why it cannot join; a sentence. */
+  readonly refusal?: string;
+}
+
+const roundMs = 200;
+const askMs = 1_000;
+/** A member has it taken into the metadata's group before it answers. */
+const joinMs = 10_000;
+/** How often it is said that others are waited for. */
+const roundsPerWord = 25;
+
+/** Rejects with a StartError where this node cannot be what it was told to be. */
+export async function formCluster(options: FormingOptions): Promise<Formed> {
+  const { disk, directory, clusterId, voters, join, peers } = options;
+  const kept = await readFormation(disk, directory);
+  const known = await readKnownNodes(disk, directory);
+  if (kept !== undefined) return formedBy(options, kept, new Map([...(voters ?? []), ...known]));
+  if (clusterId !== undefined) {
+    if (voters === undefined || voters.size === 1) {
+      return { clusterId, voters: undefined, addresses: new Map([...(voters ?? []), ...known]) };
+    }
+    throw new StartError(
+      'bad-setting',
+      `this node began as a cluster of its own (${clusterId}) and cannot begin again with other voters; ` +
+        'start it without --voters and let the others join it, or give it an empty data directory',
+    );
+  }
+  if (join !== undefined && peers !== undefined) return joinCluster(options, peers, join);
+  if (voters === undefined || voters.size === 1 || peers === undefined) {
+    return { clusterId: options.newClusterId(), voters: undefined, addresses: new Map() };
+  }
+  const formation = await form(options, peers, voters);
+  return { clusterId: formation.clusterId, voters: formation.voters, addresses: voters };
+}
+
+/** Also once it is formed: others of the list may not be yet. */
+function formedBy(
+  { nodeId, directoryId, peers, voters: listed = new Map() }: FormingOptions,
+  formation: Formation,
+  addresses: ReadonlyMap<number, Address>,
+): Formed {
+  const state: VoterState = { nodeId, directoryId, listed: numbers(listed), formation };
+  peers?.serve(formationKind, () => Promise.resolve([toJson(state)]));
+  return { clusterId: formation.clusterId, voters: formation.voters, addresses };
+}
+
+async function form(
+  options: FormingOptions,
+  peers: FormingPeers,
+  voters: ReadonlyMap<number, Address>,
+): Promise<Formation> {
+  const { clock, disk, directory, nodeId } = options;
+  const voter = new FormingVoter({ ...options, listed: numbers(voters), formation: undefined });
+  peers.serve(formationKind, ({ payload }) => {
+    voter.asked(fromJson<VoterState>(payload));
+    return Promise.resolve([toJson(voter.state())]);
+  });
+  for (const [id, address] of voters) if (id !== nodeId) peers.setAddress(id, address);
+  for (let round = 1; ; round++) {
+    if (options.isStopping())
+      throw new StartError('cluster', 'this node was stopped before its cluster was formed');
+    const others = [...voters.keys()].filter((id) => id !== nodeId);
+    const answers = await Promise.all(others.map((id) => ask(peers, id, voter.state())));
+    const heard = answers.filter((answer) => answer !== undefined);
+    const outcome = voter.answered(heard);
+    if (outcome !== undefined && isFault(outcome)) throw faultError(outcome, options);
+    if (outcome !== undefined) {
+      await writeFormation(disk, directory, outcome);
+      await writeKnownNodes(disk, directory, voters);
+      voter.formed(outcome);
+      return outcome;
+    }
+    if (round % roundsPerWord === 0) {
+      const missing = others.filter((id) => !heard.some((answer) => answer.nodeId === id));
+      options.onWaiting(
+        missing.length === 0
+          ? 'the other voters have been heard; the lowest-numbered one forms the cluster'
+          : `the cluster is formed when all of its first voters are there; missing: ${missing.map((id) => `node ${id}`).join(', ')}`,
+      );
+    }
+    await pause(clock, roundMs);
+  }
+}
+
+async function ask(peers: FormingPeers, nodeId: number, state: VoterState): Promise<VoterState | undefined> {
+  try {
+    return fromJson<VoterState>(
+      await peers.request(nodeId, formationKind, [toJson(state)], { timeoutMs: askMs }),
+    );
+  } catch (error) {
+    if (error instanceof PeerError) return undefined;
+    throw error;
+  }
+}
+
+async function joinCluster(options: FormingOptions, peers: FormingPeers, address: Address): Promise<Formed> {
+  const { clock, disk, directory, nodeId, directoryId } = options;
+  const question: JoinQuestion = { nodeId, directoryId, ...options.address! };
+  for (let round = 1; ; round++) {
+    if (options.isStopping())
+      throw new StartError('cluster', 'this node was stopped before it joined its cluster');
+    const answer = await askToJoin(peers, address, question);
+    if (typeof answer === 'string') {
+      if (round % roundsPerWord === 1) options.onWaiting(`the cluster cannot be joined yet: ${answer}`);
+      await pause(clock, roundMs);
+      continue;
+    }
+    if (answer.refusal !== undefined) throw new StartError('cluster', answer.refusal);
+    const { clusterId, voters } = answer;
+    const addresses = new Map(answer.nodes);
+    await writeKnownNodes(disk, directory, addresses);
+    await writeFormation(disk, directory, { clusterId, voters });
+    return { clusterId, voters, addresses };
+  }
+}
+
+/** A text: why there was no answer. */
+async function askToJoin(
+  peers: FormingPeers,
+  address: Address,
+  question: JoinQuestion,
+): Promise<JoinAnswer | string> {
+  try {
+    return fromJson<JoinAnswer>(
+      await peers.requestAt(address, joinKind, [toJson(question)], { timeoutMs: joinMs }),
+    );
+  } catch (error) {
+    if (error instanceof PeerError) return error.message;
+    throw error;
+  }
+}
+
+function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): StartError {
+  switch (fault.kind) {
+    case 'lists-differ':
+      return new StartError(
+        'cluster',
+        `node ${fault.nodeId} was started with the voters ${fault.listed.join(', ')} and this one with ` +
+          `${numbers(voters ?? new Map()).join(', ')}; give all of them the same --voters`,
+      );
+    case 'directory-lost':
+      return new StartError(
+        'cluster',
+        `the cluster ${fault.clusterId} knows node ${nodeId} with another data directory, whose votes this one lacks; ` +
+          'start it with that directory, or with --join instead of --voters and a node id of its own',
+      );
+    case 'not-listed':
+    default:
+      return new StartError(
+        'cluster',
+        `the cluster ${fault.clusterId} was formed without node ${nodeId}; start it with --join instead of --voters`,
+      );
+  }
+}
+
+function numbers(voters: ReadonlyMap<number, Address>): number[] {
+  return [...voters.keys()].sort((a, b) => a - b);
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}

@@ -1,0 +1,53 @@
+/**
+ * What a node keeps of its cluster in its first data directory (storage-format.md): `formation`, which cluster it belongs to and
+ * whom the metadata's group began with; `known-nodes`, where the others were last; `incarnation`, how often it was started.
+ */
+import type { Disk } from '../../platform/disk.ts';
+import type { Address } from '../../platform/network.ts';
+import type { Formation } from './formation.ts';
+import { readSealedJson, writeSealedJson } from './sealed-json.ts';
+
+const formationFile = { name: 'formation', magic: 'KLFORMA1' };
+const nodesFile = { name: 'known-nodes', magic: 'KLNODES1' };
+const incarnationFile = { name: 'incarnation', magic: 'KLINCAR1' };
+
+/** Undefined for a node that began alone, or belongs to no cluster yet. Rejects with a DamagedFile or a DiskError. */
+export async function readFormation(disk: Disk, directory: string): Promise<Formation | undefined> {
+  const { name, magic } = formationFile;
+  const content = await readSealedJson(disk, `${directory}/${name}`, magic);
+  if (content === undefined) return undefined;
+  const formation: Formation = JSON.parse(content);
+  return formation;
+}
+
+export async function writeFormation(disk: Disk, directory: string, formation: Formation): Promise<void> {
+  const { clusterId, voters } = formation;
+  await writeSealedJson(disk, { directory, ...formationFile }, { clusterId, voters });
+}
+
+/** By node id. Rejects with a DamagedFile or a DiskError. */
+export async function readKnownNodes(disk: Disk, directory: string): Promise<Map<number, Address>> {
+  const { name, magic } = nodesFile;
+  const nodes: [number, Address][] = JSON.parse(
+    (await readSealedJson(disk, `${directory}/${name}`, magic)) ?? '[]',
+  );
+  return new Map(nodes);
+}
+
+export async function writeKnownNodes(
+  disk: Disk,
+  directory: string,
+  nodes: ReadonlyMap<number, Address>,
+): Promise<void> {
+  const entries = [...nodes].map(([id, { host, port }]) => [id, { host, port }]);
+  await writeSealedJson(disk, { directory, ...nodesFile }, entries);
+}
+
+/** Larger than at any earlier start, and durable when it resolves. Rejects with a DamagedFile or a DiskError. */
+export async function nextIncarnation(disk: Disk, directory: string): Promise<number> {
+  const { name, magic } = incarnationFile;
+  const last: number = JSON.parse((await readSealedJson(disk, `${directory}/${name}`, magic)) ?? '0');
+  const incarnation = last + 1;
+  await writeSealedJson(disk, { directory, ...incarnationFile }, incarnation);
+  return incarnation;
+}
