@@ -66,14 +66,7 @@ export async function benchRaft(args: readonly string[]): Promise<void> {
     commits.push(...(await loadRows(join(directory, 'many'), { groups, shapes, seconds, measured })));
   }
   if (wants('idle')) idle.push(...(await idleRows(join(directory, 'idle'), idleGroups, seconds)));
-  const after = await measureMachine(directory, forMs);
-  const text = report({
-    after,
-    command: ['npm run bench raft --', ...args].join(' '),
-    machine,
-    commits,
-    idle,
-  });
+  const text = report({ command: ['npm run bench raft --', ...args].join(' '), commits, idle });
   console.log(text);
   const results = join(import.meta.dirname, 'results');
   mkdirSync(results, { recursive: true });
