@@ -22,6 +22,8 @@ export interface ConnectOptions {
   readonly timeoutMs: number;
   /** TLS with these options; the real network hands them to node:tls. */
   readonly tls?: TlsOptions;
+  /** `onBytes` will be used rather than `onData`: bytes then need no chunks, where the network can do without them. */
+  readonly byBytes?: boolean;
 }
 
 export interface TlsOptions {

@@ -73,6 +73,7 @@ class DialAttempt {
     services.network
       .connect(goal.address, {
         timeoutMs: services.limits.connectTimeoutMs,
+        byBytes: true,
         ...(tls === undefined ? {} : { tls }),
       })
       .then(

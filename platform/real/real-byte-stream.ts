@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import type { OnReadOpts } from 'node:net';
 import { deliver } from '../network.ts';
 import type { Address, ByteReceiver, ByteStream } from '../network.ts';
 import { networkError } from './network-error.ts';
@@ -40,21 +41,23 @@ export class RealByteStream implements ByteStream {
     if (handle === null || handle === undefined) return new RealByteStream(accepted);
     owner._handle = null;
     let stream: RealByteStream | undefined;
-    const options = {
-      handle,
-      onread: {
-        buffer: () => stream?.nextTarget() ?? landing,
-        callback: (count: number) => {
-          stream!.landed(count);
-          return true;
-        },
-      },
-    };
+    const options = { handle, onread: RealByteStream.reading(landing, () => stream) };
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nor do they know that a socket can be given one.
     const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
     socket.setNoDelay(true);
     stream = new RealByteStream(socket, landing);
     return stream;
+  }
+
+  /** For a socket that is still to be made: its reads go where its stream says, and land where there is none yet. */
+  static reading(landing: Buffer, streamOf: () => RealByteStream | undefined): OnReadOpts {
+    return {
+      buffer: () => streamOf()?.nextTarget() ?? landing,
+      callback: (count) => {
+        streamOf()!.landed(count);
+        return true;
+      },
+    };
   }
 
   constructor(socket: Socket, landing?: Buffer) {

@@ -21,6 +21,9 @@ const landingBytes = 64 * 1024;
 
 /** TCP and TLS of the machine. */
 export class RealNetwork implements Network {
+  /** Of connections made by this network, whose bytes go into a receiver's memory. */
+  #connectedLanding: Buffer | undefined;
+
   listen(
     address: Address,
     onConnection: (stream: ByteStream) => void,
@@ -45,7 +48,15 @@ export class RealNetwork implements Network {
 
   connect(address: Address, options: ConnectOptions): Promise<ByteStream> {
     return new Promise((resolve, reject) => {
-      const socket = options.tls === undefined ? openPlain(address) : openTls(address, options.tls);
+      let stream: RealByteStream | undefined;
+      const landing = options.byBytes === true && options.tls === undefined ? this.#landing() : undefined;
+      const socket =
+        options.tls === undefined
+          ? openPlain(
+              address,
+              landing === undefined ? undefined : RealByteStream.reading(landing, () => stream),
+            )
+          : openTls(address, options.tls);
       const goal = `connect to ${show(address)}`;
       const timer = setTimeout(() => {
         const text = `Could not ${goal}: no answer within ${options.timeoutMs} ms.`;
@@ -63,9 +74,15 @@ export class RealNetwork implements Network {
         clearTimeout(timer);
         socket.removeListener('error', onError);
         socket.removeListener('close', onClose);
-        resolve(new RealByteStream(socket));
+        stream = new RealByteStream(socket, landing);
+        resolve(stream);
       });
     });
+  }
+
+  #landing(): Buffer {
+    this.#connectedLanding ??= Buffer.allocUnsafeSlow(landingBytes);
+    return this.#connectedLanding;
   }
 }
 
@@ -149,8 +166,14 @@ function descriptorOf(socket: net.Socket): number {
   return handle?.fd ?? -1;
 }
 
-function openPlain(address: Address): net.Socket {
-  return net.connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true });
+function openPlain(address: Address, onread: net.OnReadOpts | undefined): net.Socket {
+  return net.connect({
+    host: address.host,
+    port: address.port,
+    noDelay: true,
+    keepAlive: true,
+    ...(onread === undefined ? {} : { onread }),
+  });
 }
 
 function openTls(address: Address, options: NonNullable<ConnectOptions['tls']>): tls.TLSSocket {

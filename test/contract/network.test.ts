@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryNetwork } from '../../platform/memory-network.ts';
 import { NetworkError } from '../../platform/network.ts';
-import type { ByteStream, Listener, Network } from '../../platform/network.ts';
+import type { ByteStream, ConnectOptions, Listener, Network } from '../../platform/network.ts';
 import { RealClock } from '../../platform/real/real-clock.ts';
 import { RealNetwork } from '../../platform/real/real-network.ts';
 import { SeededRandom } from '../../platform/seeded-random.ts';
@@ -64,12 +64,14 @@ describe.each([
     for (const listener of listeners.splice(0)) await listener.close();
   });
 
-  async function connected(): Promise<{ network: Network; client: ByteStream; server: ByteStream }> {
+  async function connected(
+    options: Partial<ConnectOptions> = {},
+  ): Promise<{ network: Network; client: ByteStream; server: ByteStream }> {
     const network = makeNetwork();
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await network.listen({ host: localhost, port: 0 }, accepted.resolve);
     listeners.push(listener);
-    const client = await network.connect(listener.address, { timeoutMs: 5000 });
+    const client = await network.connect(listener.address, { timeoutMs: 5000, ...options });
     const server = await accepted.promise;
     streams.push(client, server);
     return { network, client, server };
@@ -97,12 +99,17 @@ describe.each([
     expect(server.remote.port).toBe(client.local.port);
   });
 
-  it('hands bytes to a receiver that gives its own memory', async () => {
-    const { client, server } = await connected();
+  it.each([
+    ['one that is accepted', 'server', {}],
+    ['one that connects', 'client', {}],
+    ['one that connects for this', 'client', { byBytes: true }],
+  ] as const)('hands bytes to a receiver that gives its own memory, at %s', async (_, end, options) => {
+    const { client, server } = await connected(options);
+    const [receiving, sending] = end === 'server' ? [server, client] : [client, server];
     const memory = Buffer.alloc(10_000);
     let filled = 0;
     const done = Promise.withResolvers<void>();
-    server.onBytes({
+    receiving.onBytes({
       target: () => memory.subarray(filled, Math.min(memory.length, filled + 777)),
       received: (count) => {
         filled += count;
@@ -110,7 +117,7 @@ describe.each([
       },
     });
     const sent = new SeededRandom(8).bytes(9000);
-    client.write([sent]);
+    sending.write([sent]);
     await done.promise;
     expect(memory.subarray(0, 9000).equals(sent)).toBe(true);
   });
