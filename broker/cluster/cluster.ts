@@ -11,6 +11,7 @@
 import type { TopicConfig } from '../config/topic-config.ts';
 import type { DirectoryAssignment } from '../partition/partitions.ts';
 import type { WantedReplica } from '../partition/replica-places.ts';
+import type { ReplicaIdentity } from '../partition/replica-types.ts';
 import type { PeerService } from '../peers/peer-requests.ts';
 import type { JoiningNode } from './admission.ts';
 import type { AlterationResult, ResourceAlteration, ResourceReplacement } from './alter-configs.ts';
@@ -154,6 +155,14 @@ export class Cluster {
   /** The replicas that belong on this node. */
   replicasHere(): WantedReplica[] {
     return allWantedReplicas(this.image, this.#options.nodeId);
+  }
+
+  /** Whether a replica is known not to belong on this node any more; of one that the image never had that is not known. */
+  isGone({ topicId, partition }: ReplicaIdentity): boolean {
+    const topic = this.image.topicById(topicId);
+    if (topic === undefined) return this.image.isDeleted(topicId);
+    const { replicas } = topic.partitions[partition] ?? {};
+    return replicas !== undefined && !replicas.includes(this.#options.nodeId);
   }
 
   /** The live settings of a topic; for one that does not exist the defaults. The object stays the same while it exists. */

@@ -46,7 +46,9 @@ function settingDifferences(before: MetadataImage, after: MetadataImage): Metada
   );
   return [...resources.values()].flatMap(({ type, name }): MetadataChange[] => {
     if (type === ConfigResourceType.TOPIC && after.topic(name) === undefined) return [];
-    const old = before.settings(type, name);
+    // One that was made again under its name took over nothing.
+    const isAnother = type === ConfigResourceType.TOPIC && before.topic(name)?.id !== after.topic(name)?.id;
+    const old = isAnother ? new Map<string, string>() : before.settings(type, name);
     const now = after.settings(type, name);
     const isSame = old.size === now.size && [...now].every(([key, value]) => old.get(key) === value);
     return isSame ? [] : [{ kind: 'config-changed', resourceType: type, resourceName: name }];

@@ -4,11 +4,13 @@
  */
 import type { LogOptions } from './log-types.ts';
 
+type RemovedLog = Pick<LogOptions, 'disk' | 'directory' | 'floor' | 'syncer' | 'clock'>;
+
 /** Bytes in a file's name on the usual file systems. */
 const nameBytesMax = 255;
 
-/** Rejects with a DiskError. */
-export async function removeLogDirectory(options: LogOptions): Promise<void> {
+/** Of a log that is closed, or was never opened. Rejects with a DiskError. */
+export async function removeLogDirectory(options: RemovedLog): Promise<void> {
   const { disk, directory, floor, syncer } = options;
   await floor?.forget();
   const parent = directory.slice(0, Math.max(1, directory.lastIndexOf('/')));
@@ -22,7 +24,7 @@ export async function removeLogDirectory(options: LogOptions): Promise<void> {
 }
 
 /** A free name. Of a long one the end is kept, where the partition stands. */
-async function doomedName({ disk, directory, clock }: LogOptions, parent: string): Promise<string> {
+async function doomedName({ disk, directory, clock }: RemovedLog, parent: string): Promise<string> {
   const name = directory.slice(directory.lastIndexOf('/') + 1);
   for (let stamp = clock.wallMs(); ; stamp++) {
     const ending = `.${stamp.toString(36)}-delete`;

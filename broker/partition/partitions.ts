@@ -23,7 +23,7 @@ import type { Replica } from './replica.ts';
 import type { ReplicaVotes } from './replica-votes.ts';
 import { keyOf } from './vote-records.ts';
 import { ReplicaPlaces, directoryName } from './replica-places.ts';
-import type { Loads, WantedReplica } from './replica-places.ts';
+import type { IsGone, Loads, WantedReplica } from './replica-places.ts';
 
 export interface PartitionsOptions {
   readonly nodeId: number;
@@ -100,9 +100,10 @@ export class Partitions {
 
   constructor(options: PartitionsOptions) {
     this.#options = options;
-    const { disk, ids, directories, events } = options;
+    const { disk, clock, ids, directories, events } = options;
     this.#places = new ReplicaPlaces({
       disk,
+      clock,
       ids,
       directories,
       onSetAside: (...told) => events.setAside(...told),
@@ -321,13 +322,16 @@ export class Partitions {
     await Promise.all(workers);
   }
 
-  /** Sets aside directories of no topic that the cluster knows; call once all that it knows are open. */
-  setAsideStrays(reserved: readonly string[]): Promise<void> {
+  /**
+   * Sets aside directories of no topic that the cluster knows, and removes what `isGone`; call once all that it knows are open,
+   * with an image that is current.
+   */
+  setAsideStrays(reserved: readonly string[], isGone: IsGone = () => false): Promise<void> {
     const open = [...this.all()].map(({ identity }) => directoryName(identity));
     const offline = [...this.#offline.values()].flatMap((replicas) =>
       [...replicas.values()].map(({ identity }) => directoryName(identity)),
     );
-    return this.#places.setAsideStrays(new Set([...reserved, ...open, ...offline]));
+    return this.#places.setAsideStrays(new Set([...reserved, ...open, ...offline]), isGone);
   }
 
   /** Everything written and synced. What one log's disk refuses keeps no other from its end; an event tells. */

@@ -6,9 +6,11 @@
  * holds another topic's id, a second copy, or no topic that the cluster knows, is renamed to a name that ends in `-stray`,
  * never deleted. A replica that may lie in a directory that is offline is not made anew elsewhere: it would come back empty.
  */
+import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
+import { removeLogDirectory } from '../log/log-removal.ts';
 import { chooseDirectory } from './directory-choice.ts';
 import type { DirectoryLoad } from './directory-choice.ts';
 import type { LogDirectory } from './log-directory.ts';
@@ -24,10 +26,14 @@ export interface WantedReplica extends ReplicaIdentity {
 
 export interface ReplicaPlacesOptions {
   readonly disk: Disk;
+  readonly clock: Clock;
   readonly ids: Ids;
   readonly directories: readonly LogDirectory[];
   readonly onSetAside: (directory: string, renamedTo: string, reason: string) => void;
 }
+
+/** Whether a replica is known to belong on this node no more: its topic was deleted, or others hold it. */
+export type IsGone = (replica: ReplicaIdentity) => boolean;
 
 export type Place =
   | { readonly kind: 'here'; readonly directory: LogDirectory }
@@ -94,17 +100,33 @@ export class ReplicaPlaces {
     return { kind: 'here', directory };
   }
 
-  /** Sets aside directories of no topic that the cluster knows, and ends deletions that a crash cut short. */
-  async setAsideStrays(known: ReadonlySet<string>): Promise<void> {
+  /**
+   * Sets aside directories of no topic that the cluster knows, and ends deletions that a crash cut short. What the cluster is
+   * known to have deleted, or moved elsewhere, while this node was away is removed.
+   */
+  async setAsideStrays(known: ReadonlySet<string>, isGone: IsGone): Promise<void> {
     const { disk } = this.#options;
     for (const directory of this.#online) {
       for (const name of await disk.list(directory.path)) {
         if (known.has(name)) continue;
+        const [, topic, partition] = /^(.+)-(\d+)$/.exec(name) ?? [];
         if (name.endsWith('-delete')) await disk.removeDirectory(`${directory.path}/${name}`);
-        else if (/-\d+$/.test(name))
-          await this.#setAside(directory, name, 'the cluster knows no such partition');
+        else if (topic !== undefined) await this.#judge(directory, topic, Number(partition), isGone);
       }
     }
+  }
+
+  async #judge(directory: LogDirectory, topic: string, partition: number, isGone: IsGone): Promise<void> {
+    const name = `${topic}-${partition}`;
+    const topicId = await readPartitionMetadata(this.#options.disk, `${directory.path}/${name}`);
+    if (topicId === undefined || !isGone({ topic, topicId, partition })) {
+      await this.#setAside(directory, name, 'the cluster knows no such partition');
+      return;
+    }
+    const { disk, clock } = this.#options;
+    const floor = directory.floors.floor({ topicId, partition });
+    const { syncer } = directory;
+    await removeLogDirectory({ disk, clock, syncer, floor, directory: `${directory.path}/${name}` });
   }
 
   get #online(): LogDirectory[] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeMetadataRecord } from '../../../broker/cluster/metadata-record.ts';
 import { intendedMembers } from '../../../broker/cluster/wanted-replicas.ts';
-import { topicNamed } from './cluster-fixtures.ts';
+import { topicNamed, uuid } from './cluster-fixtures.ts';
 import { openMemoryCluster, settle } from './memory-cluster.ts';
 import { MemoryFleet } from './memory-fleet.ts';
 import { directoryOf } from './memory-group.ts';
@@ -90,6 +90,27 @@ describe('replicas', () => {
     await opening;
     await cluster.close();
     expect(host.calls).toEqual(['open t-0', 'opened', 'open t-0', 'opened', 'remove t', 'removed']);
+  });
+
+  it('are known to be gone where their topic was deleted or others hold them, after a snapshot too', async () => {
+    const { cluster, log } = await openMemoryCluster();
+    await cluster.createTopics([topicNamed('t'), topicNamed('u')]);
+    const [t, u] = ['t', 'u'].map((name) => cluster.image.topic(name)!.id);
+    const at = (topicId: string, partition = 0) => ({ topic: 'any', topicId, partition });
+    expect([cluster.isGone(at(t!)), cluster.isGone(at(u!)), cluster.isGone(at(uuid(77)))]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    await cluster.deleteTopics([t!]);
+    const value = { topicId: u!, partitionId: 0, replicas: [2], directories: [uuid(5)] };
+    await log.append([encodeMetadataRecord({ type: 'PartitionChangeRecord', value })]);
+    const gone = [at(t!), at(u!), at(u!, 1), at(uuid(77))];
+    expect(gone.map((replica) => cluster.isGone(replica))).toEqual([true, true, false, false]);
+    const records = [...cluster.image.records()].map((record) => encodeMetadataRecord(record));
+    const restored = await openMemoryCluster({ batches: [records], register: false });
+    expect(gone.map((replica) => restored.cluster.isGone(replica))).toEqual([true, true, false, false]);
+    expect(restored.cluster.image.isGone(1)).toBe(false);
   });
 
   it('say who else holds them; one that is not known in full is no quorum of its own', () => {

@@ -169,6 +169,27 @@ describe('a node id that another node has', () => {
     await fleet.close();
   });
 
+  it('is looked up only by a leader whose image has all that its log has', async () => {
+    const fleet = await formed();
+    const [, two, three] = fleet.nodes.map(({ replica }) => replica);
+    two!.reading.close();
+    await fleet.run(fleet.node(3).cluster.register(fleet.registration(3, 1)));
+    const { epoch } = fleet.node(3).cluster.image.brokers.get(3)!;
+    expect(fleet.group.elect(two!, [two!, three!])).toBe(true);
+    await fleet.flow();
+    const report = { wish: 'serve', directories: [], endOffset: epoch + 1 };
+    const payload = Buffer.from(JSON.stringify({ nodeId: 3, epoch, report }));
+    const say = async (): Promise<unknown> => {
+      const parts = await fleet.node(2).cluster.services.get('broker-heartbeat')!({ from: 3, payload });
+      return JSON.parse(String(Buffer.concat(parts)));
+    };
+    expect([two!.ready, await say()]).toEqual([true, { kind: 'not-leader' }]);
+    two!.reading.open();
+    await fleet.pass(500);
+    expect(await say()).toEqual({ kind: 'heard', fenced: false });
+    await fleet.close();
+  });
+
   it('is registered once by one start of a node, however often it asks', async () => {
     const fleet = await formed();
     const { cluster } = fleet.node(3);

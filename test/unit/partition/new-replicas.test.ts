@@ -24,6 +24,7 @@ it.each(['io', 'read-only'] as const)(
     }
     const places = new ReplicaPlaces({
       disk,
+      clock,
       ids: { uuid: () => 'stray' },
       directories,
       onSetAside: () => undefined,
