@@ -67,4 +67,14 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'a leader left out a configuration older than the kept one, and its followers refused the entries',
   },
+  {
+    simulator: 'cluster',
+    seed: 43,
+    foundBy: 'under write.caching without flush.ms a member that had lost its memory never was whole again',
+  },
+  {
+    simulator: 'cluster',
+    seed: 2423,
+    foundBy: 'a group never came to rest one of whose members had taken for committed what was lost',
+  },
 ];

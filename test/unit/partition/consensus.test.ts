@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
+import { encodeRaftOnly } from '../../../broker/log/raft-only.ts';
+import type { RaftOnlyEntry } from '../../../broker/log/raft-only.ts';
 import { ConsensusNode } from '../../../broker/partition/consensus/consensus-node.ts';
 import { Consensus } from '../../../broker/partition/consensus/consensus.ts';
 import type { ConsensusListener } from '../../../broker/partition/consensus/consensus-types.ts';
 import { memberId } from '../../../broker/raft/member.ts';
+import type { Append } from '../../../broker/raft/messages.ts';
 import type { HardState, RaftSettings } from '../../../broker/raft/raft.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
+import { setBaseOffset, setPartitionLeaderEpoch } from '../../../protocol/index.ts';
 import { batchOf, openLog } from '../log/log-harness.ts';
 
 const member = memberId(1, 'a');
@@ -145,5 +149,41 @@ describe('a member alone', () => {
     const { node } = await start();
     expect(node.received(Buffer.from('no frame'))).toBe(false);
     expect(node.received(Buffer.alloc(0))).toBe(false);
+  });
+
+  it('drops entries whose base offset is another than what stands before them says', async () => {
+    const { consensus, log } = await start();
+    const leader = memberId(2, 'b');
+    const append = (fromIndex: number, batches: readonly Buffer[]): void => {
+      const isFirst = fromIndex === 1;
+      const message: Append = {
+        kind: 'append',
+        from: leader,
+        to: member,
+        term: 1,
+        fromIndex,
+        endIndex: fromIndex + batches.length,
+        previousTerm: isFirst ? 0 : 1,
+        terms: isFirst ? [{ index: 1, term: 1 }] : [],
+        configurations: [],
+        committedEndIndex: 1,
+        sentAt: 0,
+        readSequence: 0,
+      };
+      consensus.step(message, Buffer.concat(batches));
+    };
+    const data = (baseOffset: number): Buffer => {
+      const batch = batchOf({ values: ['a'] });
+      setBaseOffset(batch, 0, baseOffset);
+      setPartitionLeaderEpoch(batch, 0, 1);
+      return batch;
+    };
+    const own: RaftOnlyEntry = { kind: 'term-start', term: 1, payload: Buffer.alloc(0) };
+    append(1, [encodeRaftOnly({ ...own, index: 1, offset: 0 }), data(0)]);
+    expect([log.endIndex, log.logEndOffset]).toEqual([3, 1]);
+    append(3, [data(5)]);
+    expect([log.endIndex, consensus.malformedMessages]).toEqual([3, 1]);
+    append(3, [data(1)]);
+    expect([log.endIndex, log.logEndOffset, consensus.malformedMessages]).toEqual([4, 2, 1]);
   });
 });
