@@ -3,7 +3,7 @@
  * (`consensus/catch-up/snapshot-store.ts`). A snapshot is taken when the log has grown by as much as the last one was large, and by
  * a few MiB at least, so that writing them costs at most as much as the log itself.
  */
-import type { SnapshotPoint, StoredSnapshot } from '../partition/consensus/catch-up/snapshot-store.ts';
+import type { StoredSnapshot } from '../partition/consensus/catch-up/snapshot-store.ts';
 import type { CommittedRecords } from './metadata-log.ts';
 
 /** What this needs of a SnapshotStore. */
@@ -11,15 +11,12 @@ export interface SnapshotFiles {
   readonly newest: StoredSnapshot | undefined;
   reload(): Promise<void>;
   records(snapshot: StoredSnapshot): Promise<readonly Buffer[]>;
-  write(point: SnapshotPoint, timestampMs: number, records: Iterable<Buffer>): Promise<StoredSnapshot>;
 }
 
 export interface MetadataSnapshotsOptions {
   readonly store: SnapshotFiles;
-  /** The place in the log that ends with the record before this offset; undefined where the log does not have it any more. */
-  readonly pointAt: (endOffset: number) => SnapshotPoint | undefined;
-  /** The log need not keep what this snapshot has. */
-  readonly onWritten: (snapshot: StoredSnapshot) => Promise<void>;
+  /** Keeps what these records make as the state at this offset, and lets the log lose what is before it. */
+  readonly take: (endOffset: number, records: readonly Buffer[]) => Promise<void>;
   /** A snapshot could not be written, or not be read: the log keeps what it has, and the next one is tried later. */
   readonly onFailure: (error: unknown) => void;
   readonly logBytesMin?: number;
@@ -32,7 +29,7 @@ export class MetadataSnapshots {
   readonly #logBytesMin: number;
   /** Of the log, since the last snapshot was begun. */
   #bytesSince = 0;
-  #writing: Promise<void> | undefined;
+  #taking: Promise<void> | undefined;
 
   constructor(options: MetadataSnapshotsOptions) {
     this.#options = options;
@@ -60,28 +57,19 @@ export class MetadataSnapshots {
   /** So much of the log has been applied, up to this offset; `records` gives the image as it is now. */
   applied(sizeBytes: number, endOffset: number, records: () => readonly Buffer[]): void {
     this.#bytesSince += sizeBytes;
-    const { store, pointAt } = this.#options;
+    const { store, take, onFailure } = this.#options;
     const limit = Math.max(this.#logBytesMin, store.newest?.sizeBytes ?? 0);
-    if (this.#bytesSince < limit || this.#writing !== undefined) return;
-    const point = pointAt(endOffset);
-    if (point === undefined) return;
+    if (this.#bytesSince < limit || this.#taking !== undefined) return;
     this.#bytesSince = 0;
-    this.#writing = this.#write(point, records()).finally(() => {
-      this.#writing = undefined;
-    });
+    this.#taking = take(endOffset, records())
+      .catch(onFailure)
+      .finally(() => {
+        this.#taking = undefined;
+      });
   }
 
-  /** Nothing is being written any more. */
+  /** None is being taken any more. */
   async settled(): Promise<void> {
-    await this.#writing;
-  }
-
-  async #write(point: SnapshotPoint, records: readonly Buffer[]): Promise<void> {
-    const { store, onWritten, onFailure } = this.#options;
-    try {
-      await onWritten(await store.write(point, 0, records));
-    } catch (error) {
-      onFailure(error);
-    }
+    await this.#taking;
   }
 }

@@ -187,13 +187,25 @@ export class ReplicaMetadataLog implements MetadataLog {
     while (this.#toldOffset < this.#replica.highWatermark && !this.#closed) {
       if (this.#toldOffset < this.#replica.logStartOffset) await this.#install();
       const fromOffset = this.#toldOffset;
-      const read = await this.#replica.read(fromOffset, readBytes, true);
-      const bytes = Buffer.concat(read.parts);
-      read.release();
+      const bytes = await this.#read(fromOffset);
+      // The log was replaced meanwhile: what was asked for is in a snapshot.
+      if (bytes === undefined) continue;
       for (const batch of iterateBatches(bytes)) this.#tell(batch);
       if (this.#toldOffset === fromOffset) {
         throw new MetadataLogError('failed', `the metadata log cannot be read at ${fromOffset}`);
       }
+    }
+  }
+
+  async #read(offset: number): Promise<Buffer | undefined> {
+    try {
+      const read = await this.#replica.read(offset, readBytes, true);
+      const bytes = Buffer.concat(read.parts);
+      read.release();
+      return bytes;
+    } catch (error) {
+      if (offset < this.#replica.logStartOffset) return undefined;
+      throw error;
     }
   }
 

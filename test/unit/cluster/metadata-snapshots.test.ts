@@ -219,10 +219,9 @@ async function live(group: MemoryGroup, disk: MemoryDisk): Promise<Life> {
   const failures: unknown[] = [];
   const snapshots = new MetadataSnapshots({
     store,
-    pointAt,
-    onWritten: ({ endOffset }) => {
+    take: async (endOffset, records) => {
+      await store.write(pointAt(endOffset), 0, records);
       written.push(endOffset);
-      return Promise.resolve();
     },
     onFailure: (error) => failures.push(error),
     logBytesMin: 1_000,
