@@ -169,7 +169,10 @@ export class ConsensusLink {
   }
 
   #checkSilence(nowMs: number): void {
-    if (this.#peer === undefined || !this.#silence.spoke(nowMs, this.#options.heardMs())) return;
-    this.#peer.destroy(new NetworkError('timeout', `Node ${this.#options.nodeId} is silent.`));
+    const peer = this.#peer;
+    if (peer === undefined || !this.#silence.spoke(nowMs, this.#options.heardMs())) return;
+    const silent = new NetworkError('timeout', `Node ${this.#options.nodeId} is silent.`);
+    // Who sends is not to be told of the end within its call.
+    queueMicrotask(() => peer.destroy(silent));
   }
 }

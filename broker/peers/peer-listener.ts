@@ -73,13 +73,17 @@ export class PeerListener {
     }
   }
 
-  /** Ends what earlier starts of the node have left, and its connection for consensus that this one stands for. */
+  /**
+   * Ends what earlier starts of the node have left, and the connection that this one stands for: a node has one for each lane,
+   * and one whose end could not get through would stay for hours. Questions to an address have connections of their own.
+   */
   replaceWith({ peer, hello }: Incoming): void {
-    const { nodeId, incarnation } = hello.identity;
+    const { nodeId, incarnation, clusterId } = hello.identity;
     this.endBefore(nodeId, incarnation);
-    if (hello.lane !== 'consensus') return;
-    for (const other of this.from(nodeId)) {
-      if (other.peer !== peer && other.hello.lane === 'consensus') other.peer.destroy();
+    if (hello.goal === -1) return;
+    for (const { peer: other, hello: earlier } of this.from(nodeId)) {
+      const isSame = earlier.goal !== -1 && earlier.identity.clusterId === clusterId;
+      if (other !== peer && earlier.lane === hello.lane && isSame) other.destroy();
     }
   }
 

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeHello } from '../../../broker/peers/peer-handshake.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
 import type { PeerQuestion } from '../../../broker/peers/peer-requests.ts';
 import { introduce, PeerCluster } from './peer-cluster.ts';
@@ -268,6 +269,30 @@ describe('questions between nodes', () => {
     size.writeInt32BE(900);
     expect(await cluster.settle(one.peers.request(2, 'size', [size], options))).toHaveLength(900);
     expect(two.peers.counters.malformed).toBe(0);
+  });
+
+  it('come on one connection for each lane: a new one ends that before, whose own end may be lost', async () => {
+    const two = await cluster.open(2);
+    const ends: string[] = [];
+    const identity = {
+      nodeId: 1,
+      incarnation: 1,
+      clusterId: two.peers.identity.clusterId,
+      softwareVersion: '1',
+    };
+    const connect = async (name: string, lane: 'control' | 'bulk', goal: number) => {
+      const stream = await cluster.settle(cluster.network.connect(two.peers.address, { timeoutMs }));
+      stream.onClose(() => ends.push(name));
+      stream.onData(() => undefined);
+      stream.write([encodeHello({ versions: { lowest: 1, highest: 1 }, lane, goal, identity })]);
+      await cluster.pass(50);
+    };
+    await connect('first', 'control', 2);
+    await connect('other lane', 'bulk', 2);
+    await connect('to an address', 'control', -1);
+    expect(ends).toEqual([]);
+    await connect('second', 'control', 2);
+    expect(ends).toEqual(['first']);
   });
 
   it('of one lane do not wait for those of the other', async () => {
