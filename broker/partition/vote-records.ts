@@ -26,8 +26,10 @@ export interface ReadVotes {
   readonly faults: readonly VoteFault[];
   /** Whether the file is of the format of before, in which records name no directory. */
   readonly isOld: boolean;
-  /** After the last good record. */
+  /** After the last record that counts. */
   readonly endPosition: number;
+  /** Where the last round begins of which something counts: what is damaged in it passes for torn. */
+  readonly lastRoundPosition: number;
 }
 
 export const votesHeader = Buffer.from('KLVOTES2', 'latin1');
@@ -35,41 +37,63 @@ const oldHeader = Buffer.from('KLVOTES1', 'latin1');
 export const voteRecordBytes = 48;
 const oldRecordBytes = 32;
 
+/** In the partition: the first record of a round, which was written when all before it was durable. */
+const roundBit = 0x8000_0000;
+
 /**
- * What a file of votes holds, and what is wrong with it. A bad record at the very end is a torn append, no fault. Whom records
+ * What a file of votes holds, and what is wrong with it. A round is appended as a whole, and a loss of power can take any sectors
+ * of it: from a bad record on, the rest of its round is a torn append, which nobody was told of, where no other round follows. Where
+ * one does, the round was durable and has been damaged since. Whom records
  * of the old format name is the node there in `directoryId`: groups had one voter.
  */
 export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
   const magic = bytes.subarray(0, votesHeader.length);
   const isOld = magic.equals(oldHeader);
-  if (bytes.length < votesHeader.length) return { votes: [], faults: [], isOld, endPosition: 0 };
+  const nothing = { votes: [], faults: [], isOld, endPosition: 0, lastRoundPosition: 0 };
+  if (bytes.length < votesHeader.length) return nothing;
   if (!isOld && !magic.equals(votesHeader)) {
     const faults = [{ position: 0, reason: 'this is no file of votes that this version can read' }];
-    return { votes: [], faults, isOld, endPosition: 0 };
+    return { ...nothing, faults };
   }
   const recordBytes = isOld ? oldRecordBytes : voteRecordBytes;
   const votes = new Map<string, Vote>();
   const faults: VoteFault[] = [];
   let bad: number | undefined;
   let endPosition = votesHeader.length;
+  let lastRoundPosition = endPosition;
   for (let position = endPosition; position + recordBytes <= bytes.length; position += recordBytes) {
     const vote = decodeVote(bytes.subarray(position, position + recordBytes), directoryId);
     if (vote === undefined) {
       bad ??= position;
       continue;
     }
-    if (bad !== undefined) faults.push({ position: bad, reason: 'a record below a good one is damaged' });
-    bad = undefined;
+    if (isOld || vote.beginsRound) {
+      if (bad !== undefined) faults.push({ position: bad, reason: 'a record below a good one is damaged' });
+      bad = undefined;
+      lastRoundPosition = position;
+    } else if (bad !== undefined) {
+      continue;
+    }
     endPosition = position + recordBytes;
-    votes.set(keyOf(vote.group), vote);
+    votes.set(keyOf(vote.group), { group: vote.group, state: vote.state });
   }
-  return { votes: [...votes.values()], faults, isOld, endPosition };
+  return { votes: [...votes.values()], faults, isOld, endPosition, lastRoundPosition };
 }
 
-export function encodeVote({ group, state }: Vote): Buffer {
+/** What is written at once and told of together. */
+export function encodeRound(votes: readonly Vote[]): Buffer {
+  return Buffer.concat(votes.map((vote, place) => encodeVote(vote, place === 0)));
+}
+
+/** Of a round each, as they are durable together. */
+export function encodeRounds(votes: readonly Vote[]): Buffer {
+  return Buffer.concat(votes.map((vote) => encodeVote(vote, true)));
+}
+
+function encodeVote({ group, state }: Vote, beginsRound: boolean): Buffer {
   const record = Buffer.alloc(voteRecordBytes);
   writeId(record, group.topicId, 4);
-  record.writeInt32BE(group.partition, 20);
+  record.writeUInt32BE(beginsRound ? group.partition + roundBit : group.partition, 20);
   record.writeInt32BE(state.term, 24);
   const { votedFor } = state;
   record.writeInt32BE(votedFor === undefined ? -1 : nodeOf(votedFor), 28);
@@ -82,13 +106,18 @@ export function keyOf(group: GroupId): string {
   return `${group.topicId}:${group.partition}`;
 }
 
-function decodeVote(record: Buffer, oldDirectoryId: string): Vote | undefined {
+function decodeVote(
+  record: Buffer,
+  oldDirectoryId: string,
+): (Vote & { readonly beginsRound: boolean }) | undefined {
   if (record.readUInt32BE(0) !== crc32c(record.subarray(4))) return undefined;
   const nodeId = record.readInt32BE(28);
+  const partition = record.readUInt32BE(20);
   const directoryId =
     record.length === voteRecordBytes ? record.toString('base64url', 32, 48) : oldDirectoryId;
   return {
-    group: { topicId: record.toString('base64url', 4, 20), partition: record.readInt32BE(20) },
+    group: { topicId: record.toString('base64url', 4, 20), partition: partition % roundBit },
+    beginsRound: partition >= roundBit,
     state: {
       term: record.readInt32BE(24),
       votedFor: nodeId < 0 ? undefined : memberId(nodeId, directoryId),

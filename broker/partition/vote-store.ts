@@ -1,9 +1,9 @@
 /**
  * The terms and votes of all groups of one log directory, in one small file that survives a crash at any byte.
  *
- * The file is a header and records of a fixed size, appended; the last record of a group counts (storage-format.md,
- * "votes"). A record that is cut off or fails its CRC at the very end is a torn append, which nobody was told of; one with
- * a good record after it is damage, and then no vote in the file can be trusted: the directory's identity has to retire.
+ * The file is a header and records of a fixed size, appended in rounds; the last record of a group counts (storage-format.md,
+ * "votes"). A record that is cut off or fails its CRC in the last round is a torn append, which nobody was told of; one with
+ * another round after it is damage, and then no vote in the file can be trusted: the directory's identity has to retire.
  * Opening rewrites the file when most of it is superseded, and one of the format before.
  *
  * One write and one sync at a time. Whatever is put in the same turn, or while they run, shares the next ones, so that an
@@ -12,7 +12,7 @@
 import type { Disk, DiskFile } from '../../platform/disk.ts';
 import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import type { HardState } from '../raft/raft.ts';
-import { encodeVote, keyOf, readVotes, voteRecordBytes, votesHeader } from './vote-records.ts';
+import { encodeRound, encodeRounds, keyOf, readVotes, voteRecordBytes, votesHeader } from './vote-records.ts';
 import type { GroupId, Vote } from './vote-records.ts';
 
 export type { GroupId, Vote } from './vote-records.ts';
@@ -49,7 +49,7 @@ export class VoteStore {
     const liveBytes = votesHeader.length + votes.length * voteRecordBytes;
     const isNew = isOld || bytes.length < votesHeader.length || bytes.length > 4 * liveBytes + 4096;
     if (isNew) {
-      const whole = Buffer.concat([votesHeader, ...votes.map(encodeVote)]);
+      const whole = Buffer.concat([votesHeader, encodeRounds(votes)]);
       await replaceFile(disk, directory, 'votes', whole);
     }
     const end = isNew ? liveBytes : endPosition;
@@ -86,7 +86,7 @@ export class VoteStore {
     const votes = this.#waiting;
     this.#waiting = [];
     this.#next = undefined;
-    const records = Buffer.concat(votes.map(encodeVote));
+    const records = encodeRound(votes);
     try {
       if (this.#isEndDirty) await this.#file.truncate(this.#endPosition);
       await this.#file.write([records], this.#endPosition);

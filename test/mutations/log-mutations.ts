@@ -361,8 +361,8 @@ export const logMutations: readonly Mutation[] = [
   log(
     'floors: raised before the sync',
     'commit-log',
-    '    const { flushedEndIndex } = this.#writer;\n    if (flushedEndIndex > this.#books.table.start.index) {',
-    '    const flushedEndIndex = this.#writer.writtenEndIndex;\n    if (flushedEndIndex > this.#books.table.start.index) {',
+    '    const { flushedEndIndex } = this.#parts.writer;\n    if (flushedEndIndex > this.#parts.books.table.start.index) {',
+    '    const flushedEndIndex = this.#parts.writer.writtenEndIndex;\n    if (flushedEndIndex > this.#parts.books.table.start.index) {',
   ),
   {
     name: 'replica-state: renamed into place before it is synced',

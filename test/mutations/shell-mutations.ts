@@ -34,8 +34,8 @@ const planted: readonly Planted[] = [
   {
     name: 'votes: what is put while a round runs is told with that round',
     file: 'vote-store.ts',
-    from: '    this.#next = undefined;\n    const records = Buffer.concat(votes.map(encodeVote));\n',
-    to: '    const records = Buffer.concat(votes.map(encodeVote));\n    void this.#last.then(() => (this.#next = undefined));\n',
+    from: '    this.#next = undefined;\n    const records = encodeRound(votes);\n',
+    to: '    const records = encodeRound(votes);\n    void this.#last.then(() => (this.#next = undefined));\n',
     test: ['vote-store', 'makes what many groups put in one turn, or while a sync runs, durable together'],
   },
   {
@@ -51,9 +51,16 @@ const planted: readonly Planted[] = [
   {
     name: 'votes: damage is taken for a torn end',
     file: 'vote-records.ts',
-    from: "    if (bad !== undefined) faults.push({ position: bad, reason: 'a record below a good one is damaged' });\n",
+    from: "      if (bad !== undefined) faults.push({ position: bad, reason: 'a record below a good one is damaged' });\n",
     to: '',
     test: ['vote-store', 'refuses a file that it cannot read, and one with a bad record before a good one'],
+  },
+  {
+    name: 'votes: a torn round is taken for damage',
+    file: 'vote-records.ts',
+    from: '    if (isOld || vote.beginsRound) {\n',
+    to: '    if (isOld || vote.beginsRound || bad !== undefined) {\n',
+    test: ['vote-store', 'has after a crash what it has confirmed, or newer'],
   },
   {
     name: 'votes: a restart forgets them',

@@ -3,7 +3,7 @@ import { readFloors } from '../../../broker/log/durable-floors.ts';
 import { isRaftOnly } from '../../../broker/log/raft-only.ts';
 import { decodeReplicaState } from '../../../broker/log/replica-state-file.ts';
 import type { RecoveryPoint } from '../../../broker/log/replica-state-file.ts';
-import { readVotes, voteRecordBytes, votesHeader } from '../../../broker/partition/vote-records.ts';
+import { readVotes, votesHeader } from '../../../broker/partition/vote-records.ts';
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
 import { batchField, batchHeaderBytes } from '../../../protocol/index.ts';
@@ -71,8 +71,8 @@ export function rot(context: StepContext): void {
 function rotVotes({ world, machine, random }: StepContext): void {
   const path = `${dataDirectory}/votes`;
   const bytes = machine.disk.contentOf(path) ?? Buffer.alloc(0);
-  // A bad record at the very end passes for a torn append: that its vote is lost nobody could tell.
-  const limit = readVotes(bytes).endPosition - voteRecordBytes;
+  // What is bad in the last round passes for a torn append: that its votes are lost nobody could tell.
+  const limit = readVotes(bytes).lastRoundPosition;
   if (limit <= votesHeader.length) return;
   flip(world, machine, { path, position: random.below(limit), bit: random.below(8) });
 }
