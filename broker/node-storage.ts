@@ -21,6 +21,7 @@ import type {
 import { Partitions } from './partition/partitions.ts';
 import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
 import type { LogDirectory } from './partition/log-directory.ts';
+import type { IsGone } from './partition/replica-places.ts';
 import type { MemberId } from './raft/member.ts';
 import { raftSettings, raftTickMs } from './partition/raft-settings.ts';
 import { ReplicaVotes } from './partition/replica-votes.ts';
@@ -205,8 +206,8 @@ export class NodeStorage {
   }
 
   /** Call once all replicas that the cluster knows are open. */
-  setAsideStrays(): Promise<void> {
-    return this.partitions.setAsideStrays([`${clusterMetadataTopic}-0`]);
+  setAsideStrays(isGone: IsGone): Promise<void> {
+    return this.partitions.setAsideStrays([`${clusterMetadataTopic}-0`], isGone);
   }
 
   /** Retention, compaction and scrubbing begin; call once all replicas that the cluster knows are open. */

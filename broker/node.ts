@@ -96,10 +96,12 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 /** Rejects with a StartError where the disk or the limit of open files does not allow it. */
 async function openReplicas(storage: NodeStorage, cluster: Cluster): Promise<void> {
   try {
-    const wanted = cluster.replicasHere();
-    await storage.partitions.openExisting(wanted);
-    await storage.setAsideStrays();
-    await cluster.assignDirectories(storage.partitions.misplaced(wanted));
+    // What the metadata changes meanwhile is carried out afterwards: directories that it makes are not strays.
+    await cluster.openReplicas(async (wanted) => {
+      await storage.partitions.openExisting(wanted);
+      await storage.setAsideStrays((replica) => cluster.isGone(replica));
+    });
+    await cluster.assignDirectories(storage.partitions.misplaced(cluster.replicasHere()));
   } catch (error) {
     throw directoryError(storage.firstDirectory.path, error);
   }
@@ -313,7 +315,8 @@ class Node implements Broker {
       onExpelled: (reason) => void this.#giveUp(expulsions[reason]()),
     });
     this.#cluster = cluster;
-    cluster.onChange(() => {
+    cluster.onChange(({ kind }) => {
+      if (kind !== 'broker-changed') return;
       for (const [nodeId, address] of cluster.addresses) network?.setAddress(nodeId, address);
     });
     for (const [kind, service] of cluster.services) network?.serve(kind, service);
