@@ -26,6 +26,10 @@ describe('simulated histories of a cluster', () => {
     expect(counts['consensus']!['damaged logs']).toBeGreaterThan(0);
     expect(counts['consensus']!['shortened by retention']).toBeGreaterThan(0);
     expect(counts['faults']!['lost frames']).toBeGreaterThan(seeds);
+    expect(counts['clients']!['reads']).toBeGreaterThan(20 * seeds);
+    expect(counts['clients']!['fetches']).toBeGreaterThan(10 * seeds);
+    // Every history of what clients saw could be decided.
+    expect(counts['clients']!['undecided']).toBeUndefined();
     for (const kind of faultKinds) {
       const isBehaviour = /frames|spikes|reads|caching/.test(kind);
       if (!isBehaviour) expect(counts['steps']![kind], kind).toBeGreaterThan(0);
