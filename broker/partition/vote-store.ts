@@ -55,6 +55,8 @@ export class VoteStore {
     const end = isNew ? liveBytes : endPosition;
     const file = await disk.open(path, 'write');
     await file.truncate(end);
+    // Where a process before this one failed to sync them, the pages count as clean, and the disk may lack what they show.
+    if (!isNew) await file.write([bytes.subarray(0, end)], 0);
     await file.sync();
     return new VoteStore(file, new Map(votes.map((vote) => [keyOf(vote.group), vote])), end);
   }

@@ -77,4 +77,9 @@ export const regressions: readonly Regression[] = [
     seed: 2423,
     foundBy: 'a group never came to rest one of whose members had taken for committed what was lost',
   },
+  {
+    simulator: 'cluster',
+    seed: 14673,
+    foundBy: 'a vote whose sync had failed was relied on after a kill, and gone after a loss of power',
+  },
 ];

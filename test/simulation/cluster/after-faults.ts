@@ -20,6 +20,8 @@ export interface AfterFaults {
   readonly machines: readonly Machine[];
   readonly random: Random;
   readonly nextRevision: () => number;
+  /** By group: how often operators have found it without a leader, and without memory. */
+  readonly looks: Map<number, number>;
   /** Lets true time pass until that is so, or the time is up. Returns whether it is. */
   readonly until: (isReached: () => boolean, limitMs: number) => Promise<boolean>;
 }
@@ -29,6 +31,9 @@ const lookTicks = 20;
 
 /** Election timeouts within which a group is whole again, once nothing goes wrong any more, and everything that was begun has ended. */
 const wholeTimeouts = 60;
+
+/** A group without a leader for so many looks needs more than that its members may lead. */
+const looksUntilForced = 5;
 
 /** What was begun by then may still take as long as a disk's slowest operations. */
 const slowestOperations = 4;
@@ -77,7 +82,8 @@ async function becomeWhole(context: AfterFaults, what: string): Promise<void> {
 }
 
 /** What an operator does: members that are gone are taken out, new ones in; and says so where nobody remembers what was written. */
-function lookAfter({ world, machines, nextRevision }: AfterFaults, number: number): void {
+function lookAfter(context: AfterFaults, number: number): void {
+  const { world, machines, nextRevision } = context;
   const all = machines.map(({ member }) => member);
   const leader = machines.find((machine) => machine.leads(number))?.group(number);
   if (leader === undefined) {
@@ -88,8 +94,7 @@ function lookAfter({ world, machines, nextRevision }: AfterFaults, number: numbe
       !forgetful.has(voter) && !world.fairness.isHarmed(number, voter);
     // A minority that remembers may lack what the others have, and be refused by them.
     if (forgetful.size === 0 || 2 * voters.filter(remembers).length > voters.length) return;
-    world.say(`an operator answers for what is forgotten in group ${number}`);
-    for (const { consensus } of members) if (consensus.raft.isImpaired) consensus.overrideImpairment();
+    answerForForgotten(context, number, members);
     return;
   }
   const { configuration, isReady } = leader.consensus.raft;
@@ -98,6 +103,30 @@ function lookAfter({ world, machines, nextRevision }: AfterFaults, number: numbe
   if (members.length === all.length && all.every((member) => members.includes(member))) return;
   const voters = all.filter((member) => configuration.voters.includes(member));
   changeVoters({ world, group: leader, machines, voters, revision: nextRevision() });
+}
+
+/** Whoever may lack what was acknowledged may lead nevertheless; where that does not help either, whoever has most does, alone. */
+function answerForForgotten(
+  { world, machines, nextRevision, looks }: AfterFaults,
+  number: number,
+  members: readonly ClusterGroup[],
+): void {
+  const count = (looks.get(number) ?? 0) + 1;
+  looks.set(number, count);
+  for (const { consensus } of members) {
+    if (!consensus.raft.isImpaired) continue;
+    world.say(`an operator answers for what is forgotten in group ${number}`);
+    consensus.overrideImpairment();
+  }
+  if (count % looksUntilForced > 0) return;
+  const [best] = members.toSorted(
+    (one, other) => other.log.lastTerm - one.log.lastTerm || other.log.endIndex - one.log.endIndex,
+  );
+  if (best === undefined) return;
+  const learners = machines.map(({ member }) => member).filter((member) => member !== best.member);
+  world.say(`an operator makes node ${nodeOf(best.member)} the only voter of group ${number}`);
+  world.tally.count('changes of members', 'forced');
+  best.consensus.forceConfiguration({ voters: [best.member], learners, revision: nextRevision() });
 }
 
 /** A leader for each group, that all logs are equal to, as far as positions say, and that all know is committed. */

@@ -142,6 +142,7 @@ class ClusterSimulation implements ClusterWorld {
       world: this,
       machines: this.#machines,
       random: this.#random.fork('end'),
+      looks: new Map(),
       nextRevision: () => ++this.#revisions,
       until: (isReached, limitMs) => this.#until(isReached, limitMs),
     });
