@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { checkHunt, hunt } from './hunt.ts';
 import type { Catch, HuntOptions } from './hunt.ts';
 import { logMutations } from './log-mutations.ts';
-import type { Mutation } from './mutation.ts';
+import type { Hunt, Mutation } from './mutation.ts';
 import { raftMutations } from './raft-mutations.ts';
 import { shellMutations } from './shell-mutations.ts';
 
@@ -95,33 +95,49 @@ async function work(): Promise<void> {
   }
 }
 
-async function findKiller(copy: string, { file, from, to, hunts }: Mutation): Promise<Catch | undefined> {
-  const path = join(copy, file);
-  const original = readFileSync(path, 'utf8');
-  for (const each of hunts) {
+async function findKiller(copy: string, mutation: Mutation): Promise<Catch | undefined> {
+  for (const each of mutation.hunts) {
     await soundness(copy, each);
-    writeFileSync(
-      path,
-      original.replace(from, () => to),
-    );
-    let caught: Catch | undefined;
-    try {
-      caught = await hunt(copy, each, options);
-    } finally {
-      writeFileSync(path, original);
+    for (let { from, seeds } = options; seeds > 0;) {
+      const caught = await huntPlanted(copy, mutation, each, { from, seeds });
+      if (caught?.seed === undefined) {
+        if (caught !== undefined) return caught;
+        break;
+      }
+      // A seed counts that fails for this bug alone.
+      const unplanted = await hunt(copy, each, { from: caught.seed, seeds: 1 });
+      if (unplanted === undefined) return caught;
+      console.log(`    Without a planted bug, too: ${unplanted.by}, ${unplanted.message}`);
+      seeds -= caught.seed + 1 - from;
+      from = caught.seed + 1;
     }
-    if (caught === undefined) continue;
-    // A seed counts that fails for this bug alone.
-    if (caught.seed !== undefined) await checkHunt(copy, each, { from: caught.seed, seeds: 1 });
-    return caught;
   }
   return undefined;
 }
 
+async function huntPlanted(
+  copy: string,
+  { file, from, to }: Mutation,
+  where: Hunt,
+  within: HuntOptions,
+): Promise<Catch | undefined> {
+  const path = join(copy, file);
+  const original = readFileSync(path, 'utf8');
+  writeFileSync(
+    path,
+    original.replace(from, () => to),
+  );
+  try {
+    return await hunt(copy, where, within);
+  } finally {
+    writeFileSync(path, original);
+  }
+}
+
 /** What fails without any bug says nothing about one. */
-function soundness(copy: string, each: Mutation['hunts'][number]): Promise<void> {
+function soundness(copy: string, each: Hunt): Promise<void> {
   const key = JSON.stringify(each);
-  const known = sound.get(key) ?? checkHunt(copy, each, options);
+  const known = sound.get(key) ?? checkHunt(copy, each);
   sound.set(key, known);
   return known;
 }
