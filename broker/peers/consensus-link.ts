@@ -5,6 +5,7 @@
 import { NetworkError } from '../../platform/network.ts';
 import type { Address } from '../../platform/network.ts';
 import type { DialError } from './dial.ts';
+import type { PeerStart } from './peer-handshake.ts';
 import type { PeerServices } from './peer-settings.ts';
 import type { PeerStream } from './peer-stream.ts';
 import { Redial } from './redial.ts';
@@ -14,7 +15,7 @@ export interface ConsensusLinkOptions {
   readonly nodeId: number;
   /** When anything last came from the node, on any connection. */
   readonly heardMs: () => number;
-  readonly onConnected: (incarnation: number) => void;
+  readonly onConnected: (start: PeerStart) => void;
   readonly onDisconnected: () => void;
   /** The machine there says that nobody listens. */
   readonly onGone: () => void;
@@ -50,7 +51,7 @@ export class ConsensusLink {
       services,
       { nodeId: options.nodeId, lane: 'consensus' },
       {
-        onUp: ({ peer, welcome }) => this.#up(peer, welcome.identity.incarnation),
+        onUp: ({ peer, welcome }) => this.#up(peer, welcome.identity),
         onDown: (peer) => this.#down(peer),
         onFailure: (error) => this.#failed(error),
         isWanted: () => this.#isWanted(),
@@ -108,15 +109,15 @@ export class ConsensusLink {
     this.#peer?.destroy();
   }
 
-  #up(peer: PeerStream, incarnation: number): void {
+  #up(peer: PeerStream, start: PeerStart): void {
     this.#peer = peer;
-    this.#incarnation = incarnation;
+    this.#incarnation = start.incarnation;
     this.#silence = new SilenceWatch(this.#services.limits.silenceMsMax);
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
     for (const frame of waiting) this.#write(peer, frame);
-    this.#options.onConnected(incarnation);
+    this.#options.onConnected(start);
   }
 
   #down(peer: PeerStream): void {

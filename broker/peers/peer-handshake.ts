@@ -18,7 +18,12 @@ export interface PeerIdentity {
   /** '' while it belongs to none. */
   readonly clusterId: string;
   readonly softwareVersion: string;
+  /** By chance, at each start: tells two processes apart that believe to be the same start of the same node. */
+  readonly process: number;
 }
+
+/** A process as a node's start. */
+export type PeerStart = Pick<PeerIdentity, 'incarnation' | 'process'>;
 
 export interface VersionRange {
   readonly lowest: number;
@@ -127,20 +132,20 @@ export function decodeAnswer(body: Buffer): Welcome | Refusal {
 export interface HelloHost {
   readonly own: PeerIdentity;
   readonly spoken: VersionRange;
-  /** Of the greeting node's connections that are open here; undefined where none are. */
-  readonly newestIncarnation: number | undefined;
+  /** The latest start of the greeting node among its connections that are open here; undefined where none are. */
+  readonly newest: PeerStart | undefined;
 }
 
 /** What a node says to a hello. An earlier start of a node cannot come after a later one: these would be two. */
 export function judgeHello(hello: Hello, host: HelloHost): Welcome | Refusal {
-  const { own, spoken, newestIncarnation } = host;
+  const { own, spoken, newest } = host;
   const version = Math.min(hello.versions.highest, spoken.highest);
   const fault =
     version < Math.max(hello.versions.lowest, spoken.lowest)
       ? versionFault(hello, host)
       : (clusterFault(hello.identity, own) ??
         goalFault(hello.goal, own) ??
-        idFault(hello.identity, own, newestIncarnation) ??
+        idFault(hello.identity, own, newest) ??
         (hello.lane === 'consensus' ? formationFault(hello.identity, own) : undefined));
   return fault === undefined
     ? { kind: 'welcome', version, identity: own }
@@ -192,16 +197,23 @@ function goalFault(goal: number, found: PeerIdentity): Fault | undefined {
   };
 }
 
-function idFault(theirs: PeerIdentity, own: PeerIdentity, newest: number | undefined): Fault | undefined {
+function idFault(theirs: PeerIdentity, own: PeerIdentity, newest: PeerStart | undefined): Fault | undefined {
   if (theirs.nodeId === -1) return undefined;
-  const isOtherSelf = theirs.nodeId === own.nodeId && theirs.incarnation !== own.incarnation;
-  if (isOtherSelf || (newest !== undefined && theirs.incarnation < newest)) {
+  const isOtherSelf = theirs.nodeId === own.nodeId && theirs.process !== own.process;
+  if (isOtherSelf || (newest !== undefined && !mayFollow(newest, theirs))) {
     return {
       code: 'same-node-id',
       reason: `two processes run as node ${theirs.nodeId}; stop one of them, or give it a node.id of its own`,
     };
   }
   return undefined;
+}
+
+/** Whether one node can have had the one start and then the other, or both are the same. */
+function mayFollow(before: PeerStart, after: PeerStart): boolean {
+  return before.incarnation === after.incarnation
+    ? before.process === after.process
+    : before.incarnation < after.incarnation;
 }
 
 function formationFault(theirs: PeerIdentity, own: PeerIdentity): Fault | undefined {
@@ -218,6 +230,7 @@ function writeIdentity(writer: Writer, identity: PeerIdentity): void {
   writer.int64(identity.incarnation);
   writer.string(identity.clusterId);
   writer.string(identity.softwareVersion);
+  writer.int64(identity.process);
 }
 
 function readIdentity(reader: Reader): PeerIdentity {
@@ -225,8 +238,9 @@ function readIdentity(reader: Reader): PeerIdentity {
   const incarnation = reader.int64();
   const clusterId = reader.string();
   const softwareVersion = reader.string();
+  const process = reader.int64();
   if (nodeId < -1) throw new ProtocolError('out-of-range', `a node with the id ${nodeId}`);
-  return { nodeId, incarnation, clusterId, softwareVersion };
+  return { nodeId, incarnation, clusterId, softwareVersion, process };
 }
 
 function greeting(body: Buffer): Buffer {

@@ -5,7 +5,7 @@
 import type { Timer } from '../../platform/clock.ts';
 import type { Address, ByteStream, Listener, NetworkError } from '../../platform/network.ts';
 import { decodeHello, encodeAnswer, judgeHello } from './peer-handshake.ts';
-import type { Hello } from './peer-handshake.ts';
+import type { Hello, PeerStart } from './peer-handshake.ts';
 import type { PeerServices } from './peer-settings.ts';
 import { isMalformed, PeerStream } from './peer-stream.ts';
 
@@ -20,8 +20,8 @@ export interface PeerListenerOptions {
   /** In the turn in which the greeting came: frames may follow at once. */
   readonly onUp: (incoming: Incoming) => void;
   readonly onDown: (incoming: Incoming) => void;
-  /** Of the node's connections that are open here, its own to us or ours to it. */
-  readonly newestIncarnation: (nodeId: number) => number | undefined;
+  /** Among the node's connections that are open here, its own to us and ours to it. */
+  readonly newest: (nodeId: number) => PeerStart | undefined;
 }
 
 interface Unknown {
@@ -132,8 +132,7 @@ export class PeerListener {
     const answer = judgeHello(hello, {
       own: this.#services.identity(),
       spoken: this.#services.spokenVersions,
-      newestIncarnation:
-        identity.nodeId === -1 ? undefined : this.#options.newestIncarnation(identity.nodeId),
+      newest: identity.nodeId === -1 ? undefined : this.#options.newest(identity.nodeId),
     });
     peer.stream.write([encodeAnswer(answer)]);
     if (answer.kind === 'refusal') {

@@ -13,7 +13,7 @@ import type { Random } from '../../platform/random.ts';
 import { assert } from '../../platform/assert.ts';
 import { askAt } from './ask-at.ts';
 import { spokenVersions } from './peer-handshake.ts';
-import type { PeerIdentity, VersionRange } from './peer-handshake.ts';
+import type { PeerIdentity, PeerStart, VersionRange } from './peer-handshake.ts';
 import { PeerListener } from './peer-listener.ts';
 import type { Incoming } from './peer-listener.ts';
 import { PeerNode } from './peer-node.ts';
@@ -35,7 +35,8 @@ export interface PeerNetworkOptions {
   readonly address: Address;
   /** Without it nothing is encrypted, and who reaches the port may be a node. */
   readonly tls?: PeerTls;
-  readonly identity: PeerIdentity;
+  /** As it is at the start; see `identify`. */
+  readonly identity: Omit<PeerIdentity, 'process'>;
   /** For an operator. Never called from within a call of this class. */
   readonly onNotice: (notice: PeerNotice) => void;
   readonly limits?: Partial<PeerLimits>;
@@ -67,7 +68,7 @@ export class PeerNetwork implements Transport, PeerRequests {
 
   private constructor(options: PeerNetworkOptions) {
     const told = new ToldOnce(causesMax);
-    this.#identity = options.identity;
+    this.#identity = { ...options.identity, process: options.random.uint32() };
     this.#services = {
       network: options.network,
       clock: options.clock,
@@ -96,7 +97,7 @@ export class PeerNetwork implements Transport, PeerRequests {
       address: options.address,
       onUp: (incoming) => peers.#incomingUp(incoming),
       onDown: (incoming) => peers.#incomingDown(incoming),
-      newestIncarnation: (nodeId) => peers.#newestIncarnation(nodeId),
+      newest: (nodeId) => peers.#newest(nodeId),
     });
     return peers;
   }
@@ -286,10 +287,10 @@ export class PeerNetwork implements Transport, PeerRequests {
     if (this.#closed === undefined) this.#events?.disconnected(nodeId);
   }
 
-  #newestIncarnation(nodeId: number): number | undefined {
-    let newest = this.#nodes.get(nodeId)?.incarnation;
+  #newest(nodeId: number): PeerStart | undefined {
+    let newest = this.#nodes.get(nodeId)?.start;
     for (const { hello } of this.#listener!.from(nodeId)) {
-      newest = Math.max(newest ?? -Infinity, hello.identity.incarnation);
+      if (newest === undefined || hello.identity.incarnation > newest.incarnation) newest = hello.identity;
     }
     return newest;
   }

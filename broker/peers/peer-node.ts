@@ -1,6 +1,7 @@
 /** What there is with one other node: a connection for each lane, as far as it is used. */
 import type { Address } from '../../platform/network.ts';
 import { ConsensusLink } from './consensus-link.ts';
+import type { PeerStart } from './peer-handshake.ts';
 import type { PeerLane } from './peer-requests.ts';
 import type { PeerServices } from './peer-settings.ts';
 import type { PeerStream } from './peer-stream.ts';
@@ -24,8 +25,8 @@ export class PeerNode {
   #heardMs = -Infinity;
   /** Has been told of as not there, and was not heard since. */
   #isGone = false;
-  /** Of the start that was connected to last. */
-  #incarnation = -1;
+  /** That was connected to last. */
+  #start: PeerStart | undefined;
 
   constructor(services: PeerServices, options: PeerNodeOptions) {
     this.#options = options;
@@ -34,8 +35,8 @@ export class PeerNode {
     this.consensus = new ConsensusLink(services, {
       nodeId,
       heardMs,
-      onConnected: (incarnation) => {
-        this.#welcomed(incarnation);
+      onConnected: (start) => {
+        this.#welcomed(start);
         options.onConnected();
       },
       onDisconnected: () => this.lost(),
@@ -48,20 +49,18 @@ export class PeerNode {
         nodeId,
         lane,
         heardMs,
-        onUp: (peer, incarnation) => {
+        onUp: (peer, start) => {
           this.heardOn(peer);
-          this.#welcomed(incarnation);
+          this.#welcomed(start);
         },
         onDown: (peer) => this.ended(peer),
       });
     this.lanes = { control: lane('control'), bulk: lane('bulk') };
   }
 
-  /** Of the start that the open connections to it lead to; undefined where there are none. */
-  get incarnation(): number | undefined {
-    return this.consensus.isUp || this.lanes.control.isUp || this.lanes.bulk.isUp
-      ? this.#incarnation
-      : undefined;
+  /** That the open connections to it lead to; undefined where there are none. */
+  get start(): PeerStart | undefined {
+    return this.consensus.isUp || this.lanes.control.isUp || this.lanes.bulk.isUp ? this.#start : undefined;
   }
 
   /** When anything last came from it, on any connection. */
@@ -108,11 +107,11 @@ export class PeerNode {
     this.poke();
   }
 
-  #welcomed(incarnation: number): void {
-    this.#incarnation = incarnation;
+  #welcomed(start: PeerStart): void {
+    this.#start = start;
     this.#isGone = false;
-    this.endBefore(incarnation);
-    this.#options.onWelcome(incarnation);
+    this.endBefore(start.incarnation);
+    this.#options.onWelcome(start.incarnation);
   }
 
   #links(): readonly (ConsensusLink | QuestionLink)[] {

@@ -7,6 +7,7 @@ import type { Address } from '../../platform/network.ts';
 import { PendingQuestion } from './pending-question.ts';
 import type { AskedQuestion } from './pending-question.ts';
 import type { PeerLane } from './peer-requests.ts';
+import type { PeerStart } from './peer-handshake.ts';
 import type { PeerServices } from './peer-settings.ts';
 import type { PeerStream } from './peer-stream.ts';
 import { QuestionChannel } from './question-channel.ts';
@@ -18,7 +19,7 @@ export interface QuestionLinkOptions {
   readonly lane: PeerLane;
   /** When anything last came from the node, on any connection. */
   readonly heardMs: () => number;
-  readonly onUp: (peer: PeerStream, incarnation: number) => void;
+  readonly onUp: (peer: PeerStream, start: PeerStart) => void;
   readonly onDown: (peer: PeerStream) => void;
 }
 
@@ -42,7 +43,7 @@ export class QuestionLink {
     this.#options = options;
     this.#silence = new SilenceWatch(services.limits.silenceMsMax);
     this.#redial = new Redial(services, options, {
-      onUp: ({ peer, welcome }) => this.#up(peer, welcome.identity.incarnation),
+      onUp: ({ peer, welcome }) => this.#up(peer, welcome.identity),
       onDown: (peer, error) => this.#down(peer, error),
       onFailure: (error) => this.#failWaiting('unreachable', error.message),
       isWanted: () => this.#waiting.size > 0,
@@ -106,12 +107,12 @@ export class QuestionLink {
     this.#redial.stop();
   }
 
-  #up(peer: PeerStream, incarnation: number): void {
+  #up(peer: PeerStream, start: PeerStart): void {
     const channel = new QuestionChannel(peer, this.#services);
     this.#channels.set(peer, channel);
     this.#channel = channel;
-    this.#incarnation = incarnation;
-    this.#options.onUp(peer, incarnation);
+    this.#incarnation = start.incarnation;
+    this.#options.onUp(peer, start);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const question of waiting) channel.ask(question);

@@ -151,7 +151,7 @@ describe('frames of consensus', () => {
     const again = await cluster.open(2, { address, incarnation: 2 });
     again.peers.setAddress(1, one.peers.address);
     again.peers.send(1, [Buffer.from('here I am')], () => undefined);
-    await cluster.pass(15);
+    await cluster.pass(40);
     expect(one.seen.events.at(-1)).toBe('+2');
     expect(one.seen.frames.map(String)).toEqual(['here I am']);
   });

@@ -53,6 +53,7 @@ export interface TestNode {
 
 export type NodeChanges = Partial<Omit<PeerNetworkOptions, 'identity'>> & {
   readonly incarnation?: number;
+  readonly seed?: number;
   readonly clusterId?: string;
 };
 
@@ -61,11 +62,16 @@ export async function openNode(
   platform: { readonly network: Network; readonly clock: Clock },
   changes: NodeChanges = {},
 ): Promise<TestNode> {
-  const { incarnation = 1, clusterId = 'kappalogTestClusterAAA', ...others } = changes;
+  const {
+    incarnation = 1,
+    seed = 100 * nodeId + incarnation + 200,
+    clusterId = 'kappalogTestClusterAAA',
+    ...others
+  } = changes;
   const seen = new Seen();
   const peers = await PeerNetwork.open({
     ...platform,
-    random: new SeededRandom(nodeId + 10),
+    random: new SeededRandom(seed),
     address: { host: '127.0.0.1', port: 0 },
     identity: { nodeId, incarnation, clusterId, softwareVersion: '1.2.3' },
     onNotice: (notice) => {

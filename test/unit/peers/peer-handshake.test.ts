@@ -12,11 +12,23 @@ import type { Hello, PeerIdentity } from '../../../broker/peers/peer-handshake.t
 import { ProtocolError } from '../../../protocol/index.ts';
 import { introduce, PeerCluster } from './peer-cluster.ts';
 
-const own: PeerIdentity = { nodeId: 1, incarnation: 7, clusterId: 'C', softwareVersion: '2.0.0' };
-const other: PeerIdentity = { nodeId: 2, incarnation: 3, clusterId: 'C', softwareVersion: '1.9.0' };
+const own: PeerIdentity = {
+  nodeId: 1,
+  incarnation: 7,
+  clusterId: 'C',
+  softwareVersion: '2.0.0',
+  process: 11,
+};
+const other: PeerIdentity = {
+  nodeId: 2,
+  incarnation: 3,
+  clusterId: 'C',
+  softwareVersion: '1.9.0',
+  process: 12,
+};
 const hello: Hello = { versions: { lowest: 1, highest: 1 }, lane: 'control', goal: 1, identity: other };
 const spoken = { lowest: 1, highest: 1 };
-const host = { own, spoken, newestIncarnation: undefined };
+const host = { own, spoken, newest: undefined };
 const prefixBytes = 6;
 
 describe('the greetings of nodes', () => {
@@ -25,6 +37,7 @@ describe('the greetings of nodes', () => {
     incarnation: fc.maxSafeNat(),
     clusterId: fc.string({ maxLength: 30 }),
     softwareVersion: fc.string({ maxLength: 30 }),
+    process: fc.maxSafeNat(),
   });
 
   it('are read as they were written, whatever a later release adds at their end', () => {
@@ -46,24 +59,26 @@ describe('the greetings of nodes', () => {
   it('have these bytes', () => {
     expect(encodeHello(hello).toString('hex')).toBe(
       '4b4c504e' +
-        '001f' +
+        '0027' +
         '00010001' +
         '01' +
         '00000001' +
         '00000002' +
         '0000000000000003' +
         '000143' +
-        '0005312e392e30',
+        '0005312e392e30' +
+        '000000000000000c',
     );
     expect(encodeAnswer({ kind: 'welcome', version: 1, identity: own }).toString('hex')).toBe(
       '4b4c504e' +
-        '001b' +
+        '0023' +
         '00' +
         '0001' +
         '00000001' +
         '0000000000000007' +
         '000143' +
         '0005322e302e30' +
+        '000000000000000b' +
         '0000',
     );
   });
@@ -128,10 +143,17 @@ describe('the greetings of nodes', () => {
   });
 
   it('refuse an earlier start of a node while a later one is connected, and take a later one', () => {
-    const judged = [2, 3, 4].map(
-      (newestIncarnation) => judgeHello(hello, { ...host, newestIncarnation }).kind,
-    );
-    expect(judged).toEqual(['welcome', 'welcome', 'refusal']);
+    const judge = (incarnation: number, process: number): string =>
+      judgeHello(hello, { ...host, newest: { incarnation, process } }).kind;
+    expect([judge(2, 99), judge(3, 12), judge(4, 99)]).toEqual(['welcome', 'welcome', 'refusal']);
+  });
+
+  it('refuse a second process that takes itself for the same start of a node', () => {
+    const newest = { incarnation: 3, process: 99 };
+    expect(judgeHello(hello, { ...host, newest })).toMatchObject({ kind: 'refusal', code: 'same-node-id' });
+    const twin = { ...own, process: 99 };
+    expect(judgeHello({ ...hello, identity: twin }, host)).toMatchObject({ code: 'same-node-id' });
+    expect(judgeHello({ ...hello, identity: own }, host).kind).toBe('welcome');
   });
 
   it('let in who belongs to no cluster yet, for questions', () => {
@@ -231,6 +253,24 @@ describe('nodes that meet', () => {
       'refusing',
       'Node 2 at 127.0.0.1 was refused by this node: two processes run as node 2; stop one of them, or give it a node.id of its own.',
     ]);
+  });
+
+  it('of one id that have both started for the first time: the second one is refused, and told of', async () => {
+    const one = await cluster.open(1);
+    const first = await cluster.open(2, { seed: 1 });
+    const second = await cluster.open(2, { seed: 2 });
+    for (const { peers } of [first, second]) peers.setAddress(1, one.peers.address);
+    for (let time = 0; time < 5; time++) {
+      first.peers.send(1, [Buffer.from('first')], () => undefined);
+      await cluster.pass(100);
+      second.peers.send(1, [Buffer.from('second')], () => undefined);
+      await cluster.pass(1000);
+    }
+    expect(new Set(one.seen.frames.map(String))).toEqual(new Set(['first']));
+    expect(one.seen.events).toEqual([]);
+    expect(
+      second.seen.notices.map(({ kind, message }) => [kind, /two processes run as node 2/.test(message)]),
+    ).toEqual([['refused', true]]);
   });
 
   it('for consensus wait until both belong to the cluster', async () => {

@@ -279,6 +279,7 @@ describe('questions between nodes', () => {
       incarnation: 1,
       clusterId: two.peers.identity.clusterId,
       softwareVersion: '1',
+      process: 5,
     };
     const connect = async (name: string, lane: 'control' | 'bulk', goal: number) => {
       const stream = await cluster.settle(cluster.network.connect(two.peers.address, { timeoutMs }));
