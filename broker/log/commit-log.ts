@@ -38,7 +38,7 @@ import type { RecoveredLog } from './recovery.ts';
 import { copyOf } from './log-copy.ts';
 import type { LogCopy } from './log-copy.ts';
 import { removeLogDirectory } from './log-removal.ts';
-import { isNotCommitted } from './log-replacement.ts';
+import { isNotCommitted, stagingDirectory } from './log-replacement.ts';
 import type { LogReplacement } from './log-replacement.ts';
 import { mustRoll } from './retention.ts';
 import type { SegmentIndexes } from './segment-files.ts';
@@ -384,6 +384,12 @@ export class CommitLog {
   /** Resolves when all that is appended now is durable. */
   flushed(): Promise<void> {
     return this.#parts.writer.flushed();
+  }
+
+  /** Opens what lies in `catch-up/` as a log, which so is checked. Nothing that is open may lie there already. */
+  openStaged(): ReturnType<typeof CommitLog.open> {
+    const { floor: _, ...options } = this.#options;
+    return CommitLog.open({ ...options, directory: stagingDirectory(this.directory) });
   }
 
   /**

@@ -10,8 +10,8 @@ import type { LogOptions } from './log-types.ts';
 import type { FileLease } from './open-files.ts';
 import type { PositionTable } from './position-table.ts';
 import { kafkaEpochFile } from './recovery-leftovers.ts';
-import { encodeReplicaState } from './replica-state-file.ts';
-import { Segment } from './segment.ts';
+import { beginningState, encodeReplicaState } from './replica-state-file.ts';
+import type { Segment } from './segment.ts';
 
 export interface CopiedFile {
   readonly name: string;
@@ -143,28 +143,12 @@ class Copying {
 
   #copy(): LogCopy {
     const { logStartOffset, cleanedEndOffset } = this.#parts.books;
-    const { start } = this.#table;
-    const { directory, clock } = this.#options;
     const held = [...this.#held];
-    const first = new Segment(directory, start.offset, clock.wallMs());
-    const state = encodeReplicaState({
-      table: this.#table,
+    const positions = {
       logStartOffset: Math.min(logStartOffset, this.#endOffset),
       cleanedEndOffset: Math.min(cleanedEndOffset, this.#endOffset),
-      segments: [],
-      point: {
-        segmentBaseOffset: start.offset,
-        segmentStartIndex: start.index,
-        position: 0,
-        endOffset: start.offset,
-        endIndex: start.index,
-        totals: first.totals,
-        offsetIndexBytes: 0,
-        timeIndexBytes: 0,
-        indexCrc: first.presentIndexCrc,
-      },
-      isClosed: false,
-    });
+    };
+    const state = encodeReplicaState(beginningState(this.#table, positions, this.#options.clock.wallMs()));
     return {
       state,
       endIndex: this.#endIndex,

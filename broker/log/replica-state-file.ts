@@ -55,6 +55,34 @@ export interface ReplicaState {
   readonly isClosed: boolean;
 }
 
+/** Of a log of which nothing has been checked yet: the recovery point is its beginning. `nowMs`: on the wall clock. */
+export function beginningState(
+  table: PositionTable,
+  positions: Pick<ReplicaState, 'logStartOffset' | 'cleanedEndOffset'>,
+  nowMs: number,
+): ReplicaState {
+  const { offset, index } = table.start;
+  const totals = {
+    maxTimestamp: -1,
+    maxTimestampOffset: offset,
+    firstTimestamp: -1,
+    createdMs: nowMs,
+    bytesSinceIndexEntry: 0,
+  };
+  const point: RecoveryPoint = {
+    segmentBaseOffset: offset,
+    segmentStartIndex: index,
+    position: 0,
+    endOffset: offset,
+    endIndex: index,
+    totals,
+    offsetIndexBytes: 0,
+    timeIndexBytes: 0,
+    indexCrc: 0,
+  };
+  return { table, ...positions, segments: [], point, isClosed: false };
+}
+
 const magic = Buffer.from('KLSTATE2', 'latin1');
 const fixedBytes = 152;
 const firstReadBytes = 2048;

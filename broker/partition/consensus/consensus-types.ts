@@ -1,4 +1,6 @@
 /** What consensus on one replica's log asks of the node around it, and tells whoever makes use of the log. */
+import type { Clock } from '../../../platform/clock.ts';
+import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
 import type { CommitLog } from '../../log/commit-log.ts';
 import type { LogFailure } from '../../log/log-types.ts';
@@ -9,6 +11,8 @@ import type { Message } from '../../raft/messages.ts';
 import type { Placement } from '../../raft/node-heartbeats.ts';
 import type { Peers } from '../../raft/peers.ts';
 import type { HardState, Impairment, RaftSettings, Role } from '../../raft/raft.ts';
+import type { LogCopying } from './catch-up/log-copying.ts';
+import type { SnapshotStore } from './catch-up/snapshot-store.ts';
 
 /** What a node does with each of its groups' members. */
 export interface GroupMember {
@@ -65,12 +69,31 @@ export interface ConsensusListener {
   readConfirmed(token: number, endIndex: number | undefined): void;
   dataLost(fromIndex: number, endIndex: number): void;
   repaired(): void;
-  /** It lacks what its leader no longer has as entries, and copying the leader's files is not done yet. */
+  /** It lacks what its leader no longer has as entries, and has no means of copying the leader's files. */
   catchUpRefused(leader: MemberId, endIndex: number): void;
+  /** Copying the leader's log, or taking its snapshot, came to nothing for now; it is tried again. */
+  catchUpFailed?(error: unknown): void;
+  /**
+   * The log is another one, copied from the leader or begun after a snapshot, and all of it is committed; nothing is appended
+   * until this resolves. A rejection ends the member.
+   */
+  logReplaced?(): Promise<void>;
   /** Entries for a follower could not be read; it is tried again. */
   readFailed(error: unknown): void;
   /** The member has left its group, for good. */
   failed(cause: LogFailure | { readonly kind: 'truncation'; readonly cause: unknown }): void;
+}
+
+/** How this group brings up those who lack entries: by copies of its segments, or by snapshots of what they mean. */
+export type CatchUpMeans =
+  | { readonly kind: 'segments'; readonly copying: LogCopying }
+  | { readonly kind: 'snapshot'; readonly snapshots: SnapshotStore };
+
+/** What bringing up a member needs. */
+export interface CatchUpWith {
+  readonly means: CatchUpMeans;
+  readonly disk: Disk;
+  readonly clock: Clock;
 }
 
 export interface ConsensusOptions {
@@ -85,6 +108,8 @@ export interface ConsensusOptions {
   /** The newest configuration that is known to be committed, as its file says. */
   readonly configuration: PlacedConfiguration;
   readonly impairment: Impairment | undefined;
+  /** For those who lack what the log no longer has as entries; undefined: they stay as they are. */
+  readonly catchUp?: CatchUpWith | undefined;
   readonly host: ConsensusHost;
   readonly listener: ConsensusListener;
 }

@@ -23,6 +23,8 @@ import type { MemberId } from '../../raft/member.ts';
 import type { Append, Message } from '../../raft/messages.ts';
 import { Raft } from '../../raft/raft.ts';
 import type { HardState, Output } from '../../raft/raft.ts';
+import { CatchUp } from './catch-up/catch-up.ts';
+import { CommittedPosition } from './committed-position.ts';
 import type { ConsensusListener, ConsensusOptions, GroupMember } from './consensus-types.ts';
 import { EntryReads } from './entry-reads.ts';
 import { GroupLog } from './group-log.ts';
@@ -43,14 +45,14 @@ export class Consensus implements GroupMember {
   readonly #log: CommitLog;
   readonly #entries: GroupLog;
   readonly #reads: EntryReads;
+  readonly #catchUp: CatchUp;
+  readonly #position: CommittedPosition;
   /** The batches of the message that is being given to the core. */
   #received: readonly ReceivedBatch[] = [];
   /** What listeners are to be told when all outputs are carried out. */
   #notices: (() => void)[] = [];
   #isDraining = false;
   #hasEnded = false;
-  #committedEndIndex: number;
-  #highWatermark: number;
   /** Messages that were not what they said, and were dropped. */
   malformedMessages = 0;
 
@@ -72,8 +74,7 @@ export class Consensus implements GroupMember {
     if (configurations === undefined) {
       throw new Error(`${log.directory} holds a configuration of its Raft group that cannot be read.`);
     }
-    this.#committedEndIndex = state.startIndex;
-    this.#highWatermark = log.offsetOfIndex(state.startIndex);
+    this.#position = new CommittedPosition(log, this.#entries, state.startIndex, options.configuration);
     this.#raft = new Raft({
       id: options.member,
       settings: options.settings,
@@ -84,7 +85,7 @@ export class Consensus implements GroupMember {
       configurations,
       committedEndIndex: state.startIndex,
       countsWritten: () => log.config.writeCaching,
-      catchUp: 'segments',
+      catchUp: options.catchUp?.means.kind ?? 'segments',
       impairment: options.impairment,
     });
     this.#reads = new EntryReads({
@@ -97,12 +98,21 @@ export class Consensus implements GroupMember {
       },
       failed: (error) => listener.readFailed(error),
     });
+    this.#catchUp = new CatchUp(options, {
+      entries: this.#entries,
+      position: this.#position,
+      raft: this.#raft,
+      input: (call) => this.#input(call),
+      hasEnded: () => this.#hasEnded,
+      broken: (cause) => this.#fail({ kind: 'truncation', cause }),
+    });
   }
 
   /** Joins its group, as a follower. */
   start(): void {
     this.#place();
     this.#drain();
+    this.#catchUp.start();
   }
 
   /** For what only looks: who leads, terms, positions, progress of members. */
@@ -127,12 +137,12 @@ export class Consensus implements GroupMember {
   }
 
   get committedEndIndex(): number {
-    return this.#committedEndIndex;
+    return this.#position.endIndex;
   }
 
   /** Kafka's: records below it are committed, and in this log. */
   get highWatermark(): number {
-    return this.#highWatermark;
+    return this.#position.highWatermark;
   }
 
   /** Up to here the log is what the group means; more of it may be about to be cut. */
@@ -145,14 +155,12 @@ export class Consensus implements GroupMember {
    * that is committed alone may be missing here after a loss of power, and comes again.
    */
   durableConfiguration(): PlacedConfiguration {
-    const endIndex = Math.min(this.#committedEndIndex, this.#raft.flushedEndIndex, this.placedEndIndex);
-    return this.#entries.configurationAt(endIndex, this.#options.configuration);
+    return this.#position.configuration(this.#raft.flushedEndIndex);
   }
 
   /** The newest configuration that is known to be committed, durable here or not. */
   committedConfiguration(): PlacedConfiguration {
-    const endIndex = Math.min(this.#committedEndIndex, this.placedEndIndex);
-    return this.#entries.configurationAt(endIndex, this.#options.configuration);
+    return this.#position.configuration();
   }
 
   get hasEnded(): boolean {
@@ -178,14 +186,14 @@ export class Consensus implements GroupMember {
   /** A message for this member, with the bytes that came with it. */
   step(message: Message, bytes: Buffer | undefined): void {
     if (this.#hasEnded || message.to !== this.#raft.id) return;
-    if (message.kind === 'append') {
+    const isDamaged = this.#isDamaged;
+    if (message.kind === 'append' && !isDamaged) {
       this.#stepAppend(message, bytes);
       return;
     }
-    // A log is brought up by entries and files, never by snapshots.
-    if (message.kind === 'snapshot-chunk' || message.kind === 'snapshot-answer') return;
-    if (message.kind === 'copy-request' && this.#isDamaged) return;
-    this.#input((raft) => raft.step(message));
+    const passed = this.#catchUp.pass(message, bytes, isDamaged);
+    if (passed === undefined) return;
+    this.#input((raft) => raft.step(passed));
     if (message.kind === 'append-answer') this.#options.listener.answered?.(message.from);
   }
 
@@ -244,6 +252,16 @@ export class Consensus implements GroupMember {
     return this.#input((raft) => raft.requestRead(token));
   }
 
+  /** See CatchUp. */
+  takeSnapshot(endOffset: number, records: Iterable<Buffer>): Promise<void> {
+    return this.#catchUp.takeSnapshot(endOffset, records);
+  }
+
+  /** Its log is not being replaced: after the end it may be closed. */
+  settled(): Promise<void> {
+    return this.#catchUp.settled();
+  }
+
   /** The log starts later than before, by retention, DeleteRecords or compaction. */
   logStartMoved(): void {
     if (!this.#hasEnded) this.#noticeStart();
@@ -267,7 +285,6 @@ export class Consensus implements GroupMember {
   }
 
   #stepAppend(message: Append, bytes: Buffer | undefined): void {
-    if (this.#isDamaged) return;
     const batches = receivedBatches(message, bytes ?? Buffer.alloc(0));
     if (batches === undefined || !this.#isInPlace(message, batches)) {
       this.malformedMessages++;
@@ -346,13 +363,14 @@ export class Consensus implements GroupMember {
         break;
       case 'append':
         this.#entries.appendReceived(this.#received.filter(({ index }) => index >= output.fromIndex));
+        this.#catchUp.entriesCame();
         break;
       case 'truncate':
         assert(this.#raft.role !== 'leader', 'a leader only appends to its log');
         this.#entries.truncate(output.endIndex, output.generation);
         break;
       case 'committed':
-        this.#committedEndIndex = output.endIndex;
+        this.#position.endIndex = output.endIndex;
         this.#notices.push(() => this.#advance());
         break;
       case 'role':
@@ -369,9 +387,6 @@ export class Consensus implements GroupMember {
         this.#notices.push(() => listener.configurationCommitted({ configuration, index }));
         break;
       }
-      case 'copy-segments':
-        this.#notices.push(() => this.#refuseCatchUp(output.leader, output.endIndex));
-        break;
       case 'read':
         this.#notices.push(() => listener.readConfirmed(output.token, output.endIndex));
         break;
@@ -379,7 +394,8 @@ export class Consensus implements GroupMember {
         this.#notices.push(() => listener.transferEnded(output.to, output.reason));
         break;
       case 'data-lost':
-        this.#lose(output.fromIndex, output.endIndex);
+        this.#position.lose(output.fromIndex);
+        this.#notices.push(() => listener.dataLost(output.fromIndex, output.endIndex));
         break;
       case 'repaired':
         this.#notices.push(() => listener.repaired());
@@ -387,11 +403,8 @@ export class Consensus implements GroupMember {
       case 'ticking':
         host.ticking(this, output.isTicking);
         break;
-      case 'read-chunk':
-      case 'send-chunk':
-      case 'write-chunk':
-      case 'install-snapshot':
-        assert(false, 'a log is brought up by entries and files, never by snapshots');
+      default:
+        this.#catchUp.carryOut(output, (notice) => this.#notices.push(notice));
     }
   }
 
@@ -414,14 +427,9 @@ export class Consensus implements GroupMember {
     );
   }
 
-  #refuseCatchUp(leader: MemberId, endIndex: number): void {
-    this.#input((raft) => raft.replacementFailed());
-    this.#options.listener.catchUpRefused(leader, endIndex);
-  }
-
   /** Written and flushed ends are the log's, told along with the cut that it had last. */
   #stored(): void {
-    if (this.#hasEnded) return;
+    if (this.#hasEnded || this.#entries.isReplacing) return;
     const { writtenEndIndex, flushedEndIndex } = this.#log;
     const { generation } = this.#entries;
     this.#input((raft) => {
@@ -442,20 +450,7 @@ export class Consensus implements GroupMember {
   }
 
   #advance(): void {
-    const endIndex = Math.min(this.#committedEndIndex, this.#entries.placedEndIndex);
-    const highWatermark = this.#log.offsetOfIndex(endIndex);
-    assert(
-      highWatermark <= this.#log.logEndOffset || !this.#entries.isAtRest,
-      'the high watermark is in the log',
-    );
-    if (highWatermark > this.#highWatermark) this.#highWatermark = highWatermark;
-    this.#options.listener.committed();
-  }
-
-  #lose(fromIndex: number, endIndex: number): void {
-    this.#committedEndIndex = Math.min(this.#committedEndIndex, fromIndex);
-    this.#highWatermark = Math.min(this.#highWatermark, this.#log.offsetOfIndex(fromIndex));
-    this.#notices.push(() => this.#options.listener.dataLost(fromIndex, endIndex));
+    if (this.#position.advance()) this.#options.listener.committed();
   }
 
   /** The core is to know which entries cannot be had any more, before it asks for them again. */
@@ -489,6 +484,7 @@ export class Consensus implements GroupMember {
   #leave(): void {
     this.#hasEnded = true;
     this.#entries.end();
+    this.#catchUp.end();
     this.#reads.forget();
     this.#options.host.ticking(this, false);
     this.#options.host.placed(this, undefined);

@@ -54,7 +54,10 @@ export class GroupLog {
   /** Of the last cut that is done. */
   #generation = 0;
   /** Raft's entries in the log, ascending. */
-  readonly #own: PlacedRaftOnlyEntry[];
+  #own: PlacedRaftOnlyEntry[];
+  /** While another log is put in the place of this one: up to where it held what consensus means. */
+  #frozenEndIndex: number | undefined;
+  #restWaiters: (() => void)[] = [];
 
   constructor(log: CommitLog, events: GroupLogEvents) {
     this.#log = log;
@@ -65,11 +68,17 @@ export class GroupLog {
   }
 
   get isAtRest(): boolean {
-    return this.#line.length === 0;
+    return this.#line.length === 0 && !this.isReplacing;
+  }
+
+  /** Its positions are of one log or of another. */
+  get isReplacing(): boolean {
+    return this.#frozenEndIndex !== undefined;
   }
 
   /** Up to here the log holds what consensus means by these indexes. */
   get placedEndIndex(): number {
+    if (this.#frozenEndIndex !== undefined) return this.#frozenEndIndex;
     let endIndex = this.#log.endIndex;
     for (const operation of this.#line) {
       if (operation.kind === 'cut') endIndex = Math.min(endIndex, operation.endIndex);
@@ -185,9 +194,29 @@ export class GroupLog {
     this.#put({ kind: 'cut', endIndex, generation });
   }
 
+  /** Another log is about to take the place of this one; resolves when nothing is under way. Nothing may be put in line from now on. */
+  async beginReplacing(): Promise<void> {
+    if (this.#line.length > 0 && !this.#hasEnded) {
+      await new Promise<void>((resolve) => this.#restWaiters.push(resolve));
+    }
+    this.#frozenEndIndex = this.placedEndIndex;
+  }
+
+  /** The log is another one now. */
+  reload(): void {
+    this.#own = [...this.#log.raftOnlyEntries()];
+  }
+
+  /** `generation`: consensus' own, where the log was replaced; without it the log is the one of before. */
+  endReplacing(generation = this.#generation): void {
+    this.#frozenEndIndex = undefined;
+    this.#generation = generation;
+  }
+
   /** Nothing more is to be done to the log: what is in line is dropped. */
   end(): void {
     this.#hasEnded = true;
+    this.#rest();
   }
 
   /**
@@ -271,6 +300,11 @@ export class GroupLog {
       else for (const received of first.batches) this.#place(received);
       this.#log.requestSync();
     }
+    this.#rest();
+  }
+
+  #rest(): void {
+    for (const resolve of this.#restWaiters.splice(0)) resolve();
   }
 
   #place({ index, batch, raftOnly }: ReceivedBatch): void {

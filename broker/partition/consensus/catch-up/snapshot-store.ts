@@ -135,9 +135,7 @@ export class SnapshotStore {
    * All pieces are there: checks them and makes the file durable in `catch-up/`, under its final name. Undefined, and nothing
    * kept, where it is not what was announced. Rejects with a DiskError.
    */
-  complete(
-    snapshot: Snapshot,
-  ): Promise<{ readonly name: string; readonly stored: StoredSnapshot } | undefined> {
+  complete(snapshot: Snapshot): Promise<StoredSnapshot | undefined> {
     return this.#inLine(async () => {
       const path = this.#partPath(snapshot);
       const content = await readAt(this.#disk, path);
@@ -151,9 +149,8 @@ export class SnapshotStore {
       } finally {
         await file.close();
       }
-      const name = nameOf(content.point);
-      await this.#disk.rename(path, `${stagingDirectory(this.#directory)}/${name}`);
-      return { name, stored: storedOf(content) };
+      await this.#disk.rename(path, `${stagingDirectory(this.#directory)}/${nameOf(content.point)}`);
+      return storedOf(content);
     });
   }
 

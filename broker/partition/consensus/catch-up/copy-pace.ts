@@ -1,0 +1,43 @@
+/**
+ * Keeps copies from being felt. All copies of a node share it: so many bytes a second in all; and where an answer takes long, the other
+ * node or this one's disk is busy, and the copy rests as long as it has worked.
+ */
+import type { Clock } from '../../../../platform/clock.ts';
+
+export interface CopyPaceOptions {
+  readonly clock: Clock;
+  /** Read again at each use; Infinity for no limit. */
+  readonly bytesPerSecondMax: () => number;
+}
+
+/** A piece of a file that takes longer than this to come and be written says that somebody is busy. */
+const busyMs = 50;
+/** Waits that are shorter are added up: a timer is no more exact. */
+const waitMinMs = 2;
+const restMsMax = 2_000;
+
+export class CopyPace {
+  readonly #options: CopyPaceOptions;
+  /** When all bytes so far will have been paid for, on the monotonic clock. */
+  #paidMs = 0;
+
+  constructor(options: CopyPaceOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the next piece may be asked for: these bytes took `tookMs`. */
+  async charge(sizeBytes: number, tookMs: number): Promise<void> {
+    const { clock, bytesPerSecondMax } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#paidMs = Math.max(this.#paidMs, nowMs - tookMs) + (sizeBytes * 1000) / bytesPerSecondMax();
+    const restMs = tookMs > busyMs ? Math.min(tookMs, restMsMax) : 0;
+    const waitMs = Math.max(this.#paidMs - nowMs, restMs);
+    if (waitMs >= waitMinMs) await this.wait(waitMs);
+  }
+
+  wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#options.clock.after(delayMs, resolve);
+    });
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * How far a member's log is committed: what consensus says, and the high watermark, which is that as a Kafka offset, as far as the log
+ * holds what is committed. Invariant: the high watermark never goes back, but where data was lost under `write.caching`.
+ */
+import { assert } from '../../../platform/assert.ts';
+import type { CommitLog } from '../../log/commit-log.ts';
+import type { PlacedConfiguration } from '../../raft/configuration.ts';
+import type { GroupLog } from './group-log.ts';
+
+export class CommittedPosition {
+  readonly #log: CommitLog;
+  readonly #entries: GroupLog;
+  /** As consensus has said last; more than the log may hold yet. */
+  endIndex: number;
+  #highWatermark: number;
+  /** The configuration in the file beside the log: the newest that is known to be committed where the log holds none. */
+  kept: PlacedConfiguration;
+
+  constructor(log: CommitLog, entries: GroupLog, startIndex: number, kept: PlacedConfiguration) {
+    this.#log = log;
+    this.#entries = entries;
+    this.kept = kept;
+    this.endIndex = startIndex;
+    this.#highWatermark = log.offsetOfIndex(startIndex);
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  /** The newest committed configuration, of those below `limitIndex`. */
+  configuration(limitIndex = Infinity): PlacedConfiguration {
+    const endIndex = Math.min(this.endIndex, limitIndex, this.#entries.placedEndIndex);
+    return this.#entries.configurationAt(endIndex, this.kept);
+  }
+
+  /** The committed end or the log has moved. False while the log becomes another one: its positions are of neither. */
+  advance(): boolean {
+    if (this.#entries.isReplacing) return false;
+    const endIndex = Math.min(this.endIndex, this.#entries.placedEndIndex);
+    const highWatermark = this.#log.offsetOfIndex(endIndex);
+    assert(
+      highWatermark <= this.#log.logEndOffset || !this.#entries.isAtRest,
+      'the high watermark is in the log',
+    );
+    if (highWatermark > this.#highWatermark) this.#highWatermark = highWatermark;
+    return true;
+  }
+
+  lose(fromIndex: number): void {
+    this.endIndex = Math.min(this.endIndex, fromIndex);
+    this.#highWatermark = Math.min(this.#highWatermark, this.#log.offsetOfIndex(fromIndex));
+  }
+}
