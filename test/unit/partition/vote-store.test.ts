@@ -180,7 +180,9 @@ describe('the store of votes', () => {
         fc.nat(),
         // Rounds that go over the ends of sectors, of which a loss of power may take any.
         fc.array(fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 30 }), { maxLength: 8 }),
-        async (seed, rounds) => {
+        // How far the last round has come when the crash comes.
+        fc.nat({ max: 12 }),
+        async (seed, rounds, turns) => {
           const disk = new MemoryDisk({ crashes: new SeededRandom(seed) });
           await disk.makeDirectory(directory);
           await disk.syncDirectory('/');
@@ -198,6 +200,7 @@ describe('the store of votes', () => {
           last.catch(() => {
             // The crash came in between.
           });
+          for (let turn = 0; turn < turns; turn++) await Promise.resolve();
           const after = disk.crash();
           const again = await VoteStore.open(after, directory, own);
           for (const [partition, confirmedTerm] of confirmed) {
