@@ -3,6 +3,8 @@
  * stop are read here from top to bottom; everything else is elsewhere.
  */
 import { Cluster } from './cluster/cluster.ts';
+import { Leaderships } from './cluster/leaderships.ts';
+import { PartitionSteering } from './cluster/partition-steering.ts';
 import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
@@ -17,6 +19,8 @@ import { silentLogger } from './logger.ts';
 import type { Logger } from './logger.ts';
 import type { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
+import { joinKind } from './formation/form-cluster.ts';
+import { joinService, startAmongOthers } from './formation/joining.ts';
 import { meetCluster } from './node-peers.ts';
 import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
@@ -120,6 +124,8 @@ class Node implements Broker {
   #peers: NodePeers | undefined;
   #storage: NodeStorage | undefined;
   #cluster: Cluster | undefined;
+  readonly #leaderships = new Leaderships();
+  #steering: PartitionSteering | undefined;
   #groups: GroupService | undefined;
   #fetchSessions: FetchSessions | undefined;
   #listener: KafkaListener | undefined;
@@ -181,9 +187,13 @@ class Node implements Broker {
       );
     }
     const cluster = this.#openCluster(metadata, peers);
-    await cluster.start();
+    await startAmongOthers(cluster, peers, { clock: this.#platform.clock, metadata });
     const services = this.#services(storage, cluster);
-    storage.partitions.onLeadership((replica) => this.#followGroups(replica));
+    const steering = this.#steer(storage, cluster, peers);
+    storage.partitions.onLeadership((replica) => {
+      steering.replicaChanged(replica);
+      this.#followGroups(replica);
+    });
     await openReplicas(storage, cluster);
     this.#listener = await this.#listen(services);
     const client = { name: clientListenerName, securityProtocol: 0 };
@@ -224,6 +234,7 @@ class Node implements Broker {
     // Members that wait for others to join would hold up the drain until its end.
     this.#groups?.close();
     await drained;
+    this.#steering?.close();
     await this.#cluster?.close();
     await this.#storage?.close();
     await this.#peers?.network?.close();
@@ -280,7 +291,8 @@ class Node implements Broker {
     return peers!;
   }
 
-  #openCluster(metadata: Replica, { network }: NodePeers): Cluster {
+  #openCluster(metadata: Replica, peers: NodePeers): Cluster {
+    const { network } = peers;
     const { clock, ids } = this.#platform;
     const storage = this.#storage!;
     const { partitions } = storage;
@@ -293,6 +305,10 @@ class Node implements Broker {
       config: this.#config,
       ...(network === undefined ? {} : { peers: network }),
       directories: () => storage.directoryReports(),
+      whenLed: (topic) => {
+        const isAlive = (id: number): boolean => cluster.image.brokers.get(id)?.fenced === false;
+        return this.#leaderships.whenLed(topic, ({ leader }) => isAlive(leader));
+      },
       onAddress: (node) => network?.setAddress(node.nodeId, node),
       replicas: {
         open: async (replicas) => {
@@ -316,11 +332,29 @@ class Node implements Broker {
     });
     this.#cluster = cluster;
     cluster.onChange(({ kind }) => {
-      if (kind !== 'broker-changed') return;
-      for (const [nodeId, address] of cluster.addresses) network?.setAddress(nodeId, address);
+      if (kind === 'broker-changed') peers.nodesChanged(cluster.addresses);
     });
-    for (const [kind, service] of cluster.services) network?.serve(kind, service);
+    if (network === undefined) return cluster;
+    for (const [kind, service] of cluster.services) network.serve(kind, service);
+    network.serve(joinKind, joinService({ cluster, metadata, clusterId: this.clusterId }));
     return cluster;
+  }
+
+  #steer({ partitions }: NodeStorage, cluster: Cluster, { network }: NodePeers): PartitionSteering {
+    const steering = new PartitionSteering({
+      nodeId: this.nodeId,
+      clock: this.#platform.clock,
+      cluster,
+      leaderships: this.#leaderships,
+      replica: (topic, partition) => partitions.replica(topic, partition),
+      peers: network,
+      onFailure: (error) => {
+        this.#logger.error({ err: error }, 'a change of the replicas of partitions could not be carried on');
+      },
+    });
+    for (const [kind, service] of steering.services) network?.serve(kind, service);
+    this.#steering = steering;
+    return steering;
   }
 
   /** Who leads a partition of the groups' topic coordinates the groups in it. */
@@ -369,6 +403,7 @@ class Node implements Broker {
       config,
       cluster,
       partitions: storage.partitions,
+      leaderships: this.#leaderships,
       groups: this.#groups,
       fetchSessions: this.#fetchSessions,
       handlers,

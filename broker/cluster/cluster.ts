@@ -27,6 +27,7 @@ import { MetadataNode } from './metadata-node.ts';
 import { operationMsMax } from './operation-caller.ts';
 import type { OperationName, RequestOf, ResultOf } from './operations.ts';
 import { ProducerIds } from './producer-ids.ts';
+import type { CompletedReassignment, ReassignmentOutcome, ReassignmentsAsked } from './reassignments.ts';
 import type { NodeRegistration, Unregistration } from './registration.ts';
 import { ReplicaWork } from './replica-work.ts';
 import { bounded } from './signal.ts';
@@ -202,6 +203,16 @@ export class Cluster {
 
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly = false): Promise<FeatureOutcome[]> {
     return this.#operate('updateFeatures', updates, validateOnly);
+  }
+
+  /** Gives partitions other replicas, or takes that back; the answer is that it has begun. */
+  reassign(asked: ReassignmentsAsked): Promise<ReassignmentOutcome[]> {
+    return this.#operate('reassign', asked);
+  }
+
+  /** The leaders of these groups have done what was asked for. */
+  async completeReassignments(completed: readonly CompletedReassignment[]): Promise<void> {
+    await this.#operate('completeReassignments', completed);
   }
 
   /** Takes a node out of the cluster for good. */

@@ -1,141 +1,242 @@
 /**
- * Tells every other node which partitions this one leads, and hears from them: each change once to each node, what comes while
- * the answer to a question is awaited together in the next one; everything to a node that was (re)connected, as it may have been
- * started anew. Where nothing changes nothing is sent.
+ * Tells every registered node what this one leads, and takes what the others say they lead (`leaderships.ts`).
+ *
+ * News goes out in the turn in which it comes, one question at a time to each node, so that what comes meanwhile travels
+ * together. The answer has what the other node now believes of this one, as a digest: where that is not what it should, it is told
+ * everything once more. A node that starts is told everything, too. While nothing changes nothing is sent, and there is no timer
+ * but for repeating what failed.
  */
-import type { Clock } from '../../platform/clock.ts';
+import type { Clock, Timer } from '../../platform/clock.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import type { PeerRequests, PeerService } from '../peers/peer-requests.ts';
-import type { Leaderships, SaidLeadership } from './leaderships.ts';
-import { fromJson, toJson } from './peer-json.ts';
+import { nodeOf } from '../raft/member.ts';
+import type { MemberId } from '../raft/member.ts';
+import { decodeDigest, decodeLeaderships, encodeDigest, encodeLeaderships } from './leadership-frames.ts';
+import type { Leadership, LeadershipDigest, Leaderships } from './leaderships.ts';
+import type { MetadataChange, MetadataImage } from './metadata-image.ts';
 
 export const leadershipsKind = 'leaderships';
 
-/** What a node leads of one topic: partition, term, version, then the nodes that are in sync. */
-interface SaidOfTopic {
-  readonly topicId: string;
-  readonly partitions: readonly (readonly number[])[];
-}
-
-/** A partition that this node leads now. */
-export interface LedPartition {
-  readonly topicId: string;
-  readonly partition: number;
+/** What of a replica the exchange looks at. */
+export interface LedReplica {
+  readonly identity: { readonly topicId: string; readonly partition: number };
+  readonly isLeader: boolean;
+  readonly leaderNode: number | undefined;
   readonly term: number;
-  readonly inSync: readonly number[];
+  readonly committedConfiguration: { readonly configuration: { readonly revision: number } };
+  readonly acknowledgements: { inSyncMembers(): MemberId[] };
 }
 
 export interface LeadershipExchangeOptions {
   readonly nodeId: number;
   readonly clock: Clock;
+  readonly leaderships: Leaderships;
+  readonly image: () => MetadataImage;
   /** Undefined: there are no other nodes. */
   readonly peers: PeerRequests | undefined;
-  readonly leaderships: Leaderships;
-  /** All other nodes that belong to the cluster. */
-  readonly otherNodes: () => Iterable<number>;
-  /** All that this node leads. */
-  readonly ledPartitions: () => Iterable<LedPartition>;
 }
 
-interface Listener {
-  readonly waiting: Map<string, SaidLeadership>;
-  isAsking: boolean;
+interface Peer {
+  readonly nodeId: number;
+  /** Of the registration that has been told everything, or is to be. */
+  epoch: number;
+  /** It is to be told everything. */
+  needsAll: boolean;
+  /** What it has not been told; what has been superseded meanwhile is passed over. */
+  pending: Set<Leadership>;
+  isSending: boolean;
+  retry: Timer | undefined;
+  pauseMs: number;
 }
 
-const partitionsPerQuestion = 4096;
-const questionMs = 2_000;
-/** After a question that was not answered. */
-const retryMs = 200;
+/** Leaderships in one question: some 50 KiB. */
+const frameMax = 4_096;
+const questionMsMax = 5_000;
+const pauseMsMin = 250;
+const pauseMsMax = 10_000;
 
 export class LeadershipExchange {
   readonly #options: LeadershipExchangeOptions;
-  readonly #nodes = new Map<number, Listener>();
-  #version = 0;
+  readonly #peers = new Map<number, Peer>();
+  /** A turn that tells the news has been asked for. */
+  #isDue = false;
   #isClosed = false;
 
   constructor(options: LeadershipExchangeOptions) {
     this.#options = options;
   }
 
+  /** What this node answers others (`leadershipsKind`). */
   get service(): PeerService {
     return ({ from, payload }) => {
-      const { leaderships } = this.#options;
-      for (const { topicId, partitions } of fromJson<SaidOfTopic[]>(payload)) {
-        for (const [partition = 0, term = 0, version = 0, ...inSync] of partitions) {
-          leaderships.hear({ topicId, partition, leader: from, term, version, inSync });
-        }
+      const { leaderships, image } = this.#options;
+      for (const leadership of decodeLeaderships(payload, from)) {
+        if (!image().isDeleted(leadership.topicId)) leaderships.merge(leadership);
       }
-      return Promise.resolve([]);
+      return Promise.resolve([encodeDigest(leaderships.digest(from))]);
     };
   }
 
-  /** This node has come to lead the partition, or the nodes in sync are others. */
-  led(partition: LedPartition): void {
-    const said = this.#say(partition);
-    this.#options.leaderships.hear(said);
-    for (const nodeId of this.#options.otherNodes()) this.#tell(nodeId, [said]);
+  /** A replica of this node has another leader or term, others in sync, or other members. */
+  replicaChanged(replica: LedReplica): void {
+    const { nodeId, leaderships, image } = this.#options;
+    const { topicId, partition } = replica.identity;
+    const { isLeader, leaderNode, term } = replica;
+    if (image().isDeleted(topicId)) return;
+    const known = leaderships.of(topicId, partition);
+    if (!isLeader) {
+      // Whoever follows knows of a new leader first, if no more than that.
+      if (leaderNode === undefined || leaderNode === nodeId) return;
+      const revision = known?.revision ?? 0;
+      const hint = { leader: leaderNode, term, version: 0, inSync: [leaderNode], revision };
+      leaderships.merge({ topicId, partition, ...hint });
+      return;
+    }
+    const inSync = replica.acknowledgements.inSyncMembers().map(nodeOf);
+    const { revision } = replica.committedConfiguration.configuration;
+    const isOwn = known?.leader === nodeId && known.term === term;
+    if (isOwn && known.revision === revision && isSame(known.inSync, inSync)) return;
+    const version = isOwn ? known.version + 1 : 1;
+    const leadership = { topicId, partition, leader: nodeId, term, version, inSync, revision };
+    if (leaderships.merge(leadership)) this.#tell(leadership);
   }
 
-  /** The node is there, perhaps without anything that it was told before. */
-  connected(nodeId: number): void {
-    this.#tell(
-      nodeId,
-      [...this.#options.ledPartitions()].map((partition) => this.#say(partition)),
-    );
+  /** After the image has it. */
+  metadataChanged(change: MetadataChange): void {
+    if (change.kind === 'topic-deleted') this.#options.leaderships.forget(change.topic.id);
+    else if (change.kind === 'broker-changed') this.nodesChanged();
+  }
+
+  /** Who is registered is to be looked at: at the start of the node, and after each change. */
+  nodesChanged(): void {
+    const { image, nodeId, peers } = this.#options;
+    if (peers === undefined || this.#isClosed) return;
+    const { brokers } = image();
+    for (const [id, peer] of this.#peers) {
+      if (brokers.has(id)) continue;
+      peer.retry?.cancel();
+      this.#peers.delete(id);
+    }
+    for (const { id, epoch } of brokers.values()) {
+      if (id === nodeId) continue;
+      const known = this.#peers.get(id);
+      if (known === undefined) {
+        this.#peers.set(id, newPeer(id, epoch));
+        continue;
+      }
+      if (known.epoch !== epoch) known.needsAll = true;
+      known.epoch = epoch;
+      known.retry?.cancel();
+      known.retry = undefined;
+      known.pauseMs = pauseMsMin;
+    }
+    this.#schedule();
   }
 
   close(): void {
     this.#isClosed = true;
+    for (const { retry } of this.#peers.values()) retry?.cancel();
   }
 
-  #say({ topicId, partition, term, inSync }: LedPartition): SaidLeadership {
-    const leader = this.#options.nodeId;
-    return { topicId, partition, leader, term, version: ++this.#version, inSync };
+  #tell(leadership: Leadership): void {
+    for (const peer of this.#peers.values()) if (!peer.needsAll) peer.pending.add(leadership);
+    this.#schedule();
   }
 
-  #tell(nodeId: number, said: readonly SaidLeadership[]): void {
+  /** All that comes in this turn goes out together. */
+  #schedule(): void {
+    if (this.#isDue || this.#peers.size === 0) return;
+    this.#isDue = true;
+    queueMicrotask(() => {
+      this.#isDue = false;
+      for (const peer of this.#peers.values()) this.#sendTo(peer);
+    });
+  }
+
+  #sendTo(peer: Peer): void {
     const { peers } = this.#options;
-    if (peers === undefined || this.#isClosed || said.length === 0) return;
-    const node = this.#nodes.get(nodeId) ?? { waiting: new Map<string, SaidLeadership>(), isAsking: false };
-    this.#nodes.set(nodeId, node);
-    for (const each of said) node.waiting.set(`${each.topicId}:${each.partition}`, each);
-    if (!node.isAsking) void this.#ask(peers, nodeId, node);
+    const isIdle = !peer.needsAll && peer.pending.size === 0;
+    if (peers === undefined || isIdle || peer.isSending || peer.retry !== undefined || this.#isClosed) return;
+    peer.isSending = true;
+    void this.#send(peer, peers).finally(() => {
+      peer.isSending = false;
+      if (this.#peers.get(peer.nodeId) === peer) this.#sendTo(peer);
+    });
   }
 
-  async #ask(peers: PeerRequests, nodeId: number, node: Listener): Promise<void> {
-    node.isAsking = true;
-    // What else this turn brings goes along.
-    await Promise.resolve();
-    while (node.waiting.size > 0 && !this.#isClosed) {
-      const batch = [...node.waiting].slice(0, partitionsPerQuestion);
-      for (const [key] of batch) node.waiting.delete(key);
+  /** Until it has been told everything, or that has failed. Rejects only for a bug. */
+  async #send(peer: Peer, peers: PeerRequests): Promise<void> {
+    const { leaderships, nodeId } = this.#options;
+    let isRepeated = false;
+    while (!this.#isClosed && (peer.needsAll || peer.pending.size > 0)) {
+      if (peer.needsAll) {
+        peer.pending = new Set(leaderships.ledBy(nodeId));
+        peer.needsAll = false;
+        isRepeated = true;
+      }
+      const frame = this.#take(peer);
+      if (frame.length === 0) continue;
       try {
-        const question = toJson(byTopic(batch.map(([, said]) => said)));
-        await peers.request(nodeId, leadershipsKind, [question], { timeoutMs: questionMs });
+        const payload = [encodeLeaderships(frame)];
+        const options = { timeoutMs: questionMsMax };
+        const answer = await peers.request(peer.nodeId, leadershipsKind, payload, options);
+        peer.pauseMs = pauseMsMin;
+        // Where they differ after everything was told, the other has heard of a later term than this node has.
+        if (peer.pending.size === 0 && !isRepeated) peer.needsAll = !this.#isAgreed(decodeDigest(answer));
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
-        for (const [key, said] of batch) if (!node.waiting.has(key)) node.waiting.set(key, said);
-        await this.#pause();
-        // A node that has left the cluster is told nothing more.
-        if (![...this.#options.otherNodes()].includes(nodeId)) node.waiting.clear();
+        this.#failed(peer);
+        return;
       }
     }
-    node.isAsking = false;
   }
 
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#options.clock.after(retryMs, resolve);
+  #take(peer: Peer): Leadership[] {
+    const { leaderships } = this.#options;
+    const frame: Leadership[] = [];
+    for (const leadership of peer.pending) {
+      if (frame.length === frameMax) break;
+      peer.pending.delete(leadership);
+      if (leaderships.of(leadership.topicId, leadership.partition) === leadership) frame.push(leadership);
+    }
+    return frame;
+  }
+
+  #isAgreed(believed: LeadershipDigest): boolean {
+    const { count, hash } = this.#options.leaderships.digest(this.#options.nodeId);
+    return believed.count === count && believed.hash === hash;
+  }
+
+  /**
+   * What it has got is not known: it is told everything after a while. A node that is fenced is told when its registration
+   * changes: until then it serves nobody.
+   */
+  #failed(peer: Peer): void {
+    if (this.#isClosed || this.#peers.get(peer.nodeId) !== peer) return;
+    peer.needsAll = true;
+    peer.pending.clear();
+    peer.retry?.cancel();
+    peer.retry = this.#options.clock.after(peer.pauseMs, () => {
+      if (this.#options.image().brokers.get(peer.nodeId)?.fenced === true) return;
+      peer.retry = undefined;
+      this.#sendTo(peer);
     });
+    peer.pauseMs = Math.min(peer.pauseMs * 2, pauseMsMax);
   }
 }
 
-function byTopic(said: readonly SaidLeadership[]): SaidOfTopic[] {
-  const topics = new Map<string, number[][]>();
-  for (const { topicId, partition, term, version, inSync } of said) {
-    const partitions = topics.get(topicId) ?? [];
-    partitions.push([partition, term, version, ...inSync]);
-    topics.set(topicId, partitions);
-  }
-  return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }));
+function newPeer(nodeId: number, epoch: number): Peer {
+  return {
+    nodeId,
+    epoch,
+    needsAll: true,
+    pending: new Set(),
+    isSending: false,
+    retry: undefined,
+    pauseMs: pauseMsMin,
+  };
+}
+
+function isSame(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((id, position) => id === other[position]);
 }

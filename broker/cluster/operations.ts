@@ -17,6 +17,8 @@ import type { DirectoriesToAssign } from './directories.ts';
 import { decideUpdateFeatures } from './features.ts';
 import type { FeatureUpdate } from './features.ts';
 import { internalTopicToCreate } from './internal-topics.ts';
+import { decideCompletions, decideReassignments } from './reassignments.ts';
+import type { CompletedReassignment, ReassignmentsAsked } from './reassignments.ts';
 import { decideRegistration, decideRegistrationChange, decideUnregistration } from './registration.ts';
 import type { NodeRegistration, RegistrationChange } from './registration.ts';
 
@@ -78,6 +80,15 @@ export const operations = {
   assignDirectories: operation(
     (state, { nodeId, assignments }: DirectoriesToAssign) =>
       decideDirectories(state.image, nodeId, assignments),
+    repeatable,
+  ),
+  reassign: operation((state, asked: ReassignmentsAsked) => decideReassignments(state, asked), {
+    ...once,
+    places: true,
+  }),
+  /** Bound to one revision of each partition. */
+  completeReassignments: operation(
+    (state, completed: readonly CompletedReassignment[]) => decideCompletions(state.image, completed),
     repeatable,
   ),
   /** The same start of a node is registered once. */

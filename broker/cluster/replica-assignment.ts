@@ -1,8 +1,9 @@
 /** Which nodes get the replicas of new partitions: chosen here, or by the user and checked here. Pure. */
 import type { ControllerState, Refusal } from './controller.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
-import { directoryOnCreation } from './directories.ts';
+import { DirectoryChoice } from './directories.ts';
 import { place } from './placement.ts';
+import type { PlaceableNode } from './placement.ts';
 
 export type Assigned =
   | { readonly kind: 'assigned'; readonly replicas: readonly (readonly number[])[] }
@@ -14,16 +15,7 @@ export function chooseReplicas(
   partitionCount: number,
   replicationFactor: number,
 ): Assigned {
-  const { image } = state;
-  const nodes = [...image.brokers.values()]
-    .filter(({ fenced }) => !fenced)
-    .map(({ id, rack, host }) => ({
-      id,
-      rack,
-      host,
-      replicaCount: image.replicaCount(id),
-      leaderCount: image.leaderCount(id),
-    }));
+  const nodes = placeableNodes(state);
   if (replicationFactor > nodes.length) {
     return {
       kind: 'refused',
@@ -34,6 +26,24 @@ export function chooseReplicas(
     };
   }
   return checkCapacity(state, place({ nodes, partitionCount, replicationFactor }));
+}
+
+/** The nodes that take new replicas: those that are there, and neither about to stop nor to be drained. */
+export function placeableNodes({
+  image,
+  reports,
+}: Pick<ControllerState, 'image' | 'reports'>): PlaceableNode[] {
+  return [...image.brokers.values()]
+    .filter(({ id, fenced, inControlledShutdown }) => {
+      return !fenced && !inControlledShutdown && reports.get(id)?.wish !== 'drain';
+    })
+    .map(({ id, rack, host }) => ({
+      id,
+      rack,
+      host,
+      replicaCount: image.replicaCount(id),
+      leaderCount: image.leaderCount(id),
+    }));
 }
 
 /** Checks the nodes that a user chose for one partition; `replicationFactor` is that of the partitions before it. */
@@ -93,6 +103,7 @@ export function partitionRecords(
   firstPartition: number,
   replicas: readonly (readonly number[])[],
 ): NewMetadataRecord[] {
+  const choice = new DirectoryChoice(state);
   return replicas.map((nodeIds, position) => ({
     type: 'PartitionRecord',
     value: {
@@ -103,7 +114,7 @@ export function partitionRecords(
       leader: nodeIds[0] ?? -1,
       leaderEpoch: 0,
       partitionEpoch: 0,
-      directories: nodeIds.map((id) => directoryOnCreation(state.image, id)),
+      directories: nodeIds.map((id) => choice.directoryFor(id)),
     },
   }));
 }

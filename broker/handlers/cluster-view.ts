@@ -2,10 +2,11 @@
  * The cluster as a client of this node sees it: the nodes and where they are reached, and who leads each partition.
  *
  * Which nodes hold a partition is the metadata's to say; whether this node leads it, and since which term, is its own
- * replica's, since that is what fences requests.
+ * replica's, since that is what fences requests. What others lead is what they say; one that is fenced leads nothing.
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { PartitionImage, TopicImage } from '../cluster/metadata-image.ts';
+import { nodeOf } from '../raft/member.ts';
 import type { RequestContext } from './handler.ts';
 
 export interface VisibleNode {
@@ -47,20 +48,17 @@ export function partitionView(
   topic: TopicImage,
   partition: PartitionImage,
 ): PartitionView {
-  const { nodeId, partitions } = context.node;
-  const base = { partitionIndex: partition.index, replicaNodes: partition.replicas };
-  if (!partition.replicas.includes(nodeId)) {
-    const { leader, leaderEpoch, isr } = partition;
-    return {
-      ...base,
-      errorCode: ErrorCode.NONE,
-      leaderId: leader,
-      leaderEpoch,
-      isrNodes: isr,
-      offlineReplicas: [],
-    };
-  }
+  const { nodeId, partitions, cluster, leaderships } = context.node;
+  const { brokers } = cluster.image;
+  const isAlive = (id: number): boolean => brokers.get(id)?.fenced === false;
   const replica = partitions.replica(topic.name, partition.index);
+  const isHere = partition.replicas.includes(nodeId);
+  const isUsable = replica?.identity.topicId === topic.id && !replica.failed && !replica.damaged;
+  const base = {
+    partitionIndex: partition.index,
+    replicaNodes: partition.replicas,
+    offlineReplicas: partition.replicas.filter((id) => (id === nodeId ? isHere && !isUsable : !isAlive(id))),
+  };
   if (replica?.identity.topicId === topic.id && replica.servesReads) {
     return {
       ...base,
@@ -68,16 +66,30 @@ export function partitionView(
       leaderId: nodeId,
       leaderEpoch: replica.term,
       // A damaged replica is named as the leader, so that what it still has can be read; it is not in sync with anything.
-      isrNodes: replica.damaged ? partition.isr.filter((id) => id !== nodeId) : partition.isr,
-      offlineReplicas: replica.damaged ? [nodeId] : [],
+      isrNodes: replica.acknowledgements.inSyncMembers().map(nodeOf),
     };
+  }
+  const said = leaderships.of(topic.id, partition.index);
+  if (said !== undefined && said.leader !== nodeId && isAlive(said.leader)) {
+    const { leader, term, inSync } = said;
+    return { ...base, errorCode: ErrorCode.NONE, leaderId: leader, leaderEpoch: term, isrNodes: inSync };
   }
   return {
     ...base,
     errorCode: ErrorCode.LEADER_NOT_AVAILABLE,
     leaderId: -1,
-    leaderEpoch: -1,
-    isrNodes: partition.isr.filter((id) => id !== nodeId),
-    offlineReplicas: [nodeId],
+    leaderEpoch: said?.term ?? -1,
+    isrNodes: (said?.inSync ?? []).filter((id) => id !== said?.leader && id !== nodeId),
   };
+}
+
+/** Who leads a partition that this node does not lead, as far as it knows; for answers that send a client on (KIP-951). */
+export function currentLeader(
+  context: RequestContext,
+  topicId: string,
+  partition: number,
+): { readonly leaderId: number; readonly leaderEpoch: number } {
+  const said = context.node.leaderships.of(topicId, partition);
+  if (said === undefined || said.leader === context.node.nodeId) return { leaderId: -1, leaderEpoch: -1 };
+  return { leaderId: said.leader, leaderEpoch: said.term };
 }

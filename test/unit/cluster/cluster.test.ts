@@ -100,15 +100,15 @@ describe('a restart', () => {
     expect(second.log.batches).toHaveLength(first.log.batches.length);
   });
 
-  it('knows in which data directory each replica lies, from the node where there are several', async () => {
+  it('knows in which data directory each replica lies, as the controller chose and the node corrects', async () => {
     const first = await openMemoryCluster({ register: false });
     const directories = [uuid(1000), uuid(1001)];
     await first.cluster.register({ ...nodeOne, logDirectories: directories });
     await first.cluster.createTopics([topicNamed('a', { numPartitions: 3 })]);
     expect(first.cluster.replicasHere().map(({ directoryId }) => directoryId)).toEqual([
-      undefined,
-      undefined,
-      undefined,
+      directories[0],
+      directories[1],
+      directories[0],
     ]);
     const at = (partition: number, directoryId: string, topicId = uuid(1)) => ({
       topicId,
@@ -124,7 +124,7 @@ describe('a restart', () => {
     const second = await openMemoryCluster({ batches: first.log.batches, register: false });
     expect(second.cluster.replicasHere().map(({ directoryId }) => directoryId)).toEqual([
       directories[0],
-      undefined,
+      directories[1],
       directories[1],
     ]);
   });

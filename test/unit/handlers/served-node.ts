@@ -4,6 +4,8 @@
  */
 import { unpooled } from '../../../platform/buffer-pool.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
+import { Leaderships } from '../../../broker/cluster/leaderships.ts';
+import { PartitionSteering } from '../../../broker/cluster/partition-steering.ts';
 import { ReplicaMetadataLog } from '../../../broker/cluster/replica-metadata-log.ts';
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { groupConfigOf } from '../../../broker/groups/group-config.ts';
@@ -82,6 +84,19 @@ export async function serveNode(
     },
   });
   await cluster.start();
+  const leaderships = new Leaderships();
+  const steering = new PartitionSteering({
+    nodeId: 1,
+    clock: platform.clock,
+    cluster,
+    leaderships,
+    replica: (topic, partition) => partitions.replica(topic, partition),
+    peers: undefined,
+    onFailure: (error) => {
+      throw error;
+    },
+  });
+  partitions.onLeadership((replica) => steering.replicaChanged(replica));
   await partitions.open(cluster.replicasHere());
   await cluster.register({
     nodeId: 1,
@@ -100,6 +115,7 @@ export async function serveNode(
     config,
     cluster,
     partitions,
+    leaderships,
     groups: new GroupService({
       clock,
       ids,
@@ -125,6 +141,7 @@ export async function serveNode(
       return decodeResponse<Answer<typeof api>>(api, version, answer).body;
     },
     async [Symbol.asyncDispose]() {
+      steering.close();
       await cluster.close();
       await storage.close();
     },
