@@ -205,7 +205,7 @@ export class MetadataNode {
   async close(): Promise<void> {
     const { clock, log } = this.#options;
     await bounded(clock, this.#turns.settled(), endMsMax);
-    await bounded(clock, this.session.say('stopped'), endMsMax);
+    await this.registration.leave(endMsMax);
     this.session.close();
     this.#isClosed = true;
     this.#applied.close();

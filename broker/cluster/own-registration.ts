@@ -6,6 +6,7 @@ import type { Refusal } from './controller.ts';
 import type { OperationCaller } from './operation-caller.ts';
 import type { OwnSession } from './own-session.ts';
 import type { NodeRegistration } from './registration.ts';
+import { bounded } from './signal.ts';
 import type { Signal } from './signal.ts';
 
 /** The cluster does not take this node. */
@@ -21,6 +22,8 @@ export class RegistrationError extends Error {
 
 /** 'superseded': another process has registered as this node. 'unregistered': it was taken out of the cluster for good. */
 export type ExpulsionReason = 'superseded' | 'unregistered';
+
+const pauseMs = 50;
 
 export interface OwnRegistrationOptions {
   readonly nodeId: number;
@@ -67,6 +70,17 @@ export class OwnRegistration {
     await session.say('serve');
     while (!isClosed() && applied.image.brokers.get(nodeId)?.fenced !== false) {
       await moved.whenRaised(config.brokerHeartbeatIntervalMs);
+    }
+  }
+
+  /** Says that this node is gone, within this time: if leadership is just going elsewhere, to the next controller. */
+  async leave(withinMs: number): Promise<void> {
+    const { clock, session, moved } = this.#options;
+    const untilMs = clock.monotonicMs() + withinMs;
+    for (let leftMs = withinMs; leftMs > 0; leftMs = untilMs - clock.monotonicMs()) {
+      const isHeard = await bounded(clock, session.say('stopped'), leftMs);
+      if (isHeard !== false) return;
+      await moved.whenRaised(pauseMs);
     }
   }
 

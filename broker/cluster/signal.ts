@@ -33,14 +33,18 @@ export class Signal {
   }
 }
 
-/** Resolves when the promise does, or after so long. */
-export function bounded(clock: Clock, promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+/** As the promise, or undefined after so long. */
+export function bounded<Result>(
+  clock: Clock,
+  promise: Promise<Result>,
+  timeoutMs: number,
+): Promise<Result | undefined> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(timeoutMs, () => resolve());
+    const timer = clock.after(timeoutMs, () => resolve(undefined));
     promise.then(
-      () => {
+      (result) => {
         timer.cancel();
-        resolve();
+        resolve(result);
       },
       (error: unknown) => {
         timer.cancel();
