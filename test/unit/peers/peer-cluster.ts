@@ -9,6 +9,9 @@ import { MemoryNetwork } from '../../../platform/memory-network.ts';
 import type { Network } from '../../../platform/network.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 
+/** Of all nodes, unless told. */
+export const testClusterId = 'kappalogTestClusterAAA';
+
 /** What a node sees of the others. */
 export class Seen implements TransportEvents {
   readonly frames: Buffer[] = [];
@@ -65,7 +68,7 @@ export async function openNode(
   const {
     incarnation = 1,
     seed = 100 * nodeId + incarnation + 200,
-    clusterId = 'kappalogTestClusterAAA',
+    clusterId = testClusterId,
     ...others
   } = changes;
   const seen = new Seen();
