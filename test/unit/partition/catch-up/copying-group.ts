@@ -81,6 +81,11 @@ export class CopyingGroup {
     return member;
   }
 
+  idOf(member: Member): number {
+    for (const [nodeId, each] of this.members) if (each === member) return nodeId;
+    throw new Error('it does not run');
+  }
+
   async start(nodeId: number): Promise<Member> {
     const machine = this.machine(nodeId);
     const { disk } = machine;
@@ -123,7 +128,7 @@ export class CopyingGroup {
     const copying = new LogCopying({
       disk,
       clock,
-      requests: this.#requestsOf(nodeId),
+      requests: this.#requestsOf(nodeId, node),
       incarnation: String(incarnation),
       bytesPerSecondMax: () => Infinity,
     });
@@ -229,12 +234,17 @@ export class CopyingGroup {
     );
   }
 
-  #requestsOf(from: number): PeerRequests {
+  /** A process that has ended hears no answer. */
+  #requestsOf(from: number, node: ConsensusNode): PeerRequests {
+    const untilEnded = async (): Promise<void> => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.members.get(from)?.node !== node) await new Promise(() => undefined);
+    };
     return {
       request: async (to, kind, payload) => {
         this.questions++;
         const question = Buffer.concat(payload);
-        await new Promise((resolve) => setImmediate(resolve));
+        await untilEnded();
         const member = this.members.get(to);
         if (member === undefined || kind !== 'copy') throw new PeerError('unreachable', 'nobody is there');
         let answer: readonly Buffer[];
@@ -243,6 +253,7 @@ export class CopyingGroup {
         } catch (error) {
           throw new PeerError('failed', String(error));
         }
+        await untilEnded();
         const changed = this.meddle(Buffer.concat(answer), from, to);
         if (changed === undefined) throw new PeerError('timed-out', 'no answer');
         return changed;
