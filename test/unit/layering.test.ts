@@ -18,7 +18,19 @@ const layers: readonly (readonly [layer: string, below: readonly string[]])[] = 
     'broker/partition',
     ['broker/raft', 'broker/log', 'broker/peers', 'broker/config', 'platform', 'protocol'],
   ],
-  ['broker/cluster', ['broker/partition', 'broker/peers', 'broker/config', 'platform', 'protocol']],
+  // Of consensus both only know who its members are.
+  [
+    'broker/cluster',
+    [
+      'broker/partition',
+      'broker/raft/member.ts',
+      'broker/raft/configuration.ts',
+      'broker/peers',
+      'broker/config',
+      'platform',
+      'protocol',
+    ],
+  ],
   ['broker/coordinator', ['broker/partition', 'platform', 'protocol']],
   ['broker/groups', ['broker/coordinator', 'broker/config', 'platform', 'protocol']],
   [
@@ -27,6 +39,7 @@ const layers: readonly (readonly [layer: string, below: readonly string[]])[] = 
       'broker/groups',
       'broker/cluster',
       'broker/partition',
+      'broker/raft/member.ts',
       'broker/log',
       'broker/config',
       'platform',
