@@ -27,9 +27,15 @@ const planted: readonly Planted[] = [
   {
     name: 'votes: what a killed process has left is believed before it is durable',
     file: 'vote-store.ts',
-    from: '    await file.truncate(end);\n    await file.sync();\n',
-    to: '    await file.truncate(end);\n',
+    from: '    if (!isNew) await file.write([bytes.subarray(0, end)], 0);\n    await file.sync();\n',
+    to: '    if (!isNew) await file.write([bytes.subarray(0, end)], 0);\n',
     test: ['vote-store', 'makes durable what a killed process has left, before anybody can rely on it'],
+  },
+  {
+    name: 'votes: what a process before failed to sync is believed as it stands in memory',
+    file: 'vote-store.ts',
+    from: '    if (!isNew) await file.write([bytes.subarray(0, end)], 0);\n',
+    to: '',
   },
   {
     name: 'votes: what is put while a round runs is told with that round',
@@ -91,9 +97,9 @@ const planted: readonly Planted[] = [
   },
   {
     name: 'consensus: the high watermark covers what is about to be cut',
-    file: 'consensus/consensus.ts',
-    from: '    const endIndex = Math.min(this.#committedEndIndex, this.#entries.placedEndIndex);\n    const highWatermark',
-    to: '    const endIndex = Math.min(this.#committedEndIndex, this.#log.endIndex);\n    const highWatermark',
+    file: 'consensus/committed-position.ts',
+    from: '    const endIndex = Math.min(this.endIndex, this.#entries.placedEndIndex);\n    const highWatermark',
+    to: '    const endIndex = Math.min(this.endIndex, this.#log.endIndex);\n    const highWatermark',
     test: ['consensus-storage', 'what stands there is not taken for what is committed in its place'],
   },
   {
@@ -120,14 +126,15 @@ const planted: readonly Planted[] = [
   {
     name: 'consensus: the high watermark runs ahead of the commitment on a leader',
     file: 'consensus/consensus.ts',
-    from: '        this.#committedEndIndex = output.endIndex;\n',
-    to: "        this.#committedEndIndex = this.#raft.role === 'leader' ? this.#raft.endIndex : output.endIndex;\n",
+    from: '        this.#position.endIndex = output.endIndex;\n',
+    to: "        this.#position.endIndex = this.#raft.role === 'leader' ? this.#raft.endIndex : output.endIndex;\n",
   },
   {
     name: 'consensus: a configuration counts as durable when it is committed',
     file: 'consensus/consensus.ts',
-    from: 'Math.min(this.#committedEndIndex, this.#raft.flushedEndIndex, this.placedEndIndex)',
-    to: 'Math.min(this.#committedEndIndex, this.placedEndIndex)',
+    from: '    return this.#position.configuration(this.#raft.flushedEndIndex);\n',
+    to: '    return this.#position.configuration();\n',
+    test: ['consensus-storage', 'is not to be kept before it is durable here'],
   },
   {
     name: 'cut: the entries of Raft in it stay known',

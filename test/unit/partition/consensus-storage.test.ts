@@ -151,6 +151,26 @@ describe('what a leader sends again', () => {
   });
 });
 
+describe('a configuration that is committed', () => {
+  it('is not to be kept before it is durable here', async () => {
+    const member = await startLoneMember();
+    member.disk.sync = new Gate();
+    member.disk.sync.close();
+    const next = { voters: [second, third], outgoing: [], learners: [], revision: 7 };
+    const entries = new LeaderEntries({ index: 1, offset: 0, previousTerm: 0 })
+      .termStart(1)
+      .configuration(next)
+      .data('a');
+    member.receive(entries.message(second, 1, 4), entries.bytes);
+    await member.settle();
+    expect(member.consensus.committedEndIndex).toBe(4);
+    expect(member.consensus.durableConfiguration().index).toBe(0);
+    member.disk.sync.open();
+    await member.settle();
+    expect(member.consensus.durableConfiguration()).toEqual({ index: 2, configuration: next });
+  });
+});
+
 describe('a member whose log fails', () => {
   it('leads no more, and says and hears nothing', async () => {
     const member = await withOldEnd();

@@ -9,6 +9,8 @@ import type {
   ConsensusHost,
   ConsensusListener,
 } from '../../../broker/partition/consensus/consensus-types.ts';
+import { encodeConfiguration } from '../../../broker/raft/configuration-codec.ts';
+import type { Configuration, PlacedConfiguration } from '../../../broker/raft/configuration.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { MemberId } from '../../../broker/raft/member.ts';
 import type { Append, Message } from '../../../broker/raft/messages.ts';
@@ -61,6 +63,7 @@ export class LeaderEntries {
   readonly #fromIndex: number;
   readonly #previousTerm: number;
   readonly #terms: TermStart[] = [];
+  readonly #configurations: PlacedConfiguration[] = [];
   readonly #batches: Buffer[] = [];
   #index: number;
   #offset: number;
@@ -79,6 +82,14 @@ export class LeaderEntries {
     this.#batches.push(encodeRaftOnly({ ...entry, index: this.#index, offset: this.#offset }));
     this.#terms.push({ index: this.#index++, term });
     this.#term = term;
+    return this;
+  }
+
+  configuration(configuration: Configuration): this {
+    const payload = encodeConfiguration(configuration);
+    const entry = { kind: 'configuration' as const, term: this.#term, payload };
+    this.#batches.push(encodeRaftOnly({ ...entry, index: this.#index, offset: this.#offset }));
+    this.#configurations.push({ index: this.#index++, configuration });
     return this;
   }
 
@@ -106,7 +117,7 @@ export class LeaderEntries {
       endIndex: this.#index,
       previousTerm: this.#previousTerm,
       terms: this.#terms,
-      configurations: [],
+      configurations: this.#configurations,
       committedEndIndex,
       sentAt: 0,
       readSequence: 0,
