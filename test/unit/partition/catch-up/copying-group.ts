@@ -37,7 +37,7 @@ export function memberOn(nodeId: number): MemberId {
 
 /** What outlives a process. */
 class Machine {
-  readonly disk = new MemoryDisk();
+  disk = new MemoryDisk();
   hardState: HardState = { term: 0, votedFor: undefined };
   floor: Floor | undefined;
 }
