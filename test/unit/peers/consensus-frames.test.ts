@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Network } from '../../../platform/network.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { CuttingNetwork } from '../../support/cutting-network.ts';
 import { introduce, PeerCluster } from './peer-cluster.ts';
@@ -103,6 +104,34 @@ describe('frames of consensus', () => {
     one.peers.send(2, [Buffer.from('sense')], () => undefined);
     await cluster.pass(2000);
     expect(two.seen.frames.at(-1)?.toString()).toBe('sense');
+  });
+
+  it('behind one that cannot be read are not looked at', async () => {
+    const [one, two] = await pair();
+    two.seen.isReadable = false;
+    for (let index = 0; index < 5; index++) one.peers.send(2, [Buffer.alloc(1, index)], () => undefined);
+    await cluster.pass(40);
+    expect(two.seen.frames).toEqual([Buffer.alloc(1, 0)]);
+  });
+
+  it('have a node that is not there dialed less and less often, but at least once a second', async () => {
+    let dials = 0;
+    const network: Network = {
+      listen: (address, onConnection) => cluster.network.listen(address, onConnection),
+      connect: (address, options) => {
+        dials++;
+        return cluster.network.connect(address, options);
+      },
+    };
+    const one = await cluster.open(1, { network });
+    one.peers.setAddress(2, { host: '127.0.0.1', port: 9 });
+    one.peers.send(2, [Buffer.from('a')], () => undefined);
+    await cluster.pass(500);
+    expect(dials).toBeGreaterThan(3);
+    const before = dials;
+    await cluster.pass(20_000);
+    expect(dials - before).toBeGreaterThan(18);
+    expect(dials - before).toBeLessThan(45);
   });
 
   it('stop where the other node ends: both ways tell of it at once, and of its coming back', async () => {

@@ -1,8 +1,10 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeHello } from '../../../broker/peers/peer-handshake.ts';
+import { questionHead } from '../../../broker/peers/question-frames.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
 import type { PeerQuestion } from '../../../broker/peers/peer-requests.ts';
+import type { ByteStream } from '../../../platform/network.ts';
 import { introduce, PeerCluster } from './peer-cluster.ts';
 import type { NodeChanges, TestNode } from './peer-cluster.ts';
 
@@ -237,20 +239,78 @@ describe('questions between nodes', () => {
     expect(waiting).toHaveLength(20);
   });
 
-  it('are not read while their answers are not taken', async () => {
-    const [one, two] = await pair();
+  /** A node's connection in the hands of the test. */
+  async function connectTo(node: TestNode): Promise<ByteStream> {
+    const stream = await cluster.settle(cluster.network.connect(node.peers.address, { timeoutMs }));
+    stream.onClose(() => undefined);
+    const { clusterId } = node.peers.identity;
+    const identity = { nodeId: 9, incarnation: 1, clusterId, softwareVersion: '1', process: 5 };
+    stream.write([encodeHello({ versions: { lowest: 1, highest: 1 }, lane: 'bulk', goal: -1, identity })]);
+    return stream;
+  }
+
+  function ask(stream: ByteStream, id: number, payload: Buffer): void {
+    const head = questionHead(id, 'x');
+    const size = Buffer.alloc(4);
+    size.writeInt32BE(head.length + payload.length);
+    stream.write([size, head, payload]);
+  }
+
+  it('that wait for an answer have a connection stay unread, so that their bytes stay with who asks', async () => {
+    const two = await cluster.open(2, { limits: { questionBytesInServiceMax: 500_000 } });
+    const waiting = held(two, 'x');
+    const stream = await connectTo(two);
+    stream.onData(() => undefined);
+    for (let id = 1; id <= 40; id++) ask(stream, id, Buffer.alloc(100_000));
+    await cluster.pass(2000);
+    expect(waiting.length).toBeGreaterThan(4);
+    expect(waiting.length).toBeLessThan(10);
+    expect(stream.unsentBytes).toBeGreaterThan(2_500_000);
+    for (let served = 0; served < 40; served++) {
+      waiting[served]!.answer([]);
+      await cluster.pass(500);
+    }
+    expect([waiting.length, stream.unsentBytes]).toEqual([40, 0]);
+  });
+
+  it('are not served while the answers before are not taken', async () => {
+    const two = await cluster.open(2);
     let served = 0;
-    two.peers.serve('much', () => {
+    two.peers.serve('x', () => {
       served++;
       return Promise.resolve([Buffer.alloc(900_000)]);
     });
-    const answers = Array.from({ length: 40 }, () =>
-      one.peers.request(2, 'much', [Buffer.alloc(10)], { timeoutMs: 600_000 }),
-    );
-    await cluster.pass(4);
+    const stream = await connectTo(two);
+    let answeredBytes = 0;
+    stream.onData((chunk) => {
+      answeredBytes += chunk.length;
+    });
+    stream.pause();
+    for (let id = 1; id <= 40; id++) ask(stream, id, Buffer.alloc(10));
+    await cluster.pass(2000);
     expect(served).toBeLessThan(5);
-    const sizes = (await cluster.settle(Promise.all(answers), 600_000)).map(({ length }) => length);
-    expect(sizes).toEqual(Array.from({ length: 40 }, () => 900_000));
+    stream.resume();
+    await cluster.pass(20_000);
+    expect(served).toBe(40);
+    expect(answeredBytes).toBeGreaterThan(40 * 900_000);
+  });
+
+  it('fail where a listener takes the connection and says nothing, and leave no connection behind', async () => {
+    const one = await cluster.open(1);
+    let closes = 0;
+    const listener = await cluster.network.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
+      stream.onData(() => undefined);
+      stream.onClose(() => closes++);
+    });
+    one.peers.setAddress(2, listener.address);
+    const asked = one.peers.request(2, 'x', [], { timeoutMs: 60_000 });
+    await expect(cluster.settle(asked, 5100)).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringMatching(/did not greet within 5000 ms\.$/),
+    });
+    await cluster.pass(10);
+    expect(closes).toBe(1);
+    await listener.close();
   });
 
   it('and answers larger than any may be fail, and nothing else does', async () => {
