@@ -5,8 +5,8 @@ import type { Platform } from '../platform/platform.ts';
 import { internalListener } from './cluster/registration.ts';
 import type { ClaimedDirectory } from './data-directory.ts';
 import { formCluster } from './formation/form-cluster.ts';
-import type { Formed } from './formation/form-cluster.ts';
-import { nextIncarnation } from './formation/formation-files.ts';
+import type { Formed, JoinQuestion } from './formation/form-cluster.ts';
+import { nextIncarnation, writeKnownNodes } from './formation/formation-files.ts';
 import type { Logger } from './logger.ts';
 import { openListener } from './node-start.ts';
 import { PeerNetwork } from './peers/peer-network.ts';
@@ -51,6 +51,10 @@ export interface NodePeers {
     readonly port: number;
   }[];
   readonly machine: string;
+  /** How it asks to be taken into the cluster. */
+  readonly question: JoinQuestion | undefined;
+  /** Where the nodes of the cluster are now; kept for the next start. */
+  nodesChanged(addresses: ReadonlyMap<number, Address>): void;
 }
 
 /** Kafka's numbers. */
@@ -90,11 +94,43 @@ export async function meetCluster(
       network,
       endpoints: network === undefined ? [] : [endpointOf(options, network)],
       machine: options.machine ?? hostname(),
+      question:
+        network === undefined
+          ? undefined
+          : { nodeId, directoryId: claimed.directoryId, ...addressOf(options, network) },
+      nodesChanged: keeper(options, network, directory),
     };
   } catch (error) {
     await network?.close();
     throw error;
   }
+}
+
+/** One write at a time, of what is known when it begins. */
+function keeper(
+  { platform, logger, nodeId }: MeetingOptions,
+  network: PeerNetwork | undefined,
+  directory: string,
+): NodePeers['nodesChanged'] {
+  let latest: ReadonlyMap<number, Address> | undefined;
+  let isWriting = false;
+  const write = async (): Promise<void> => {
+    isWriting = true;
+    for (let nodes = latest; nodes !== undefined; nodes = latest) {
+      latest = undefined;
+      await writeKnownNodes(platform.disk, directory, nodes).catch((error: unknown) => {
+        // The next change, or the list given at the next start, does as well.
+        logger.warn({ err: error }, 'the addresses of the other nodes could not be kept');
+      });
+    }
+    isWriting = false;
+  };
+  return (addresses) => {
+    for (const [id, address] of addresses) if (id !== nodeId) network?.setAddress(id, address);
+    if (network === undefined || addresses.size < 2) return;
+    latest = addresses;
+    if (!isWriting) void write();
+  };
 }
 
 async function openNetwork(

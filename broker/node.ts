@@ -188,8 +188,8 @@ class Node implements Broker {
     }
     const cluster = this.#openCluster(metadata, peers);
     await startAmongOthers(cluster, peers, { clock: this.#platform.clock, metadata });
-    const services = this.#services(storage, cluster);
     const steering = this.#steer(storage, cluster, peers);
+    const services = this.#services(storage, cluster);
     storage.partitions.onLeadership((replica) => {
       steering.replicaChanged(replica);
       this.#followGroups(replica);
@@ -404,6 +404,7 @@ class Node implements Broker {
       cluster,
       partitions: storage.partitions,
       leaderships: this.#leaderships,
+      transfers: this.#steering!.transfers,
       groups: this.#groups,
       fetchSessions: this.#fetchSessions,
       handlers,

@@ -8,9 +8,10 @@ import type { Address } from '../../platform/network.ts';
 import { fromJson, toJson } from '../cluster/peer-json.ts';
 import type { PeerRequestOptions, PeerRequests, PeerService } from '../peers/peer-requests.ts';
 import { PeerError } from '../peers/peer-requests.ts';
+import { memberId } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
 import { StartError } from '../start-error.ts';
-import { FormingVoter, isFault } from './formation.ts';
+import { FormingVoter, isFault, listOf } from './formation.ts';
 import type { Formation, FormationFault, VoterState } from './formation.ts';
 import { readFormation, readKnownNodes, writeFormation, writeKnownNodes } from './formation-files.ts';
 
@@ -60,6 +61,11 @@ export interface Formed {
   readonly addresses: ReadonlyMap<number, Address>;
 }
 
+/** A voter asks what another one is. */
+interface FormationQuestion {
+  readonly nodeId: number;
+}
+
 /** A node that is to join: its first data directory, and where others reach it. */
 export interface JoinQuestion extends Address {
   readonly nodeId: number;
@@ -106,15 +112,18 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
   return { clusterId: formation.clusterId, voters: formation.voters, addresses: voters };
 }
 
-/** Also once it is formed: others of the list may not be yet. */
+/** A first voter tells the others of its list also at later starts; one that has joined does not know whom the group began with. */
 function formedBy(
   { nodeId, directoryId, peers, voters: listed = new Map() }: FormingOptions,
   formation: Formation,
   addresses: ReadonlyMap<number, Address>,
 ): Formed {
-  const state: VoterState = { nodeId, directoryId, listed: numbers(listed), formation };
-  peers?.serve(formationKind, () => Promise.resolve([toJson(state)]));
-  return { clusterId: formation.clusterId, voters: formation.voters, addresses };
+  const { clusterId, voters } = formation;
+  if (voters.includes(memberId(nodeId, directoryId))) {
+    const state: VoterState = { nodeId, directoryId, listed: listOf(listed), formation };
+    peers?.serve(formationKind, () => Promise.resolve([toJson(state)]));
+  }
+  return { clusterId, voters, addresses };
 }
 
 async function form(
@@ -123,17 +132,19 @@ async function form(
   voters: ReadonlyMap<number, Address>,
 ): Promise<Formation> {
   const { clock, disk, directory, nodeId } = options;
-  const voter = new FormingVoter({ ...options, listed: numbers(voters), formation: undefined });
+  const voter = new FormingVoter({ ...options, voters });
   peers.serve(formationKind, ({ payload }) => {
-    voter.asked(fromJson<VoterState>(payload));
-    return Promise.resolve([toJson(voter.state())]);
+    const answer = voter.asked(fromJson<FormationQuestion>(payload).nodeId);
+    if (answer === undefined) return Promise.reject(new Error('it is writing down its cluster'));
+    return Promise.resolve([toJson(answer)]);
   });
   for (const [id, address] of voters) if (id !== nodeId) peers.setAddress(id, address);
   for (let round = 1; ; round++) {
     if (options.isStopping())
       throw new StartError('cluster', 'this node was stopped before its cluster was formed');
     const others = [...voters.keys()].filter((id) => id !== nodeId);
-    const answers = await Promise.all(others.map((id) => ask(peers, id, voter.state())));
+    voter.beginRound();
+    const answers = await Promise.all(others.map((id) => ask(peers, id, { nodeId })));
     const heard = answers.filter((answer) => answer !== undefined);
     const outcome = voter.answered(heard);
     if (outcome !== undefined && isFault(outcome)) throw faultError(outcome, options);
@@ -155,10 +166,14 @@ async function form(
   }
 }
 
-async function ask(peers: FormingPeers, nodeId: number, state: VoterState): Promise<VoterState | undefined> {
+async function ask(
+  peers: FormingPeers,
+  nodeId: number,
+  question: FormationQuestion,
+): Promise<VoterState | undefined> {
   try {
     return fromJson<VoterState>(
-      await peers.request(nodeId, formationKind, [toJson(state)], { timeoutMs: askMs }),
+      await peers.request(nodeId, formationKind, [toJson(question)], { timeoutMs: askMs }),
     );
   } catch (error) {
     if (error instanceof PeerError) return undefined;
@@ -208,8 +223,8 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
     case 'lists-differ':
       return new StartError(
         'cluster',
-        `node ${fault.nodeId} was started with the voters ${fault.listed.join(', ')} and this one with ` +
-          `${numbers(voters ?? new Map()).join(', ')}; give all of them the same --voters`,
+        `node ${fault.nodeId} was started with the voters ${fault.listed.join(',')} and this one with ` +
+          `${listOf(voters ?? new Map()).join(',')}; give all of them the same --voters`,
       );
     case 'directory-lost':
       return new StartError(
@@ -224,10 +239,6 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
         `the cluster ${fault.clusterId} was formed without node ${nodeId}; start it with --join instead of --voters`,
       );
   }
-}
-
-function numbers(voters: ReadonlyMap<number, Address>): number[] {
-  return [...voters.keys()].sort((a, b) => a - b);
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

@@ -2,7 +2,9 @@
  * The options of `kappalog start`, once: the command line, the environment, the config file and the table in the README
  * are all made from this list. A flag goes before the environment, that before the file, that before the default.
  */
+import type { Address } from '../../platform/network.ts';
 import { usageError } from '../cli-error.ts';
+import { resolveClusterOptions } from './cluster-options.ts';
 
 export interface StartOption {
   /** The flag without its dashes, and the key in a config file. */
@@ -61,6 +63,88 @@ export const startOptions = [
     inFile: true,
   },
   {
+    name: 'node-id',
+    placeholder: 'NUMBER',
+    environment: 'KAPPALOG_NODE_ID',
+    default: '1',
+    description: 'Number of this node, which no other node of its cluster has; kept in its data directory.',
+    inFile: true,
+  },
+  {
+    name: 'rack',
+    placeholder: 'NAME',
+    environment: 'KAPPALOG_RACK',
+    default: undefined,
+    description: 'Zone of this node: replicas are spread over racks, and clients may read in their own.',
+    inFile: true,
+  },
+  {
+    name: 'internal-port',
+    placeholder: 'PORT',
+    environment: 'KAPPALOG_INTERNAL_PORT',
+    default: '9093',
+    description: 'Port for the other nodes of the cluster; `off` for a node that none may join.',
+    inFile: true,
+  },
+  {
+    name: 'internal-host',
+    placeholder: 'HOST',
+    environment: 'KAPPALOG_INTERNAL_HOST',
+    default: undefined,
+    description: 'Address that other nodes are told; the one that is listened on unless it is given.',
+    inFile: true,
+  },
+  {
+    name: 'internal-tls-cert',
+    placeholder: 'FILE',
+    environment: 'KAPPALOG_INTERNAL_TLS_CERT',
+    default: undefined,
+    description: 'Certificate (PEM) for traffic between nodes; goes with the two below.',
+    inFile: true,
+  },
+  {
+    name: 'internal-tls-key',
+    placeholder: 'FILE',
+    environment: 'KAPPALOG_INTERNAL_TLS_KEY',
+    default: undefined,
+    description: 'Its private key (PEM).',
+    inFile: true,
+  },
+  {
+    name: 'internal-tls-ca',
+    placeholder: 'FILE',
+    environment: 'KAPPALOG_INTERNAL_TLS_CA',
+    default: undefined,
+    description: 'The authority (PEM) that has signed the certificates of all nodes.',
+    inFile: true,
+  },
+  {
+    name: 'voters',
+    placeholder: 'ID@HOST:PORT,...',
+    environment: 'KAPPALOG_VOTERS',
+    default: undefined,
+    description:
+      'The nodes that form a new cluster, this one among them, by their internal addresses; the same list for each.',
+    inFile: true,
+  },
+  {
+    name: 'join',
+    placeholder: 'HOST:PORT',
+    environment: 'KAPPALOG_JOIN',
+    default: undefined,
+    description: 'Internal address of any node of the cluster that this node is to join.',
+    inFile: true,
+  },
+  {
+    name: 'nodes',
+    placeholder: 'NUMBER',
+    environment: 'KAPPALOG_NODES',
+    default: undefined,
+    description:
+      'Starts so many nodes (1 to 7) on this machine as one cluster: node i has the ports 9091+i, 19091+i (internal) and 8079+i (HTTP).',
+    inFile: false,
+  },
+  {
     name: 'log-level',
     placeholder: 'LEVEL',
     environment: 'KAPPALOG_LOG_LEVEL',
@@ -100,6 +184,14 @@ export interface StartConfiguration {
   /** At least one. */
   readonly dataDirs: readonly string[];
   readonly advertisedHost: string | undefined;
+  readonly nodeId: number;
+  readonly rack: string | undefined;
+  readonly internalPort: number | false;
+  readonly internalHost: string | undefined;
+  /** Files. */
+  readonly internalTls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
+  readonly voters: ReadonlyMap<number, Address> | undefined;
+  readonly join: Address | undefined;
   readonly logLevel: LogLevel;
   /** Broker settings by Kafka's name. */
   readonly settings: Readonly<Record<string, string>>;
@@ -139,11 +231,17 @@ export function layerOfEnvironment(
   return { options, settings: parseSettings(set, 'KAPPALOG_SET'), origin: 'the environment' };
 }
 
+/** An option's text, and where it came from. */
+export interface GivenValue {
+  readonly text: string | undefined;
+  readonly from: string;
+}
+
 const defaultOrigin = 'the default';
 
 /** Joins the layers, the first one winning; throws a usage error that names the option and where it came from. */
 export function resolveStartConfiguration(layers: readonly ConfigurationLayer[]): StartConfiguration {
-  const value = (name: StartOptionName): { text: string | undefined; from: string } => {
+  const value = (name: StartOptionName): GivenValue => {
     const layer = layers.find((each) => each.options.has(name));
     const option = startOptions.find((each) => each.name === name);
     return { text: layer?.options.get(name) ?? option?.default, from: layer?.origin ?? defaultOrigin };
@@ -158,6 +256,7 @@ export function resolveStartConfiguration(layers: readonly ConfigurationLayer[])
     httpPort: http.text === 'off' || http.text === 'false' ? false : parsePort('http-port', http),
     dataDirs,
     advertisedHost: value('advertised-host').text,
+    ...resolveClusterOptions(value),
     logLevel: parseLogLevel(value('log-level')),
     settings,
   };
@@ -176,7 +275,7 @@ export function parseSettings(texts: readonly string[], origin: string): Map<str
 
 /** The option, or Kafka's settings of that meaning, which are taken out of the others. */
 function takeDataDirectories(
-  option: { text: string | undefined; from: string },
+  option: GivenValue,
   settings: Record<string, string>,
 ): string[] {
   const name = ['log.dirs', 'log.dir'].find((each) => settings[each] !== undefined);
@@ -194,13 +293,13 @@ function takeDataDirectories(
   throw usageError(`${name ?? 'data-dir'} must name at least one directory.`);
 }
 
-function parsePort(name: string, { text, from }: { text: string | undefined; from: string }): number {
+export function parsePort(name: string, { text, from }: GivenValue): number {
   const port = Number(text);
   if (/^\d+$/.test(text ?? '') && port <= 65_535) return port;
   throw usageError(`${name} must be a port from 0 to 65535, not "${text}" (from ${from}).`);
 }
 
-function parseLogLevel({ text, from }: { text: string | undefined; from: string }): LogLevel {
+function parseLogLevel({ text, from }: GivenValue): LogLevel {
   const level = logLevels.find((each) => each === text);
   if (level !== undefined) return level;
   throw usageError(`log-level must be one of ${logLevels.join(', ')}, not "${text}" (from ${from}).`);

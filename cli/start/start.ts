@@ -16,6 +16,11 @@ export type StartFlags = Readonly<Record<string, string | readonly string[] | un
 
 /** Runs a broker until SIGINT or SIGTERM and closes it in order; throws a CliError where it cannot start. */
 export async function start(flags: StartFlags, context: CommandContext): Promise<void> {
+  const { nodes } = flags;
+  if (typeof nodes === 'string') {
+    const { startNodes } = await import('./start-nodes.ts');
+    return startNodes(nodes, flags, context);
+  }
   const configuration = await readConfiguration(flags, context);
   const broker = await open(configuration);
   const ready = Math.round(process.uptime() * 1000);
@@ -42,6 +47,8 @@ export async function readConfiguration(
 async function open(configuration: StartConfiguration): Promise<Broker> {
   const { startBroker, StartError } = await import('../../broker/index.ts');
   const { host, port, httpPort, dataDirs, advertisedHost, logLevel, settings } = configuration;
+  const { nodeId, rack, internalPort, internalHost, voters, join } = configuration;
+  const internalTls = await readTls(configuration);
   try {
     return await startBroker({
       host,
@@ -51,12 +58,33 @@ async function open(configuration: StartConfiguration): Promise<Broker> {
       settings,
       storage: 'disk',
       logger: createLogger(logLevel, process.stderr),
+      nodeId,
+      internalPort,
+      ...(rack === undefined ? {} : { rack }),
+      ...(internalHost === undefined ? {} : { internalHost }),
+      ...(internalTls === undefined ? {} : { internalTls }),
+      ...(voters === undefined ? {} : { voters }),
+      ...(join === undefined ? {} : { join }),
       ...(advertisedHost === undefined ? {} : { advertisedHost }),
     });
   } catch (cause) {
     if (cause instanceof StartError) throw new CliError(cause.code, asSentence(cause.message), { cause });
     throw cause;
   }
+}
+
+async function readTls({
+  internalTls,
+}: StartConfiguration): Promise<{ cert: Buffer; key: Buffer; ca: Buffer } | undefined> {
+  if (internalTls === undefined) return undefined;
+  const { readFile } = await import('node:fs/promises');
+  const read = (file: string): Promise<Buffer> =>
+    readFile(file).catch((cause: unknown) => {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new CliError('TLS_FILE', `The file ${file} could not be read (${reason}).`, { cause });
+    });
+  const { cert, key, ca } = internalTls;
+  return { cert: await read(cert), key: await read(key), ca: await read(ca) };
 }
 
 /** Tells who starts it where clients find it. */

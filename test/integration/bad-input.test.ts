@@ -243,6 +243,7 @@ describe('a low limit of open files', () => {
       const port = await freePort();
       const command = `ulimit -n 80 && exec "$0" "$@"`;
       const args = ['start', '--port', String(port), '--http-port', 'off', '--data-dir', dataDir];
+      args.push('--internal-port', 'off');
       const child = spawn('bash', ['-c', command, process.execPath, launcher, ...args], { stdio: 'pipe' });
       const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
       let output = '';

@@ -17,6 +17,7 @@ interface Running {
 
 async function start(dataDir: string): Promise<Running> {
   const args = ['start', '--port', '0', '--http-port', 'off', '--data-dir', dataDir, '-o', 'json'];
+  args.push('--internal-port', 'off');
   const child = spawn(process.execPath, [launcher, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const port = await new Promise<number>((resolve, reject) => {

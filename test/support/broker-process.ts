@@ -114,6 +114,7 @@ function kappalogCommand(spec: BrokerSpec, dataDirectory: string): [string, stri
   args.push('--http-port', String(httpPort(spec)), '--data-dir', dataDirectory);
   for (const [key, value] of Object.entries(spec.settings ?? {})) args.push('--set', `${key}=${value}`);
   args.push(...(spec.arguments ?? []));
+  if (!args.includes('--internal-port')) args.push('--internal-port', 'off');
   return [process.execPath, args];
 }
 
