@@ -14,23 +14,36 @@ export interface VisibleNode {
   readonly host: string;
   readonly port: number;
   readonly rack: string | null;
+  readonly isFenced: boolean;
 }
 
 /** The nodes that a client can talk to, this one by the address at which it can be reached from there. */
-export function visibleNodes(context: RequestContext): VisibleNode[] {
+export function visibleNodes(context: RequestContext, withFenced = false): VisibleNode[] {
   const { node } = context;
   const { brokers } = node.cluster.image;
   const own = {
     nodeId: node.nodeId,
     ...node.advertisedAddress(context.local),
     rack: brokers.get(node.nodeId)?.rack ?? null,
+    // Whoever is asked is there.
+    isFenced: false,
   };
   const others = [...brokers.values()].flatMap(({ id, fenced, rack, endpoints }) => {
     const endpoint = endpoints.find(({ name }) => name === context.listener);
-    if (id === node.nodeId || fenced || endpoint === undefined) return [];
-    return [{ nodeId: id, host: endpoint.host, port: endpoint.port, rack }];
+    if (id === node.nodeId || (fenced && !withFenced) || endpoint === undefined) return [];
+    return [{ nodeId: id, host: endpoint.host, port: endpoint.port, rack, isFenced: fenced }];
   });
   return [own, ...others];
+}
+
+/** The node that leads the metadata log, where clients can reach it; else this one, as any node takes what is meant for it. */
+export function visibleController(context: RequestContext): number {
+  const { nodeId, cluster } = context.node;
+  const { controllerNode, image } = cluster;
+  const broker = controllerNode === undefined ? undefined : image.brokers.get(controllerNode);
+  const isVisible =
+    broker?.fenced === false && broker.endpoints.some(({ name }) => name === context.listener);
+  return isVisible ? broker.id : nodeId;
 }
 
 export interface PartitionView {

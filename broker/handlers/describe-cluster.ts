@@ -1,11 +1,10 @@
 /**
- * DescribeCluster: the nodes, the controller (this node: any node takes what is meant for it) and the cluster's id.
- * From version 1 a client says whether it wants brokers (1) or controllers (2); brokers are what this listener has. From
- * version 2 fenced brokers can be asked for; there are none.
+ * DescribeCluster: the nodes, the controller and the cluster's id. From version 1 a client says whether it wants brokers (1) or
+ * controllers (2); brokers are what this listener has. From version 2 it may ask for those that are fenced, too.
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import { clusterAuthorizedOperations } from './authorized-operations.ts';
-import { visibleNodes } from './cluster-view.ts';
+import { visibleController, visibleNodes } from './cluster-view.ts';
 import { defineHandler } from './handler.ts';
 
 const brokerEndpoints = 1;
@@ -34,14 +33,16 @@ export const describeCluster = defineHandler({
       errorMessage: null,
       endpointType: brokerEndpoints,
       clusterId: context.node.clusterId,
-      controllerId: context.node.nodeId,
-      brokers: visibleNodes(context).map(({ nodeId, host, port, rack }) => ({
-        brokerId: nodeId,
-        host,
-        port,
-        rack,
-        isFenced: false,
-      })),
+      controllerId: visibleController(context),
+      brokers: visibleNodes(context, request.includeFencedBrokers).map(
+        ({ nodeId, host, port, rack, isFenced }) => ({
+          brokerId: nodeId,
+          host,
+          port,
+          rack,
+          isFenced,
+        }),
+      ),
     };
     return request.includeClusterAuthorizedOperations
       ? { ...answer, clusterAuthorizedOperations: clusterAuthorizedOperations(context) }

@@ -9,6 +9,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import { groupsTopic } from '../groups/group-service.ts';
+import { partitionView } from './cluster-view.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 
@@ -43,7 +44,8 @@ async function find(context: RequestContext, keyType: number, key: string): Prom
   const { node } = context;
   const topic = await node.cluster.ensureInternalTopic(groupsTopic);
   if ('kind' in topic) return notFound(ErrorCode.COORDINATOR_NOT_AVAILABLE, topic.message);
-  const leader = topic.partitions[node.groups.partitionFor(key)]?.leader ?? -1;
+  const partition = topic.partitions[node.groups.partitionFor(key)];
+  const leader = partition === undefined ? -1 : partitionView(context, topic, partition).leaderId;
   const address = addressOf(context, leader);
   if (address === undefined)
     return notFound(ErrorCode.COORDINATOR_NOT_AVAILABLE, 'The coordinator has no leader.');

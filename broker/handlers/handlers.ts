@@ -1,5 +1,6 @@
 /** Every API that this broker serves. ApiVersions is computed from this list and dispatch looks handlers up in it. */
 import { alterConfigs } from './alter-configs.ts';
+import { alterPartitionReassignments } from './alter-partition-reassignments.ts';
 import { apiVersions } from './api-versions.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
@@ -11,6 +12,7 @@ import { describeConfigs } from './describe-configs.ts';
 import { describeGroups } from './describe-groups.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
+import { electLeaders } from './elect-leaders.ts';
 import { fetch } from './fetch.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import type { AnyHandler } from './handler.ts';
@@ -22,6 +24,7 @@ import { leaveGroup } from './leave-group.ts';
 import { listConfigResources } from './list-config-resources.ts';
 import { listGroups } from './list-groups.ts';
 import { listOffsets } from './list-offsets.ts';
+import { listPartitionReassignments } from './list-partition-reassignments.ts';
 import { metadata } from './metadata.ts';
 import { offsetCommit } from './offset-commit.ts';
 import { offsetDelete } from './offset-delete.ts';
@@ -29,9 +32,11 @@ import { offsetFetch } from './offset-fetch.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { syncGroup } from './sync-group.ts';
+import { unregisterBroker } from './unregister-broker.ts';
 
 export const handlers: readonly AnyHandler[] = [
   alterConfigs,
+  alterPartitionReassignments,
   apiVersions,
   createPartitions,
   createTopics,
@@ -43,6 +48,7 @@ export const handlers: readonly AnyHandler[] = [
   describeGroups,
   describeLogDirs,
   describeTopicPartitions,
+  electLeaders,
   fetch,
   findCoordinator,
   heartbeat,
@@ -53,6 +59,7 @@ export const handlers: readonly AnyHandler[] = [
   listConfigResources,
   listGroups,
   listOffsets,
+  listPartitionReassignments,
   metadata,
   offsetCommit,
   offsetDelete,
@@ -60,4 +67,5 @@ export const handlers: readonly AnyHandler[] = [
   offsetForLeaderEpoch,
   produce,
   syncGroup,
+  unregisterBroker,
 ];

@@ -12,7 +12,7 @@ import type { MetadataRequest } from '../../protocol/index.ts';
 import type { TopicImage } from '../cluster/metadata-image.ts';
 import { isInternalTopic, topicNameFault } from '../cluster/topic-names.ts';
 import { clusterAuthorizedOperations, topicAuthorizedOperations } from './authorized-operations.ts';
-import { partitionView, visibleNodes } from './cluster-view.ts';
+import { partitionView, visibleController, visibleNodes } from './cluster-view.ts';
 import type { PartitionView } from './cluster-view.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
@@ -44,7 +44,7 @@ export const metadata = defineHandler({
       throttleTimeMs: 0,
       brokers: visibleNodes(context),
       clusterId: context.node.clusterId,
-      controllerId: context.node.nodeId,
+      controllerId: visibleController(context),
       topics,
     };
     return request.includeClusterAuthorizedOperations

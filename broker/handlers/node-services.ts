@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Random } from '../../platform/random.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { LeadershipTransfers } from '../cluster/leadership-transfers.ts';
 import type { Leaderships } from '../cluster/leaderships.ts';
 import type { GroupService } from '../groups/group-service.ts';
 import type { Partitions } from '../partition/partitions.ts';
@@ -19,6 +20,7 @@ export interface NodeServices {
   readonly cluster: Cluster;
   readonly partitions: Partitions;
   readonly leaderships: Leaderships;
+  readonly transfers: LeadershipTransfers;
   readonly groups: GroupService;
   readonly fetchSessions: FetchSessions;
   /** All that this node serves, for ApiVersions. */

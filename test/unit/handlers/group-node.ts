@@ -23,6 +23,7 @@ import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { codec } from '../../../protocol/index.ts';
 import type { Encodable, MessageTypes } from '../../../protocol/index.ts';
 import { MemoryCoordinatorLog } from '../coordinator/memory-coordinator-log.ts';
+import { Leaderships } from '../../../broker/cluster/leaderships.ts';
 import { openMemoryCluster } from '../cluster/memory-cluster.ts';
 
 const handlers: readonly AnyHandler[] = [
@@ -139,6 +140,16 @@ export class GroupNode {
       nodeId: 1,
       cluster: this.cluster,
       groups: this.groups,
+      partitions: {
+        /** This node leads everything that there is. */
+        replica: (topic: string) => ({
+          identity: { topicId: this.cluster.image.topic(topic)?.id },
+          servesReads: true,
+          term: 1,
+          acknowledgements: { inSyncMembers: () => [] },
+        }),
+      },
+      leaderships: new Leaderships(),
       advertisedAddress: (local: { host: string; port: number }) => local,
     };
     const context: Partial<RequestContext> = {

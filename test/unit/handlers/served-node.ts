@@ -116,6 +116,7 @@ export async function serveNode(
     cluster,
     partitions,
     leaderships,
+    transfers: steering.transfers,
     groups: new GroupService({
       clock,
       ids,
