@@ -36,6 +36,10 @@ const planted: readonly Planted[] = [
     file: 'vote-store.ts',
     from: '    if (!isNew) await file.write([bytes.subarray(0, end)], 0);\n',
     to: '',
+    test: [
+      'vote-store',
+      'writes anew what a process before has failed to sync: the disk may lack what memory shows',
+    ],
   },
   {
     name: 'votes: what is put while a round runs is told with that round',

@@ -9,6 +9,9 @@ import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { DiskOperation } from '../../../platform/memory-disk.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { crc32c } from '../../../protocol/index.ts';
+import { SimulatedClock, drainMicrotasks } from '../../simulation/simulated-clock.ts';
+import { SimulatedDisk } from '../../simulation/simulated-disk.ts';
+import { Trace } from '../../simulation/trace.ts';
 
 const own = idOf(200);
 const directory = '/data';
@@ -172,6 +175,37 @@ describe('the store of votes', () => {
       const afterPowerLoss = await VoteStore.open(disk, directory, own);
       expect(afterPowerLoss.get(groupOf(0))?.term).toBe(term);
     }
+  });
+
+  it('writes anew what a process before has failed to sync: the disk may lack what memory shows', async () => {
+    const clock = new SimulatedClock();
+    const behaviour = { latencyMs: 0.1, spikeOneIn: 0, shortReadOneIn: 0, evicts: false };
+    const trace = new Trace({ keepsLines: false });
+    const machine = new SimulatedDisk({ clock, random: new SeededRandom(1), behaviour, trace });
+    const done = async <T>(promise: Promise<T>): Promise<T> => {
+      let isPending = true;
+      const settled = promise.finally(() => {
+        isPending = false;
+      });
+      settled.catch(() => {
+        // The caller has the rejection.
+      });
+      for (await drainMicrotasks(); isPending; await drainMicrotasks()) clock.step();
+      return settled;
+    };
+    const first = machine.boot();
+    await done(first.makeDirectory(directory));
+    await done(first.syncDirectory('/'));
+    const store = await done(VoteStore.open(first, directory, own));
+    await done(store.put([voteOf(0, 1)]));
+    machine.arm({ operation: 'sync', code: 'io', skip: 0 });
+    await expect(done(store.put([voteOf(0, 2)]))).rejects.toThrow();
+    machine.kill();
+    const next = await done(VoteStore.open(machine.boot(), directory, own));
+    expect(next.get(groupOf(0))?.term).toBe(2);
+    machine.losePower();
+    const last = await done(VoteStore.open(machine.boot(), directory, own));
+    expect(last.get(groupOf(0))?.term).toBe(2);
   });
 
   it('has after a crash what it has confirmed, or newer', async () => {
