@@ -1,5 +1,6 @@
 /** Prints the files that Kafka does not have: replica-state, votes, floors, the journal, and the small text files. */
 import { readFloors } from '../log/durable-floors.ts';
+import { decodeReplacement } from '../log/log-replacement.ts';
 import { decodeReplicaState } from '../log/replica-state-file.ts';
 import { decodeHeaders, halvesPosition } from '../log/sync-journal-format.ts';
 import { readVotes } from '../partition/vote-records.ts';
@@ -10,6 +11,9 @@ export function dumpOwnFile(file: InspectedFile, bytes: Buffer, printer: DumpPri
   switch (file.kind) {
     case 'replica-state':
       dumpReplicaState(file, bytes, printer);
+      return;
+    case 'replacement':
+      dumpReplacement(file, bytes, printer);
       return;
     case 'votes':
       dumpVotes(file, bytes, printer);
@@ -42,6 +46,16 @@ function dumpReplicaState({ path }: InspectedFile, bytes: Buffer, printer: DumpP
   printer.extra('recoveryPoint', { ...point, ...totals });
   for (const { kind, index, offset, term, payload } of entries)
     printer.extra('raftOnly', { kind, term, index, offset, payloadBytes: payload.length });
+}
+
+function dumpReplacement({ path }: InspectedFile, bytes: Buffer, printer: DumpPrinter): void {
+  const replacement = decodeReplacement(bytes);
+  if (replacement === undefined) {
+    printer.fault({ file: path, position: 0, reason: 'this is no whole replacement: its CRC is wrong' });
+    return;
+  }
+  printer.extra('floor', { ...replacement.floor });
+  for (const name of replacement.files) printer.extra('file', { name });
 }
 
 function dumpVotes({ path }: InspectedFile, bytes: Buffer, printer: DumpPrinter): void {

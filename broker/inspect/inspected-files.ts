@@ -10,6 +10,7 @@ export type FileKind =
   | 'snapshot'
   | 'checkpoint'
   | 'replica-state'
+  | 'replacement'
   | 'partition-metadata'
   | 'meta'
   | 'votes'
@@ -50,6 +51,7 @@ const byName: readonly (readonly [RegExp, FileKind])[] = [
   [/^\d{20}\.snapshot(\.deleted)?$/, 'snapshot'],
   [/^\d{20}-\d{10}\.checkpoint$/, 'checkpoint'],
   [/^replica-state$/, 'replica-state'],
+  [/^log-replacement$/, 'replacement'],
   [/^partition\.metadata$/, 'partition-metadata'],
   [/^meta\.properties$/, 'meta'],
   [/^votes$/, 'votes'],

@@ -3,10 +3,12 @@ import type { Disk } from '../../platform/disk.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
 import { readFloors } from '../log/durable-floors.ts';
 import type { Floor } from '../log/durable-floors.ts';
+import { replacementName } from '../log/log-replacement.ts';
 import type { OrderStart } from '../log/order-check.ts';
 import { kafkaEpochFile } from '../log/recovery-leftovers.ts';
 import { readReplicaState, stateFileName } from '../log/replica-state-file.ts';
 import type { ReplicaState } from '../log/replica-state-file.ts';
+import { readSnapshotFile } from '../partition/consensus/catch-up/snapshot-format.ts';
 import { readPartitionMetadata } from '../partition/partition-metadata.ts';
 import { snapshotFault } from './dump-indexes.ts';
 import { advices } from './findings.ts';
@@ -66,11 +68,20 @@ class PartitionVerification {
     const { disk, counts, writer } = this.#surroundings;
     counts.partitions++;
     const topicId = await this.#topicId();
-    const state = names.includes(stateFileName) ? await readReplicaState(disk, path) : 'none';
+    const isReplaced = names.includes(replacementName);
+    if (isReplaced) {
+      const cause =
+        "another node's copy of the log has taken its place, and not all files have their names yet";
+      this.#find('repairable', replacementName, cause, 'the next start of the broker finishes that');
+    }
+    const hasState = names.includes(stateFileName) && !isReplaced;
+    const state = hasState ? await readReplicaState(disk, path) : 'none';
     if (state === 'corrupt')
       this.#find('repairable', 'replica-state', 'it is damaged', this.#advice.startsAnew, { position: 0 });
-    const floor = await this.#floor(topicId);
-    const bases = names.filter((name) => /^\d{20}\.log$/.test(name)).map(offsetOfName);
+    const floor = isReplaced ? undefined : await this.#floor(topicId);
+    // What is there may be of either log.
+    const logNames = isReplaced ? [] : names;
+    const bases = logNames.filter((name) => /^\d{20}\.log$/.test(name)).map(offsetOfName);
     const known = typeof state === 'object' ? state : undefined;
     const log = await checkLog({
       disk,
@@ -83,7 +94,7 @@ class PartitionVerification {
     });
     // What was set aside stays damage until it is given up, even where nothing tells any more how much there was.
     const isShort = this.#verifyLog(log, known, floor);
-    const hasSetAside = names.some((name) => /^\d{20}\.log\.damaged/.test(name));
+    const hasSetAside = names.some((name) => /^(\d{20}\.log|log-replacement)\.damaged/.test(name));
     const isRestored = hasSetAside && !isShort && known !== undefined && floor !== undefined;
     this.#verifySetAside({ isShort, isRestored });
     await this.#verifyOthers();
@@ -189,9 +200,25 @@ class PartitionVerification {
         this.#find('note', name, 'it was deleted, and goes after file.delete.delay.ms', advices.none);
       } else if (leftoverPattern.test(name)) {
         this.#find('note', name, 'a leftover of something that was interrupted', this.#advice.startsAnew);
+      } else if (name === 'catch-up') {
+        const cause = "files of another node's log that are being copied";
+        this.#find('note', name, cause, 'the copying goes on when the broker runs');
+      } else if (/^\d{20}-\d{10}\.checkpoint$/.test(name) && this.#surroundings.writer === 'kappalog') {
+        await this.#verifyCheckpoint(name);
       } else if (name.endsWith('.swap')) {
         this.#find('note', name, 'a cleaned segment on its way into the log', this.#advice.startsAnew);
       }
+    }
+  }
+
+  async #verifyCheckpoint(name: string): Promise<void> {
+    const file = await this.#surroundings.disk.open(`${this.#partition.path}/${name}`, 'read');
+    try {
+      if ((await readSnapshotFile(file)) !== undefined) return;
+      const cause = 'the snapshot is not whole; the one before it counts, or one of another node';
+      this.#find('damage', name, cause, 'the next start of the broker sets it aside');
+    } finally {
+      await file.close();
     }
   }
 

@@ -97,7 +97,7 @@ export async function readReplacement(
   directory: string,
 ): Promise<LogReplacement | 'damaged' | undefined> {
   try {
-    return decode(await readWholeFile(disk, `${directory}/${replacementName}`)) ?? 'damaged';
+    return decodeReplacement(await readWholeFile(disk, `${directory}/${replacementName}`)) ?? 'damaged';
   } catch (error) {
     if (error instanceof DiskError && error.code === 'not-found') return undefined;
     throw error;
@@ -133,7 +133,8 @@ function encode({ files, floor }: LogReplacement): Buffer {
   return Buffer.concat([prefix, content]);
 }
 
-function decode(bytes: Buffer): LogReplacement | undefined {
+/** Undefined where it is not whole. */
+export function decodeReplacement(bytes: Buffer): LogReplacement | undefined {
   if (bytes.length < prefixBytes || !bytes.subarray(0, magic.length).equals(magic)) return undefined;
   const content = bytes.subarray(prefixBytes);
   if (bytes.readUInt32BE(magic.length) !== crc32c(content)) return undefined;
