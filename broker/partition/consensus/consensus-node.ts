@@ -23,6 +23,8 @@ import type { Transport, TransportEvents } from '../../peers/transport.ts';
 
 /** A timer may fire by so much early, as fractions are rounded. */
 const clockGrainMs = 0.01;
+/** Requests for votes that are kept for groups to come. */
+const earlyMax = 10_000;
 
 export interface ConsensusNodeOptions {
   readonly nodeId: number;
@@ -48,6 +50,8 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
   readonly #nodesOf = new Map<GroupMember, readonly number[]>();
   readonly #unpersisted = new Set<GroupMember>();
   readonly #rolls = new Map<number, RollAssembler>();
+  /** Of groups that this node is not in, the last request for a vote: one that is just being made here is to answer it. */
+  readonly #early = new Map<string, Message>();
   readonly #outgoing: OutgoingFrames;
   /** The time of tick 0; later where ticks were left out that nobody could have seen. */
   #startedMs: number;
@@ -101,6 +105,9 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     this.beforeInput();
     this.#groups.set(member.group, member);
     member.start();
+    const early = this.#early.get(member.group);
+    this.#early.delete(member.group);
+    if (early !== undefined) member.step(early, undefined);
   }
 
   /** The group has ended here. */
@@ -128,7 +135,9 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     this.#nodeEvents();
     if (!this.#heartbeats.isCurrent(frame.from, frame.incarnation)) return true;
     for (const { group, message, bytes: parts } of frame.groupMessages) {
-      this.#groups.get(group)?.step(message, parts[0]);
+      const member = this.#groups.get(group);
+      if (member !== undefined) member.step(message, parts[0]);
+      else this.#keepEarly(group, message);
     }
     return true;
   }
@@ -216,9 +225,18 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     this.#heartbeats.tick();
     this.#nodeEvents();
     const { electionTicks } = this.#options.settings.timing;
-    if (this.#unpersisted.size > 0 && this.#ticks % electionTicks === 0) this.#retry();
+    if (this.#ticks % electionTicks === 0) {
+      // Whoever asked has begun anew by then.
+      this.#early.clear();
+      if (this.#unpersisted.size > 0) this.#retry();
+    }
     const ticking = [...this.#ticking];
     for (const member of ticking) if (this.#ticking.has(member)) member.tick();
+  }
+
+  #keepEarly(group: string, message: Message): void {
+    if (message.kind !== 'vote' && message.kind !== 'pre-vote') return;
+    if (this.#early.size < earlyMax) this.#early.set(group, message);
   }
 
   #retry(): void {
