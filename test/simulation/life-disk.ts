@@ -3,6 +3,7 @@ import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskFile, DiskSpace, OpenMode } from '../../platform/disk.ts';
 import type { Random } from '../../platform/random.ts';
 import {
+  applyDurably,
   applyNames,
   applySynced,
   losePages,
@@ -116,12 +117,16 @@ export class LifeDisk implements Disk {
       const target = parentOf(this.#root, to);
       const node = source.directory.entries.get(source.name);
       if (node === undefined) throw notFound(from, 'rename');
-      if (source.directory !== target.directory)
-        throw new DiskError('io', from, 'No file moves to another directory here.');
-      this.#change(source.directory, [
-        [source.name, undefined],
-        [target.name, node],
-      ]);
+      if (source.directory === target.directory) {
+        this.#change(source.directory, [
+          [source.name, undefined],
+          [target.name, node],
+        ]);
+        return;
+      }
+      this.#change(target.directory, [[target.name, node]]);
+      const moved = { to: target.directory, name: target.name, node };
+      this.#change(source.directory, [[source.name, undefined]], moved);
     });
   }
 
@@ -162,7 +167,7 @@ export class LifeDisk implements Disk {
         const node = directoryAt(this.#root, directory);
         const rest = node.pending.findIndex(({ sequence }) => sequence > covered);
         const count = rest < 0 ? node.pending.length : rest;
-        for (const { names } of node.pending.splice(0, count)) applyNames(node.durable, names);
+        for (const change of node.pending.splice(0, count)) applyDurably(node, change);
       },
     });
   }
@@ -186,9 +191,10 @@ export class LifeDisk implements Disk {
     });
   }
 
-  #change(directory: DirectoryNode, names: NameChange['names']): void {
+  #change(directory: DirectoryNode, names: NameChange['names'], moved?: NameChange['moved']): void {
     applyNames(directory.entries, names);
-    directory.pending.push({ sequence: this.#access.nextSequence(), names });
+    const sequence = this.#access.nextSequence();
+    directory.pending.push(moved === undefined ? { sequence, names } : { sequence, names, moved });
   }
 }
 

@@ -83,7 +83,13 @@ async function runMany(name: string): Promise<void> {
     if (next >= end || (failed.length > 0 && !values['keep-going'])) return undefined;
     const seeds = Math.min(seedsPerTask, end - next);
     next += seeds;
-    return { simulator: name, from: next - seeds, seeds, without: values.without?.split(',') };
+    return {
+      simulator: name,
+      from: next - seeds,
+      seeds,
+      without: values.without?.split(','),
+      focus: values.focus,
+    };
   };
   const take = (result: TaskResult): void => {
     done += result.seeds;
@@ -109,7 +115,7 @@ async function runMany(name: string): Promise<void> {
   if (failed.length === 0) return;
   process.exitCode = 1;
   const [first] = failed.toSorted((a, b) => a.history.length - b.history.length);
-  await reportShrunk(name, { seed: first!.seed, without: values.without?.split(',') });
+  await reportShrunk(name, { seed: first!.seed, without: values.without?.split(','), focus: values.focus });
 }
 
 /** One process that works until there is no task left. */
@@ -146,6 +152,7 @@ async function reportShrunk(name: string, run: SimulationRun): Promise<void> {
   const { without = [], steps } = shrunk?.run ?? run;
   const options = [
     `--simulator ${name} --seed ${run.seed}`,
+    ...(run.focus === undefined ? [] : [`--focus ${run.focus}`]),
     ...(without.length === 0 ? [] : [`--without ${without.join(',')}`]),
     ...(steps === undefined ? [] : [`--steps ${describeSteps(steps)}`]),
   ];

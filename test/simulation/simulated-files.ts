@@ -45,6 +45,16 @@ export interface DirectoryNode {
 export interface NameChange {
   readonly sequence: number;
   readonly names: readonly (readonly [name: string, node: Node | undefined])[];
+  /** A name went to another directory: it never goes from here without being there. */
+  readonly moved?: { readonly to: DirectoryNode; readonly name: string; readonly node: Node };
+}
+
+/** A directory's change is on the platter. */
+export function applyDurably(directory: DirectoryNode, { names, moved }: NameChange): void {
+  if (moved !== undefined && moved.to.entries.get(moved.name) === moved.node) {
+    moved.to.durable.set(moved.name, moved.node);
+  }
+  applyNames(directory.durable, names);
 }
 
 export type Node = FileNode | DirectoryNode;
@@ -141,9 +151,10 @@ export function losePowerOfNames(directory: DirectoryNode, random: Random): void
   const keepOf8 = [0, 4, 8][random.below(3)]!;
   // A change can only hold if all earlier ones to the same names and files do: they are in one journal.
   const lost = new Set<string | Node>();
-  for (const { names } of directory.pending) {
+  for (const { names, moved } of directory.pending) {
     const touched = names.flatMap(([name, node]) => (node === undefined ? [name] : [name, node]));
-    const isKept = random.below(8) < keepOf8 && !touched.some((part) => lost.has(part));
+    const isThere = moved === undefined || moved.to.durable.get(moved.name) === moved.node;
+    const isKept = random.below(8) < keepOf8 && isThere && !touched.some((part) => lost.has(part));
     if (isKept) applyNames(directory.durable, names);
     else for (const part of touched) lost.add(part);
   }

@@ -8,6 +8,7 @@ export interface Task {
   readonly seeds: number;
   /** Kinds of faults that are left out. */
   readonly without: readonly string[] | undefined;
+  readonly focus: string | undefined;
 }
 
 export interface FailedSeed {
@@ -30,7 +31,11 @@ async function work(task: Task): Promise<TaskResult> {
   const counts: Counts = {};
   const failed: FailedSeed[] = [];
   for (let seed = task.from; seed < task.from + task.seeds; seed++) {
-    const result = await runSeed(simulators[task.simulator]!, { seed, without: task.without });
+    const result = await runSeed(simulators[task.simulator]!, {
+      seed,
+      without: task.without,
+      focus: task.focus,
+    });
     addCounts(counts, result.counts);
     if (result.failure !== undefined)
       failed.push({ seed, message: result.failure.message, history: result.history });

@@ -9,12 +9,14 @@ import {
   readConfigurationFile,
   writeConfigurationFile,
 } from '../../../broker/partition/consensus/configuration-file.ts';
+import { LogCopying } from '../../../broker/partition/consensus/catch-up/log-copying.ts';
 import { ConsensusNode } from '../../../broker/partition/consensus/consensus-node.ts';
 import { Consensus } from '../../../broker/partition/consensus/consensus.ts';
 import type { Transport } from '../../../broker/peers/transport.ts';
 import { LogProducers } from '../../../broker/partition/log-producers.ts';
 import { restoreProducers } from '../../../broker/partition/producer-restore.ts';
 import { VoteStore } from '../../../broker/partition/vote-store.ts';
+import type { PeerRequests, PeerService } from '../../../broker/peers/peer-requests.ts';
 import type { Configuration, PlacedConfiguration } from '../../../broker/raft/configuration.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { MemberId } from '../../../broker/raft/member.ts';
@@ -64,6 +66,7 @@ export interface LifeStart {
   readonly clock: ProcessClock;
   readonly random: Random;
   readonly transport: Transport;
+  readonly requests: PeerRequests;
   readonly options: ClusterOptions;
   /** What a group's member believes in that has no files. */
   readonly firstConfiguration: (group: number) => Configuration;
@@ -76,6 +79,7 @@ interface Shared {
   readonly votes: VoteStore;
   readonly floors: DurableFloors;
   readonly node: ConsensusNode;
+  readonly copying: LogCopying;
   readonly log: Pick<LogOptions, 'disk' | 'clock' | 'syncer' | 'tailCache' | 'readPool'>;
 }
 
@@ -85,13 +89,20 @@ export class ClusterLife {
   readonly clock: ProcessClock;
   readonly node: ConsensusNode;
   readonly groups: readonly ClusterGroup[];
+  /** What it answers other nodes, by kind of question. */
+  readonly services: ReadonlyMap<string, PeerService>;
 
-  private constructor(start: LifeStart, node: ConsensusNode, groups: readonly ClusterGroup[]) {
+  private constructor(
+    start: LifeStart,
+    { node, copying }: Pick<Shared, 'node' | 'copying'>,
+    groups: readonly ClusterGroup[],
+  ) {
     this.nodeId = start.nodeId;
     this.disk = start.disk;
     this.clock = start.clock;
     this.node = node;
     this.groups = groups;
+    this.services = new Map([['copy', copying.serve]]);
   }
 
   /** Never resolves for a process that ends before. Rejects as the opening of its parts does. */
@@ -104,7 +115,7 @@ export class ClusterLife {
     }
     for (const { consensus } of groups) shared.node.join(consensus);
     for (let other = 0; other < options.nodes; other++) if (other !== nodeId) shared.node.meet(other);
-    return new ClusterLife(start, shared.node, groups);
+    return new ClusterLife(start, shared, groups);
   }
 }
 
@@ -139,7 +150,14 @@ async function openShared(start: LifeStart): Promise<Shared> {
     },
     onPersistFailure: (group, error) => observer.troubled(`votes of ${group}`, error),
   });
-  return { votes, floors, node, log: { disk, clock, syncer, tailCache, readPool } };
+  const copying = new LogCopying({
+    disk,
+    clock,
+    requests: start.requests,
+    incarnation: `${nodeId}/${start.incarnation}`,
+    bytesPerSecondMax: () => Infinity,
+  });
+  return { votes, floors, node, copying, log: { disk, clock, syncer, tailCache, readPool } };
 }
 
 async function openGroup(start: LifeStart, shared: Shared, number: number): Promise<ClusterGroup> {
@@ -178,6 +196,9 @@ async function openGroup(start: LifeStart, shared: Shared, number: number): Prom
     log,
     configuration,
     impairment,
+    catchUp: options.copies
+      ? { means: { kind: 'segments', copying: shared.copying }, disk, clock }
+      : undefined,
     host: node,
     listener,
   });

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly links: LinkBehaviour;
   /** Monotonic clocks run at rates in [1 - drift, 1 + drift]. */
   readonly drift: number;
+  /** Members that lack what is gone copy their leader's log. */
+  readonly copies: boolean;
   readonly weights: Readonly<Record<ClusterStep, number>>;
 }
 
@@ -88,21 +90,28 @@ export const faultKinds: readonly string[] = [
   'latency-spikes',
   'short-reads',
   'write-caching',
+  'copies',
 ];
 
-/** Disks lose what was durable: until copying of segments is plugged in, what replaces them needs the whole log. */
+/** Disks lose what was durable: where no logs are copied, what replaces them needs the whole log. */
 const harming: readonly ClusterStep[] = ['rot', 'lost-directory'];
 /** Logs lose their beginning. */
 const shortening: readonly ClusterStep[] = ['delete-records', 'retention'];
 
-export function drawClusterOptions(random: Random, without: ReadonlySet<string>): ClusterOptions {
+export function drawClusterOptions(
+  random: Random,
+  without: ReadonlySet<string>,
+  focus?: string,
+): ClusterOptions {
   const oneOf = <T>(...values: readonly T[]): T => values[random.below(values.length)]!;
   const unless = <T>(kind: string, value: T, instead: T): T => (without.has(kind) ? instead : value);
   const weights: Record<ClusterStep, number> = { ...usualWeights };
   for (const step of clusterSteps) {
     weights[step] *= indispensable.has(step) ? oneOf(1, 2) : oneOf(0, 0, 1, 1, 3);
   }
-  for (const step of oneOf(harming, shortening)) weights[step] = 0;
+  const copies = focus === 'copies' && !without.has('copies');
+  const absent = oneOf(harming, shortening);
+  if (!copies) for (const step of absent) weights[step] = 0;
   const groups = oneOf(1, 1, 2, 4);
   const caching = Array.from({ length: groups }, (_, group) => group).filter(
     () => oneOf(0, 0, 0, 0, 1) === 1,
@@ -143,7 +152,25 @@ export function drawClusterOptions(random: Random, without: ReadonlySet<string>)
       repeatPerMille: unless('repeated-frames', oneOf(0, 0, 50), 0),
     },
     drift: unless('drift', driftWithin(leases, electionTicks), 0),
+    copies,
     weights,
+  };
+}
+
+/** Leases in short supply: clocks as different as they may be, leaders cut off again and again, and nothing else that goes wrong. */
+export function focusedOnLeases(drawn: ClusterOptions): ClusterOptions {
+  const leases = { driftTicks: 3 };
+  const weights: Record<ClusterStep, number> = { ...drawn.weights };
+  for (const step of clusterSteps) weights[step] = 0;
+  const { electionTicks } = drawn.settings.timing;
+  return {
+    ...drawn,
+    cachingGroups: new Set(),
+    settings: { ...drawn.settings, leases },
+    disk: { latencyMs: 0.05, spikeOneIn: 0, shortReadOneIn: 0, evicts: true },
+    links: { delayMs: 0.1, lossPerMille: 0, repeatPerMille: 0 },
+    drift: driftWithin(leases, electionTicks),
+    weights: { ...weights, append: 10, wait: 10, heal: 10, isolate: 10, mute: 5, drift: 5 },
   };
 }
 

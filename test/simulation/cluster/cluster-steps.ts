@@ -117,7 +117,7 @@ export const clusterStepActions: Readonly<Record<ClusterStep, (context: StepCont
   },
   'delete-records': ({ world, machine, machines, random }) => {
     for (const group of openGroups(machine)) {
-      const limit = Math.min(group.consensus.highWatermark, safeStartOffset(machines, group.number));
+      const limit = Math.min(group.consensus.highWatermark, safeStartOffset(world, machines, group));
       const offset = random.below(limit + 1);
       if (offset <= group.log.logStartOffset) continue;
       const outcome = group.consensus.appendRaftOnly('delete-records', encodeDeleteRecords(offset));
@@ -129,7 +129,7 @@ export const clusterStepActions: Readonly<Record<ClusterStep, (context: StepCont
   },
   retention: ({ world, machine, machines }) => {
     for (const group of openGroups(machine)) {
-      const limit = Math.min(group.consensus.highWatermark, safeStartOffset(machines, group.number));
+      const limit = Math.min(group.consensus.highWatermark, safeStartOffset(world, machines, group));
       mayBeDeleted(world, group.number, limit);
       const startOffset = group.log.logStartOffset;
       const done = group.listener.retain(limit).then(() => {
@@ -195,9 +195,26 @@ function cutBetween(
   }
 }
 
-/** A log may start there: all members have the record, durably, and so nobody needs what is gone. */
-function safeStartOffset(machines: readonly Machine[], group: number): number {
-  return Math.max(0, Math.min(...machines.map((machine) => machine.held(group).safeEndOffset)) - 1);
+/**
+ * A log may start there. Where no logs are copied all members have to have the record, durably, and the leader has to know that:
+ * then nobody needs what is gone, and nobody is taken to need it.
+ */
+function safeStartOffset(
+  { options }: ClusterWorld,
+  machines: readonly Machine[],
+  group: ClusterGroup,
+): number {
+  if (options.copies) return Infinity;
+  const { consensus, log, member, number } = group;
+  const ends = machines.map((machine) => {
+    const { safeEndOffset } = machine.held(number);
+    if (machine.member === member) return safeEndOffset;
+    const matchedEndIndex = consensus.raft.progressOf(machine.member)?.matchedEndIndex ?? 0;
+    const knownIndex = Math.min(matchedEndIndex, consensus.committedEndIndex, consensus.placedEndIndex);
+    const isThere = knownIndex > consensus.raft.startIndex;
+    return isThere ? Math.min(safeEndOffset, log.offsetOfIndex(knownIndex)) : 0;
+  });
+  return Math.max(0, Math.min(...ends) - 1);
 }
 
 function mayBeDeleted({ checker }: ClusterWorld, group: number, offset: number): void {

@@ -2,7 +2,10 @@
 import type { LogDamage } from '../../../broker/log/log-types.ts';
 import { decodeDeleteRecords } from '../../../broker/log/raft-only.ts';
 import type { PlacedRaftOnlyEntry } from '../../../broker/log/raft-only.ts';
-import { writeConfigurationFile } from '../../../broker/partition/consensus/configuration-file.ts';
+import {
+  readConfigurationFile,
+  writeConfigurationFile,
+} from '../../../broker/partition/consensus/configuration-file.ts';
 import type { ConsensusListener } from '../../../broker/partition/consensus/consensus-types.ts';
 import { RecordDeletions } from '../../../broker/partition/record-deletions.ts';
 import type { PlacedConfiguration } from '../../../broker/raft/configuration.ts';
@@ -38,6 +41,9 @@ export interface GroupObserver {
   dataLost(group: ClusterGroup, fromIndex: number): void;
   /** It lacks what its leader has no longer. */
   catchUpRefused(group: ClusterGroup): void;
+  catchUpFailed(group: ClusterGroup, error: unknown): void;
+  /** It holds a copy of its leader's log now. */
+  logReplaced(group: ClusterGroup): void;
   /** The member has left its group, until it is opened again. */
   failed(group: ClusterGroup, cause: unknown): void;
 }
@@ -67,17 +73,21 @@ export class GroupListener implements ConsensusListener {
   /** Before the member joins its group. */
   attach(group: ClusterGroup): void {
     this.#group = group;
-    const { log } = group;
+    this.#deletions = this.#newDeletions(group);
+  }
+
+  #newDeletions({ log }: ClusterGroup): RecordDeletions {
     const deletable = {
       get logStartOffset(): number {
         return log.logStartOffset;
       },
       advanceLogStart: (offset: number) => this.#shorten(() => log.advanceLogStart(offset)),
     };
-    this.#deletions = new RecordDeletions(deletable, (error) =>
+    const deletions = new RecordDeletions(deletable, (error) =>
       this.#options.observer.troubled('a deletion of records', error),
     );
-    for (const entry of log.raftOnlyEntries()) this.#noteDeletion(entry);
+    for (const entry of log.raftOnlyEntries()) noteDeletion(deletions, entry);
+    return deletions;
   }
 
   /** Retention: what is past it, below `limitOffset`, goes. */
@@ -112,7 +122,7 @@ export class GroupListener implements ConsensusListener {
   }
 
   raftOnlyAppended(entry: PlacedRaftOnlyEntry): void {
-    this.#noteDeletion(entry);
+    noteDeletion(this.#deletions!, entry);
     const { index, term, kind, payload } = entry;
     const content = { term, crc: Buffer.concat([Buffer.from(kind), payload]).toString('hex') };
     this.#options.observer.appended(this.#opened, index, content);
@@ -159,6 +169,20 @@ export class GroupListener implements ConsensusListener {
     this.#options.observer.repaired(this.#opened);
   }
 
+  catchUpFailed(error: unknown): void {
+    this.#options.observer.catchUpFailed(this.#opened, error);
+  }
+
+  /** What went with the old log is of no use. */
+  async logReplaced(): Promise<void> {
+    const { disk, observer } = this.#options;
+    const group = this.#opened;
+    this.#deletions = this.#newDeletions(group);
+    await group.producers.truncated();
+    this.#kept = (await readConfigurationFile(disk, group.log.directory)) ?? this.#kept;
+    observer.logReplaced(group);
+  }
+
   catchUpRefused(): void {
     this.#options.observer.catchUpRefused(this.#opened);
   }
@@ -177,11 +201,6 @@ export class GroupListener implements ConsensusListener {
 
   #noteAppended(index: number, term: number, batch: Buffer): void {
     this.#options.observer.appended(this.#opened, index, { term, crc: String(batchField.crc(batch)) });
-  }
-
-  #noteDeletion({ kind, payload, index }: PlacedRaftOnlyEntry): void {
-    const offset = kind === 'delete-records' ? decodeDeleteRecords(payload) : undefined;
-    if (offset !== undefined) this.#deletions!.add(index + 1, offset);
   }
 
   /** The configuration has to be in its file before the log loses the part in which it stands. */
@@ -206,4 +225,9 @@ export class GroupListener implements ConsensusListener {
     });
     return done;
   }
+}
+
+function noteDeletion(deletions: RecordDeletions, { kind, payload, index }: PlacedRaftOnlyEntry): void {
+  const offset = kind === 'delete-records' ? decodeDeleteRecords(payload) : undefined;
+  if (offset !== undefined) deletions.add(index + 1, offset);
 }

@@ -131,6 +131,7 @@ export class Machine {
       clock: process,
       random: this.#random.fork(`life ${this.#incarnation}`),
       transport: links.transportOf(nodeId),
+      requests: links.requestsOf(nodeId, () => this.#process !== process),
       options,
       firstConfiguration: (group) => (this.#generation === 0 ? first : fairness.newest(group)),
       isForgetful: (group) => checker.book(group).forgetful.has(this.member),
@@ -140,6 +141,7 @@ export class Machine {
         if (this.#process !== process) return;
         this.life = life;
         links.attach(nodeId, life.node);
+        links.serve(nodeId, life.services);
         say(`node ${nodeId} is open`);
       },
       (error: unknown) => {
@@ -277,6 +279,15 @@ export class Machine {
       },
       catchUpRefused: ({ number }) => {
         broken(new SimulationFailure(`node ${nodeId} lacks what is gone from the logs of group ${number}`));
+      },
+      catchUpFailed: ({ number }, error) => {
+        if (isPast()) return;
+        say(`node ${nodeId} could not copy the log of ${number}: ${String(error)}`);
+        tally.count('copies', 'failed');
+      },
+      logReplaced: ({ number }) => {
+        say(`node ${nodeId} has a copy of the log of ${number}`);
+        tally.count('copies', 'done');
       },
       failed: (group, cause) => {
         if (isPast()) return;

@@ -5,10 +5,15 @@
 import { decodeFrame } from '../../../broker/raft/frame-codec.ts';
 import type { GroupMessage } from '../../../broker/raft/frame-codec.ts';
 import type { Transport, TransportEvents } from '../../../broker/peers/transport.ts';
+import { PeerError } from '../../../broker/peers/peer-requests.ts';
+import type { PeerRequests, PeerService } from '../../../broker/peers/peer-requests.ts';
 import type { Random } from '../../../platform/random.ts';
 import type { SimulatedClock } from '../simulated-clock.ts';
 import type { Trace } from '../trace.ts';
 import type { LinkBehaviour } from './cluster-options.ts';
+
+/** After so long without a sign a connection counts as lost. */
+const connectionLossMs = 300;
 
 export interface SimulatedLinksOptions {
   readonly clock: SimulatedClock;
@@ -24,11 +29,12 @@ export class SimulatedLinks {
   readonly #random: Random;
   readonly #behaviour: LinkBehaviour;
   readonly #endpoints = new Map<number, TransportEvents>();
+  readonly #services = new Map<number, ReadonlyMap<string, PeerService>>();
   readonly #cut = new Set<string>();
   #isFaultless = false;
   readonly #onMessage: (message: GroupMessage) => void;
   readonly #trace: Trace;
-  readonly counts = { sent: 0, 'group messages': 0, lost: 0, repeated: 0, 'cut links': 0 };
+  readonly counts = { sent: 0, 'group messages': 0, lost: 0, repeated: 0, 'cut links': 0, questions: 0 };
 
   constructor(options: SimulatedLinksOptions) {
     this.#clock = options.clock;
@@ -44,6 +50,7 @@ export class SimulatedLinks {
       this.#endpoints.set(nodeId, events);
       return;
     }
+    this.#services.delete(nodeId);
     if (!this.#endpoints.delete(nodeId)) return;
     for (const [other, endpoint] of this.#endpoints) {
       if (this.isCut(nodeId, other)) continue;
@@ -62,6 +69,50 @@ export class SimulatedLinks {
         release();
         this.#send(from, to, bytes);
       },
+    };
+  }
+
+  /** What the process on this node answers, by kind of question, until it ends. */
+  serve(nodeId: number, services: ReadonlyMap<string, PeerService>): void {
+    this.#services.set(nodeId, services);
+  }
+
+  /** Of a process: nothing is answered to one that has ended. */
+  requestsOf(from: number, hasEnded: () => boolean): PeerRequests {
+    return {
+      request: (to, kind, payload, { timeoutMs }) =>
+        new Promise((resolve, reject) => {
+          this.counts.questions++;
+          let isOver = false;
+          const end = (action: () => void): void => {
+            if (isOver || hasEnded()) return;
+            isOver = true;
+            action();
+          };
+          this.#clock.after(timeoutMs, () => end(() => reject(new PeerError('timed-out', 'no answer'))));
+          const question = { from, payload: Buffer.concat(payload) };
+          const fail = (): void =>
+            end(() => reject(new PeerError('unreachable', 'the connection has ended')));
+          const carry = (one: number, other: number, arrive: () => void): void =>
+            this.#carry(one, other, arrive, fail);
+          carry(from, to, () => {
+            const service = this.#services.get(to)?.get(kind);
+            if (service === undefined) {
+              carry(to, from, fail);
+              return;
+            }
+            service(question).then(
+              (answer) => {
+                const bytes = Buffer.concat(answer);
+                carry(to, from, () => end(() => resolve(bytes)));
+              },
+              (error: unknown) => {
+                const text = error instanceof Error ? error.message : String(error);
+                carry(to, from, () => end(() => reject(new PeerError('failed', text))));
+              },
+            );
+          });
+        }),
     };
   }
 
@@ -102,6 +153,19 @@ export class SimulatedLinks {
     if (!isRepeated || this.#isFaultless) return;
     this.counts.repeated++;
     this.#deliver(from, to, Buffer.from(bytes));
+  }
+
+  /** One way of a question or of its answer. Where it is lost the connection is, which shows after a while. */
+  #carry(from: number, to: number, arrive: () => void, fail: () => void): void {
+    const isLost = this.#random.below(1000) < this.#behaviour.lossPerMille && !this.#isFaultless;
+    this.#clock.after(this.#delayMs(), () => {
+      if (isLost || this.isCut(from, to)) {
+        this.#clock.after(connectionLossMs, fail);
+        return;
+      }
+      this.#trace.note(this.#clock.monotonicMs(), 'question', 'links', from * 1000 + to);
+      arrive();
+    });
   }
 
   #deliver(from: number, to: number, bytes: Buffer): void {
