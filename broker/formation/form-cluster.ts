@@ -108,8 +108,7 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
   if (voters === undefined || voters.size === 1 || peers === undefined) {
     return { clusterId: options.newClusterId(), voters: undefined, addresses: new Map() };
   }
-  const formation = await form(options, peers, voters);
-  return { clusterId: formation.clusterId, voters: formation.voters, addresses: voters };
+  return form(options, peers, voters);
 }
 
 /** A first voter tells the others of its list also at later starts; one that has joined does not know whom the group began with. */
@@ -130,7 +129,7 @@ async function form(
   options: FormingOptions,
   peers: FormingPeers,
   voters: ReadonlyMap<number, Address>,
-): Promise<Formation> {
+): Promise<Formed> {
   const { clock, disk, directory, nodeId } = options;
   const voter = new FormingVoter({ ...options, voters });
   peers.serve(formationKind, ({ payload }) => {
@@ -147,12 +146,17 @@ async function form(
     const answers = await Promise.all(others.map((id) => ask(peers, id, { nodeId })));
     const heard = answers.filter((answer) => answer !== undefined);
     const outcome = voter.answered(heard);
-    if (outcome !== undefined && isFault(outcome)) throw faultError(outcome, options);
+    if (outcome !== undefined && isFault(outcome)) {
+      const formed = heard.find(({ formation }) => formation !== undefined);
+      if (outcome.kind !== 'directory-lost' || formed === undefined) throw faultError(outcome, options);
+      options.onWaiting(lostMessage(outcome.clusterId, nodeId));
+      return joinCluster(options, peers, voters.get(formed.nodeId)!);
+    }
     if (outcome !== undefined) {
       await writeFormation(disk, directory, outcome);
       await writeKnownNodes(disk, directory, voters);
       voter.formed(outcome);
-      return outcome;
+      return { ...outcome, addresses: voters };
     }
     if (round % roundsPerWord === 0) {
       const missing = others.filter((id) => !heard.some((answer) => answer.nodeId === id));
@@ -227,11 +231,7 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
           `${listOf(voters ?? new Map()).join(',')}; give all of them the same --voters`,
       );
     case 'directory-lost':
-      return new StartError(
-        'cluster',
-        `the cluster ${fault.clusterId} knows node ${nodeId} with another data directory, whose votes this one lacks; ` +
-          'start it with that directory, or with --join instead of --voters and a node id of its own',
-      );
+      return new StartError('cluster', lostMessage(fault.clusterId, nodeId));
     case 'not-listed':
     default:
       return new StartError(
@@ -239,6 +239,13 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
         `the cluster ${fault.clusterId} was formed without node ${nodeId}; start it with --join instead of --voters`,
       );
   }
+}
+
+function lostMessage(clusterId: string, nodeId: number): string {
+  return (
+    `the cluster ${clusterId} knows node ${nodeId} with another data directory, whose votes this one lacks; ` +
+    'it joins as a new member where that one is gone'
+  );
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

@@ -61,8 +61,8 @@ export class FormingVoter {
   /** Of the one that forms the cluster. */
   readonly #lowest: number;
   #formation: Formation | undefined;
-  /** A formation is being written down; nothing is said of it, nor that there is none. */
-  #isWriting = false;
+  /** A formation is being written down, or another directory's was met: nothing is said of it, nor that there is none. */
+  #isSilent = false;
   /** The one that forms has been told, since this round began, that this node belongs to no cluster. */
   #isVoid = false;
   /** The directories of all others, if none of them belonged to a cluster in the last round. */
@@ -86,7 +86,7 @@ export class FormingVoter {
 
   /** What this node answers to a voter that asks; undefined: nothing, it is to ask again. */
   asked(by: number): VoterState | undefined {
-    if (this.#isWriting) return undefined;
+    if (this.#isSilent) return undefined;
     if (by === this.#lowest && this.#formation === undefined) this.#isVoid = true;
     const { nodeId, directoryId } = this.#options;
     return { nodeId, directoryId, listed: this.#listed, formation: this.#formation };
@@ -112,7 +112,7 @@ export class FormingVoter {
     if (!others.every((id) => heard.has(id))) return undefined;
     this.#unformed = heard;
     if (!others.every((id) => unformed?.get(id) === heard.get(id))) return undefined;
-    this.#isWriting = true;
+    this.#isSilent = true;
     const members = others.map((id) => memberId(id, heard.get(id)!));
     return { clusterId: newClusterId(), voters: [this.#self, ...members] };
   }
@@ -120,15 +120,13 @@ export class FormingVoter {
   /** It is written down, durably. */
   formed(formation: Formation): void {
     this.#formation = formation;
-    this.#isWriting = false;
+    this.#isSilent = false;
   }
 
   #adopted(formation: Formation): Formation | FormationFault {
     const { clusterId, voters } = formation;
-    if (voters.includes(this.#self)) {
-      this.#isWriting = true;
-      return formation;
-    }
+    this.#isSilent = true;
+    if (voters.includes(this.#self)) return formation;
     const isKnown = voters.some((voter) => nodeOf(voter) === this.#options.nodeId);
     return { kind: isKnown ? 'directory-lost' : 'not-listed', clusterId };
   }

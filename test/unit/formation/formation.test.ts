@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, integer, property } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormingVoter, isFault } from '../../../broker/formation/formation.ts';
 import type { Formation, VoterState } from '../../../broker/formation/formation.ts';
@@ -80,8 +80,8 @@ describe('FormingVoter', () => {
     'comes to one cluster of %i voters, whatever becomes of messages, processes and disks',
     (count) => {
       const outcomes = { formed: 0, formedTwice: 0, lost: 0 };
-      fc.assert(
-        fc.property(fc.integer({ min: 1 }), fc.integer({ min: 0, max: 1_000 }), (seed, steps) => {
+      assert(
+        property(integer({ min: 1 }), integer({ min: 0, max: 1_000 }), (seed, steps) => {
           const world = new FormingWorld(count, seed);
           for (let step = 0; step < steps; step++) {
             world.step();
