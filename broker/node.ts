@@ -305,6 +305,7 @@ class Node implements Broker {
       config: this.#config,
       ...(network === undefined ? {} : { peers: network }),
       directories: () => storage.directoryReports(),
+      silentMs: (nodeId) => storage.consensus.silentMs(nodeId),
       whenLed: (topic) => {
         const isAlive = (id: number): boolean => cluster.image.brokers.get(id)?.fenced === false;
         return this.#leaderships.whenLed(topic, ({ leader }) => isAlive(leader));

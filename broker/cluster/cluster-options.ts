@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly peers?: PeerRequests;
   /** What this node's data directories have free; without it nothing is known of that. */
   readonly directories?: () => Promise<readonly DirectoryReport[]>;
+  /** For how long nothing has been heard of another node; without it that is not known. */
+  readonly silentMs?: (nodeId: number) => number;
   /** Resolves when each partition of the topic has a leader that is known here. It is not waited for longer than a few seconds. */
   readonly whenLed?: (topic: TopicImage) => Promise<void>;
   /** The metadata group, whose members are then kept what they should be while this node leads it. */

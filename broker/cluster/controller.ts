@@ -31,6 +31,8 @@ export interface ControllerState {
   readonly reports: NodeReports;
   /** Nodes that are registered and have been heard within the session timeout. */
   readonly aliveNodes: ReadonlySet<number>;
+  /** Nodes of which nothing has been heard just now, though their sessions may last: others are the better choice. */
+  readonly silentNodes: ReadonlySet<number>;
   /** Nodes that belong to the cluster, those that have yet to register among them. */
   readonly nodeCount: number;
 }

@@ -29,6 +29,8 @@ import { Signal, bounded } from './signal.ts';
 
 /** How long a node that stops waits for what it has begun, and to be heard. */
 const endMsMax = 1_000;
+/** Several signs of life between nodes have not come. */
+const silentMsMin = 400;
 
 export class MetadataNode {
   readonly session: OwnSession;
@@ -245,7 +247,7 @@ export class MetadataNode {
   }
 
   #state(): ControllerState {
-    const { config, limits, ids, log } = this.#options;
+    const { config, limits, ids, log, nodeId, silentMs = () => 0 } = this.#options;
     const nodes = new Set([...this.image.brokers.keys(), ...log.memberNodes]);
     return {
       image: this.image,
@@ -254,6 +256,7 @@ export class MetadataNode {
       newTopicId: () => ids.uuid(),
       reports: this.#sessions.reports,
       aliveNodes: this.#sessions.aliveNodes,
+      silentNodes: new Set([...nodes].filter((id) => id !== nodeId && silentMs(id) > silentMsMin)),
       nodeCount: nodes.size,
     };
   }

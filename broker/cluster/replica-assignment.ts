@@ -25,7 +25,19 @@ export function chooseReplicas(
         `and each replica needs one of its own. Ask for ${nodes.length} or fewer.`,
     };
   }
-  return checkCapacity(state, place({ nodes, partitionCount, replicationFactor }));
+  // A partition with replicas that are not there just now may have to wait for its first leader.
+  const heard = nodes.filter(({ id }) => !state.silentNodes.has(id));
+  if (heard.length >= replicationFactor) {
+    return checkCapacity(state, place({ nodes: heard, partitionCount, replicationFactor }));
+  }
+  const placed = place({ nodes, partitionCount, replicationFactor });
+  return checkCapacity(
+    state,
+    placed.map((ids) => [
+      ...ids.filter((id) => !state.silentNodes.has(id)),
+      ...ids.filter((id) => state.silentNodes.has(id)),
+    ]),
+  );
 }
 
 /** The nodes that take new replicas: those that are there, and neither about to stop nor to be drained. */

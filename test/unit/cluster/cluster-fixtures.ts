@@ -22,6 +22,7 @@ export interface TestState extends ControllerState {
 
 export function stateOf(options: {
   nodes?: readonly number[];
+  silent?: readonly number[];
   settings?: Readonly<Record<string, string>>;
   limits?: Partial<ControllerLimits>;
 }): TestState {
@@ -33,6 +34,7 @@ export function stateOf(options: {
     newTopicId: () => uuid(++ids),
     reports: new Map(),
     aliveNodes: new Set(),
+    silentNodes: new Set(options.silent),
     nodeCount: (options.nodes ?? [1]).length,
     log: [],
   };

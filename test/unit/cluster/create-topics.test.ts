@@ -318,6 +318,28 @@ describe('creating a topic', () => {
   });
 });
 
+describe('a node that is silent, though its session lasts', () => {
+  it('gets replicas only where there are too few others, and leads none of them first', () => {
+    const state = stateOf({ nodes: [1, 2, 3], silent: [1] });
+    const replicas = (name: string, replicationFactor: number): (readonly number[])[] => {
+      carryOut(state, decideCreateTopics(state, [topicNamed(name, { replicationFactor, numPartitions: 3 })]));
+      return state.image.topic(name)!.partitions.map((partition) => partition.replicas);
+    };
+    expect(replicas('two', 2)).toEqual([
+      [2, 3],
+      [3, 2],
+      [2, 3],
+    ]);
+    const all = replicas('three', 3);
+    expect(all.map((ids) => ids.toSorted())).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    expect(all.map((ids) => ids[2])).toEqual([1, 1, 1]);
+  });
+});
+
 describe('deleting topics', () => {
   it('takes the topic with its settings and its load, and refuses an unknown id', () => {
     const state = stateOf({});
