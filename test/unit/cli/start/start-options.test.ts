@@ -16,6 +16,13 @@ describe('start configuration', () => {
       httpPort: 8080,
       dataDirs: ['./data'],
       advertisedHost: undefined,
+      nodeId: 1,
+      rack: undefined,
+      internalPort: 9093,
+      internalHost: undefined,
+      internalTls: undefined,
+      voters: undefined,
+      join: undefined,
       logLevel: 'info',
       settings: {},
     });
