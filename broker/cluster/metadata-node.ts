@@ -30,7 +30,7 @@ import { Signal, bounded } from './signal.ts';
 /** How long a node that stops waits for what it has begun, and to be heard. */
 const endMsMax = 1_000;
 /** Several signs of life between nodes have not come. */
-const silentMsMin = 400;
+const silentMsMin = 250;
 
 export class MetadataNode {
   readonly session: OwnSession;

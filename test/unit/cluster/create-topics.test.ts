@@ -331,7 +331,7 @@ describe('a node that is silent, though its session lasts', () => {
       [2, 3],
     ]);
     const all = replicas('three', 3);
-    expect(all.map((ids) => ids.toSorted())).toEqual([
+    expect(all.map((ids) => ids.toSorted((left, right) => left - right))).toEqual([
       [1, 2, 3],
       [1, 2, 3],
       [1, 2, 3],
