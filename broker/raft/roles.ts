@@ -59,7 +59,7 @@ export class Roles {
   }
 
   get wantsTicks(): boolean {
-    if (this.#state instanceof Candidate) return true;
+    if (this.#state instanceof Candidate) return !this.#decidesAlone;
     return this.#state.wantsTicks && !this.#receiver.isReplacing;
   }
 
@@ -138,6 +138,12 @@ export class Roles {
     this.#announce('leader');
     this.#state = new Leader(this.#group, this.snapshot, this.#forced);
     this.#forced = undefined;
+  }
+
+  /** Nobody else is asked: what it waits for is its own disk, however long that takes. */
+  get #decidesAlone(): boolean {
+    const { voters, outgoing } = this.#forced ?? this.#group.configuration;
+    return outgoing.length === 0 && voters.length === 1 && voters[0] === this.#group.id;
   }
 
   #announce(role: Role = this.role): void {
