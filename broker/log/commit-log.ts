@@ -173,6 +173,10 @@ export class CommitLog {
     return this.#parts.segments.infos();
   }
 
+  get lastRaftOnlyEntry(): PlacedRaftOnlyEntry | undefined {
+    return this.#parts.books.table.lastRaftOnly;
+  }
+
   /** Raft's entries that the log still knows of, oldest first. */
   raftOnlyEntries(): readonly PlacedRaftOnlyEntry[] {
     return this.#parts.books.table.raftOnlyEntries;
@@ -213,11 +217,7 @@ export class CommitLog {
       offset: this.#parts.books.endOffset,
     };
     const batch = encodeRaftOnly(placed);
-    this.#maybeRollFor({
-      sizeBytes: batch.length,
-      maxTimestamp: -1,
-      lastOffset: this.#parts.books.endOffset,
-    });
+    this.#maybeRollFor({ sizeBytes: batch.length, maxTimestamp: -1, lastOffset: placed.offset });
     const segment = this.#parts.segments.active;
     segment.addRaftOnly(batch.length);
     this.#parts.books.table.add(placed);

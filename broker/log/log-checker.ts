@@ -11,7 +11,7 @@ import type { ScannedBatch } from './batch-scan.ts';
 import { CleanedCover, isCleanedHeader, readCleanedHeader } from './cleaned-header.ts';
 import type { CleanedHeader } from './cleaned-header.ts';
 import type { PositionTable } from './position-table.ts';
-import { isRaftOnly, readRaftOnly } from './raft-only.ts';
+import { isRaftOnly, noPayload, readRaftOnly } from './raft-only.ts';
 import type { Segment } from './segment.ts';
 
 export class LogChecker {
@@ -109,7 +109,7 @@ export class LogChecker {
     const beginsEpoch = this.#isBeforeRaft && (term > lastTerm || this.table.entries.length === 0);
     if (beginsEpoch && term >= lastTerm) {
       const place = { index: this.endIndex, offset: this.endOffset };
-      this.table.add({ kind: 'epoch', term, ...place, payload: Buffer.alloc(0) });
+      this.table.add({ kind: 'epoch', term, ...place, payload: noPayload });
     } else if (term !== lastTerm) return `the batch's term is ${term}, not ${lastTerm}`;
     this.endOffset += offsets;
     this.endIndex += offsets;

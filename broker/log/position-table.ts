@@ -61,8 +61,12 @@ export class PositionTable {
 
   /** Whether the newest entry stands in the log: all of Kafka's epochs come before Raft's entries. */
   get endsWithRaftOnly(): boolean {
+    return this.lastRaftOnly !== undefined;
+  }
+
+  get lastRaftOnly(): PlacedRaftOnlyEntry | undefined {
     const last = this.#entries.at(-1);
-    return last !== undefined && last.kind !== 'epoch';
+    return last?.kind === 'epoch' ? undefined : last;
   }
 
   get lastTerm(): number {

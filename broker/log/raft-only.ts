@@ -24,6 +24,9 @@ const fixedPayloadBytes = 22;
 const formatVersion = 0;
 const controlAttribute = 0x20;
 
+/** Of an entry that says all by its kind, such as the beginning of a term. */
+export const noPayload: Buffer = Buffer.alloc(0);
+
 const numberedKinds: readonly (RaftOnlyKind | undefined)[] = [
   undefined,
   'term-start',
@@ -96,12 +99,17 @@ export function readControl(buffer: Buffer, position: number): Omit<PlacedRaftOn
     term: buffer.readInt32BE(inside + 2),
     index: readInt64(buffer, inside + 6),
     offset: readInt64(buffer, inside + 14),
-    payload: Buffer.from(buffer.subarray(inside + fixedPayloadBytes, position + sizeBytes)),
+    payload: payloadOf(buffer.subarray(inside + fixedPayloadBytes, position + sizeBytes)),
   };
   const agrees =
     entry.term === batchField.leaderEpoch(buffer, position) &&
     entry.offset === batchField.baseOffset(buffer, position);
   return agrees ? entry : undefined;
+}
+
+/** A copy, as what is read is part of something larger; most entries have none, and share it. */
+export function payloadOf(bytes: Buffer): Buffer {
+  return bytes.length === 0 ? noPayload : Buffer.from(bytes);
 }
 
 /** The content of a 'delete-records' entry: the offset that the log begins with from then on. */

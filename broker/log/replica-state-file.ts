@@ -8,7 +8,7 @@ import { replaceFile } from '../../platform/whole-files.ts';
 import { crc32c } from '../../protocol/index.ts';
 import { PositionTable } from './position-table.ts';
 import type { TableEntry } from './position-table.ts';
-import { kindOfNumber, numberOfKind, readInt64, writeInt64 } from './raft-only.ts';
+import { kindOfNumber, numberOfKind, payloadOf, readInt64, writeInt64 } from './raft-only.ts';
 import type { SegmentTotals } from './segment.ts';
 
 /** A place at a batch's border in the newest segment. All before it is durable, whole and known. */
@@ -253,7 +253,7 @@ function decodeEntries(bytes: Buffer, from: number, count: number): TableEntry[]
       offset: readInt64(bytes, position + 8),
       term: bytes.readInt32BE(position + 16),
       kind,
-      payload: Buffer.from(bytes.subarray(position + entryFixedBytes, payloadEnd)),
+      payload: payloadOf(bytes.subarray(position + entryFixedBytes, payloadEnd)),
     });
     position = payloadEnd;
   }

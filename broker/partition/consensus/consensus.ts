@@ -14,6 +14,7 @@ import { unpooled } from '../../../platform/buffer-pool.ts';
 import type { Lease } from '../../../platform/buffer-pool.ts';
 import { batchField } from '../../../protocol/index.ts';
 import type { Appended, CommitLog } from '../../log/commit-log.ts';
+import { noPayload } from '../../log/raft-only.ts';
 import type { RaftOnlyEntry } from '../../log/raft-only.ts';
 import { encodeConfiguration } from '../../raft/configuration-codec.ts';
 import { membersOf } from '../../raft/configuration.ts';
@@ -409,8 +410,7 @@ export class Consensus implements GroupMember {
   }
 
   #appendOwn({ term, entry }: Extract<Output, { kind: 'append-own' }>): void {
-    const payload =
-      entry.kind === 'configuration' ? encodeConfiguration(entry.configuration) : Buffer.alloc(0);
+    const payload = entry.kind === 'configuration' ? encodeConfiguration(entry.configuration) : noPayload;
     const own: RaftOnlyEntry = { kind: entry.kind, term, payload };
     this.#entries.appendOwn(own);
   }

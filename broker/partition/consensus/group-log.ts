@@ -319,10 +319,9 @@ export class GroupLog {
   }
 
   #placeOwn(entry: RaftOnlyEntry): void {
-    const offset = this.#log.logEndOffset;
-    const { baseIndex: index } = this.#log.appendRaftOnly(entry);
-    const { kind, term, payload } = entry;
-    const placed = { kind, term, payload, index, offset };
+    this.#log.appendRaftOnly(entry);
+    const placed = this.#log.lastRaftOnlyEntry;
+    assert(placed !== undefined, 'the log knows what it has just taken');
     this.#own.push(placed);
     this.#events.raftOnlyAppended(placed);
   }
