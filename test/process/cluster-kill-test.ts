@@ -125,7 +125,8 @@ class Kills {
   async once(): Promise<void> {
     const { random, gaps } = this.#parts;
     await pause(500 + random.below(2500));
-    const [victim, second] = shuffled(nodeIds, random);
+    const leader = random.below(4) === 0 ? undefined : await this.#someLeader();
+    const [victim, second] = leader === undefined ? shuffled(nodeIds, random) : this.#first(leader);
     gaps.takeLongestMs();
     await this.#killAndWatch(victim!, second!);
     if (random.below(8) === 0) {
@@ -141,6 +142,19 @@ class Kills {
     await this.#start(victim!);
     await pause(1000);
     this.writeGapsMs.push(gaps.takeLongestMs());
+  }
+
+  /** A node that leads something; most kills are of such a one. */
+  async #someLeader(): Promise<number | undefined> {
+    const { options, random } = this.#parts;
+    await using watch = await LeaderWatch.open(portOf(options, 1 + random.below(3)), loadTopic);
+    const leader = (await watch.leaders())[random.below(loadPartitions)] ?? -1;
+    return leader < 0 ? undefined : leader;
+  }
+
+  #first(nodeId: number): number[] {
+    const others = nodeIds.filter((id) => id !== nodeId);
+    return [nodeId, ...shuffled(others, this.#parts.random)];
   }
 
   async #killAndWatch(victim: number, survivor: number): Promise<void> {
