@@ -157,23 +157,6 @@ export function drawClusterOptions(
   };
 }
 
-/** Leases in short supply: clocks as different as they may be, leaders cut off again and again, and nothing else that goes wrong. */
-export function focusedOnLeases(drawn: ClusterOptions): ClusterOptions {
-  const leases = { driftTicks: 3 };
-  const weights: Record<ClusterStep, number> = { ...drawn.weights };
-  for (const step of clusterSteps) weights[step] = 0;
-  const { electionTicks } = drawn.settings.timing;
-  return {
-    ...drawn,
-    cachingGroups: new Set(),
-    settings: { ...drawn.settings, leases },
-    disk: { latencyMs: 0.05, spikeOneIn: 0, shortReadOneIn: 0, evicts: true },
-    links: { delayMs: 0.1, lossPerMille: 0, repeatPerMille: 0 },
-    drift: driftWithin(leases, electionTicks),
-    weights: { ...weights, append: 10, wait: 10, heal: 10, isolate: 10, mute: 5, drift: 5 },
-  };
-}
-
 /** Leases rely on clocks that differ by no more than they say. */
 function driftWithin(leases: RaftSettings['leases'], electionTicks: number): number {
   if (leases === undefined) return 0.1;

@@ -18,10 +18,10 @@ import { endFaults } from './after-faults.ts';
 import { ClusterChecker } from './cluster-checker.ts';
 import { ClusterAppends } from './cluster-appends.ts';
 import { directoryIdOf } from './cluster-life.ts';
-import { clusterSteps, drawClusterOptions, faultKinds, focusedOnLeases } from './cluster-options.ts';
+import { clusterSteps, drawClusterOptions, faultKinds } from './cluster-options.ts';
 import type { ClusterOptions, ClusterStep } from './cluster-options.ts';
 import { clusterStepActions } from './cluster-steps.ts';
-import { ConcurrentClients, drawClientOptions, eagerClients } from './concurrent-clients.ts';
+import { ConcurrentClients, drawClientOptions } from './concurrent-clients.ts';
 import { Fairness } from './fairness.ts';
 import { History } from './history.ts';
 import { Machine } from './machine.ts';
@@ -62,9 +62,7 @@ class ClusterSimulation implements ClusterWorld {
     this.#without = new Set(run.without);
     this.#random = random.fork('history');
     this.#ofClients = random.fork('batches of clients');
-    const drawn = drawClusterOptions(random.fork('options'), this.#without, run.focus);
-    const isOnLeases = run.focus === 'leases';
-    this.options = isOnLeases ? focusedOnLeases(drawn) : drawn;
+    this.options = drawClusterOptions(random.fork('options'), this.#without, run.focus);
     this.trace = new Trace({ keepsLines: run.keepsTrace === true });
     this.appends = new ClusterAppends(this.checker, this.say, (group, batch) =>
       this.#seen.taken({ group: group.number, client: 'a producer', nodeId: nodeOf(group.member) }, batch),
@@ -80,20 +78,17 @@ class ClusterSimulation implements ClusterWorld {
     this.first = this.#drawFirst(nodeIds);
     this.fairness = new Fairness(this.options.groups, this.first);
     this.#machines = nodeIds.map((nodeId) => new Machine(this, nodeId, random.fork(`node ${nodeId}`)));
-    this.#clients = new ConcurrentClients(
-      isOnLeases ? eagerClients : drawClientOptions(random.fork('kinds of clients')),
-      {
-        clock: this.clock,
-        random: random.fork('clients'),
-        history: this.#seen,
-        cluster: {
-          nodes: this.options.nodes,
-          groups: this.#durableGroups,
-          group: (nodeId, group) => this.#machines[nodeId]!.group(group),
-          append: (nodeId, group, taken) => this.#append(nodeId, group, taken),
-        },
+    this.#clients = new ConcurrentClients(drawClientOptions(random.fork('kinds of clients')), {
+      clock: this.clock,
+      random: random.fork('clients'),
+      history: this.#seen,
+      cluster: {
+        nodes: this.options.nodes,
+        groups: this.#durableGroups,
+        group: (nodeId, group) => this.#machines[nodeId]!.group(group),
+        append: (nodeId, group, taken) => this.#append(nodeId, group, taken),
       },
-    );
+    });
   }
 
   async run(): Promise<SimulationResult> {

@@ -30,9 +30,6 @@ export function drawClientOptions(random: Random): ClientOptions {
   };
 }
 
-/** Clients that hardly pause. */
-export const eagerClients: ClientOptions = { clients: 6, thinkMs: 4, delayMs: 0.2, timeoutMs: 100 };
-
 /** What clients need of a cluster. */
 export interface ClusterForClients {
   readonly nodes: number;
