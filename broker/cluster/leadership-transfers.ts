@@ -1,11 +1,13 @@
 /**
  * Hands the leadership of partitions to other nodes, wherever it is now: only a leader can give it away, so it is asked to.
  */
+import type { Clock } from '../../platform/clock.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import type { PeerRequests, PeerService } from '../peers/peer-requests.ts';
 import type { Leaderships } from './leaderships.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import { fromJson, toJson } from './peer-json.ts';
+import { bounded } from './signal.ts';
 
 export const transferKind = 'leadership-transfers';
 
@@ -31,6 +33,7 @@ interface TransferableReplica {
 
 export interface LeadershipTransfersOptions {
   readonly nodeId: number;
+  readonly clock: Clock;
   readonly image: () => MetadataImage;
   readonly leaderships: Leaderships;
   readonly replica: (topic: string, partition: number) => TransferableReplica | undefined;
@@ -40,6 +43,8 @@ export interface LeadershipTransfersOptions {
 /** Leaderships that are on their way from this node at one time. */
 const transfersMax = 16;
 const questionMsMax = 15_000;
+/** How long the news of a leader that has taken over may take to come here. */
+const newsMsMax = 1_000;
 
 export class LeadershipTransfers {
   readonly #options: LeadershipTransfersOptions;
@@ -53,7 +58,7 @@ export class LeadershipTransfers {
     return async ({ payload }) => [toJson(await this.#transferHere(fromJson<WantedTransfer[]>(payload)))];
   }
 
-  /** One outcome for each, in order. Never rejects for what other nodes do. */
+  /** One outcome for each, in order; this node knows of what was transferred then, as a rule. Never rejects for what other nodes do. */
   async transfer(wanted: readonly WantedTransfer[]): Promise<TransferOutcome[]> {
     const { leaderships } = this.#options;
     const outcomes: TransferOutcome[] = wanted.map(() => 'not-leader');
@@ -72,7 +77,24 @@ export class LeadershipTransfers {
         for (const [at, { place }] of group.entries()) outcomes[place] = told[at] ?? 'not-leader';
       }),
     );
+    const done = wanted.filter((_, place) => outcomes[place] === 'transferred');
+    await bounded(this.#options.clock, this.#known(done), newsMsMax);
     return outcomes;
+  }
+
+  /** Resolves when this node has heard of all these leaders. */
+  #known(transfers: readonly WantedTransfer[]): Promise<void> {
+    const { leaderships } = this.#options;
+    const isKnown = ({ topicId, partition, to }: WantedTransfer): boolean =>
+      leaderships.of(topicId, partition)?.leader === to;
+    if (transfers.every(isKnown)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = leaderships.onNews(() => {
+        if (!transfers.every(isKnown)) return;
+        end();
+        resolve();
+      });
+    });
   }
 
   async #ask(leader: number, wanted: readonly WantedTransfer[]): Promise<readonly TransferOutcome[]> {

@@ -169,7 +169,7 @@ export class MembershipDriver {
     const { configuration, committedConfiguration } = replica;
     return nextMembershipStep(intentOf(wanted), {
       configuration,
-      isCommitted: committedConfiguration.configuration === configuration,
+      isCommitted: isSame(committedConfiguration.configuration, configuration),
       hasCaughtUp: (member) => {
         const progress = replica.acknowledgements.progress().find((each) => each.member === member);
         return progress?.state === 'replicate' && progress.lagEntries <= lagMax;
@@ -192,6 +192,13 @@ export class MembershipDriver {
         this.#isReporting = false;
       });
   }
+}
+
+/** One may have been read from the log. */
+function isSame(one: Configuration, other: Configuration): boolean {
+  const parts = ({ voters, outgoing, learners, revision }: Configuration): string =>
+    [voters.join(), outgoing.join(), learners.join(), revision].join(' ');
+  return one === other || parts(one) === parts(other);
 }
 
 /** What the metadata wants of a group. */
