@@ -39,6 +39,8 @@ export class MetadataSnapshots {
   /** The newest one that can be read; undefined without one. */
   async load(): Promise<CommittedRecords | undefined> {
     const { store, onFailure } = this.#options;
+    // One that is being written would not be seen, and then be forgotten.
+    await this.#taking;
     await store.reload();
     for (let attempt = 0; attempt < 2; attempt++) {
       const { newest } = store;
