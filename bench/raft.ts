@@ -121,6 +121,7 @@ function loadRows(
           p99.toFixed(2),
           (p50 / floorMs).toFixed(1),
           cpu.toFixed(2),
+          String(sum(results.map(({ lost }) => lost))),
           machine.syncsPerSecond.toFixed(0),
           machine.syncMs.p50.toFixed(2),
           machine.roundTripMs.p50.toFixed(3),
@@ -207,8 +208,8 @@ function report(result: {
   ];
   if (result.commits.length > 0) {
     lines.push(
-      '| load | commits/s | of the fdatasync rate | p50 ms | p99 ms | p50 of (fdatasync + round trip) | CPU, of one core, all nodes | fdatasync/s | p50 ms | round trip p50 ms |',
-      '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
+      '| load | commits/s | of the fdatasync rate | p50 ms | p99 ms | p50 of (fdatasync + round trip) | CPU, of one core, all nodes | stopped by a lost leadership | fdatasync/s | p50 ms | round trip p50 ms |',
+      '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
       ...result.commits.map(({ name, cells }) => `| ${[name, ...cells].join(' | ')} |`),
       '',
     );

@@ -12,18 +12,25 @@ export async function runLoad(replicas: readonly Replica[], load: Load): Promise
   const latenciesMs: number[] = [];
   const beginMs = performance.now() + load.warmUpMs;
   const endMs = beginMs + load.measureMs;
+  let lost = 0;
   await Promise.all(
     replicas.flatMap((replica) => Array.from({ length: load.perGroup }, () => producer(replica))),
   );
   latenciesMs.sort((a, b) => a - b);
   const every = Math.max(1, Math.ceil(latenciesMs.length / sampleMax));
   return {
+    lost,
     commits: latenciesMs.length,
     latenciesMs: latenciesMs.filter((_, place) => place % every === 0),
   };
 
   function producer(replica: Replica): Promise<void> {
     return new Promise((resolve, reject) => {
+      /** Where the leader is another node now, nothing is appended any more: the result says so. */
+      const stop = (): void => {
+        lost++;
+        resolve();
+      };
       const next = (): void => {
         const sentMs = performance.now();
         if (sentMs >= endMs) {
@@ -33,12 +40,13 @@ export async function runLoad(replicas: readonly Replica[], load: Load): Promise
         // The log keeps what is appended.
         const outcome = replica.append(Buffer.from(template), header);
         if (outcome.kind === 'refused') {
-          reject(new Error(`an append was refused: ${outcome.error}`));
+          if (outcome.error === 'NOT_LEADER_OR_FOLLOWER') stop();
+          else reject(new Error(`an append was refused: ${outcome.error}`));
           return;
         }
         replica.acknowledgements.whenCommitted(outcome, (isCommitted) => {
           if (!isCommitted) {
-            reject(new Error('a leadership was lost'));
+            stop();
             return;
           }
           const nowMs = performance.now();

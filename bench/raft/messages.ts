@@ -25,6 +25,8 @@ export interface Load {
 
 export interface LoadResult {
   readonly commits: number;
+  /** Batches on their way that ended with a leadership, as on a machine that stands still for an election timeout. */
+  readonly lost: number;
   /** From the append to the acknowledgement by a majority, as a sorted sample. */
   readonly latenciesMs: readonly number[];
 }
