@@ -10,6 +10,7 @@ import { usageError } from '../cli-error.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { StartFlags } from './start.ts';
 import { readConfiguration } from './start.ts';
+import { startOptions } from './start-options.ts';
 
 const nodesMax = 7;
 /** Of the first node, unless another port is given; the next ones follow. */
@@ -27,6 +28,11 @@ const ownOptions = new Set([
   'join',
   'advertisedHost',
 ]);
+
+/** A node's place comes from its command line alone. */
+const ownVariables = new Set<string>(
+  startOptions.filter(({ name }) => ownOptions.has(propertyName(name))).map(({ environment }) => environment),
+);
 
 interface Node {
   readonly id: number;
@@ -59,10 +65,7 @@ export async function startNodes(text: string, flags: StartFlags, context: Comma
 
 /** The command line of each node. */
 async function argumentsOf(count: number, flags: StartFlags, context: CommandContext): Promise<string[][]> {
-  const { port, httpPort, dataDirs, host } = await readConfiguration(
-    { ...flags, nodes: undefined },
-    context,
-  );
+  const { port, httpPort, dataDirs, host } = await readConfiguration({ ...flags, nodes: undefined }, context);
   const given = flags['internalPort'];
   const internalPort = typeof given === 'string' ? Number(given) : firstInternalPort;
   const voterCount = count >= 5 ? 5 : count >= 3 ? 3 : 1;
@@ -78,18 +81,31 @@ async function argumentsOf(count: number, flags: StartFlags, context: CommandCon
     const member = id <= voterCount ? ['--voters', voters.join(',')] : ['--join', address(1)];
     return [
       ...shared,
-      ...['--node-id', String(id), '--port', String(port + place)],
-      ...['--http-port', httpPort === false ? 'off' : String(httpPort + place)],
-      ...['--internal-port', String(internalPort + place)],
-      ...['--data-dir', dataDirs.map((directory) => join(directory, `node-${id}`)).join(',')],
+      '--node-id',
+      String(id),
+      '--port',
+      String(port + place),
+      '--http-port',
+      httpPort === false ? 'off' : String(httpPort + place),
+      '--internal-port',
+      String(internalPort + place),
+      '--data-dir',
+      dataDirs.map((directory) => join(directory, `node-${id}`)).join(','),
       ...member,
     ];
   });
 }
 
-function startOne(id: number, args: readonly string[], { output }: CommandContext): Node {
+function startOne(id: number, args: readonly string[], { output, interruption }: CommandContext): Node {
   const program = process.argv[1]!;
-  const child = spawn(process.execPath, [program, 'start', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  // In a group of its own: Ctrl-C would reach it beside our SIGTERM, and who is told twice ends at once.
+  const child = spawn(process.execPath, [program, 'start', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !ownVariables.has(name))),
+  });
+  // Where this process is told twice, so are they.
+  process.once('exit', () => child.kill('SIGTERM'));
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => output.note(`[node ${id}] ${line}`));
   }
@@ -99,7 +115,8 @@ function startOne(id: number, args: readonly string[], { output }: CommandContex
       resolve();
     });
     child.once('exit', (code, signal) => {
-      if (code !== 0) output.note(`Node ${id} has ended with ${signal ?? code}; the others go on.`);
+      const others = interruption.signal.aborted ? '' : '; the others go on';
+      if (code !== 0) output.note(`Node ${id} has ended with ${signal ?? code}${others}.`);
       resolve();
     });
   });
@@ -108,6 +125,10 @@ function startOne(id: number, args: readonly string[], { output }: CommandContex
 
 function optionName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function propertyName(name: string): string {
+  return name.replace(/-[a-z]/g, (text) => text.charAt(1).toUpperCase());
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

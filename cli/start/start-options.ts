@@ -274,10 +274,7 @@ export function parseSettings(texts: readonly string[], origin: string): Map<str
 }
 
 /** The option, or Kafka's settings of that meaning, which are taken out of the others. */
-function takeDataDirectories(
-  option: GivenValue,
-  settings: Record<string, string>,
-): string[] {
+function takeDataDirectories(option: GivenValue, settings: Record<string, string>): string[] {
   const name = ['log.dirs', 'log.dir'].find((each) => settings[each] !== undefined);
   if (name !== undefined && option.from !== defaultOrigin) {
     throw usageError(`data-dir (from ${option.from}) and ${name} say the same; leave one of them out.`);

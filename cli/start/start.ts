@@ -16,7 +16,7 @@ export type StartFlags = Readonly<Record<string, string | readonly string[] | un
 
 /** Runs a broker until SIGINT or SIGTERM and closes it in order; throws a CliError where it cannot start. */
 export async function start(flags: StartFlags, context: CommandContext): Promise<void> {
-  const { nodes } = flags;
+  const nodes = flags['nodes'] ?? context.environment['KAPPALOG_NODES'];
   if (typeof nodes === 'string') {
     const { startNodes } = await import('./start-nodes.ts');
     return startNodes(nodes, flags, context);
