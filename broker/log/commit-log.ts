@@ -376,7 +376,7 @@ export class CommitLog {
     writer.restart({ segment: segments.active, file, endIndex, endOffset: books.endOffset });
   }
 
-  /** Up to `endIndex`, which begins a batch. Undefined where that is not durable, or segments keep changing. Rejects with a DiskError. */
+  /** Up to `endIndex`, or the end of the batch that holds it. Undefined where that is not durable, or segments keep changing. Rejects with a DiskError. */
   copyUpTo(endIndex: number): Promise<LogCopy | undefined> {
     return copyOf(this.#options, this.#parts, endIndex);
   }

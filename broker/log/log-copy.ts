@@ -5,7 +5,9 @@
  */
 import type { Disk } from '../../platform/disk.ts';
 import { encodeAbortedTransactions } from './aborted-transactions.ts';
+import type { LogBooks } from './log-books.ts';
 import type { LogParts } from './log-parts.ts';
+import type { LogSearch, PlacedIndex } from './log-search.ts';
 import type { LogOptions } from './log-types.ts';
 import type { FileLease } from './open-files.ts';
 import type { PositionTable } from './position-table.ts';
@@ -47,26 +49,46 @@ export async function copyOf(
   endIndex: number,
 ): Promise<LogCopy | undefined> {
   for (let left = attemptsMax; left > 0; left--) {
-    if (endIndex > parts.writer.flushedEndIndex || endIndex < parts.books.table.start.index) return undefined;
-    const copy = await new Copying(options, parts, endIndex).run();
+    const { books, search, writer } = parts;
+    if (endIndex > writer.flushedEndIndex || endIndex < books.table.start.index) return undefined;
+    const { generation } = books.segments;
+    const end = await placeFrom(search, books, endIndex);
+    if (end === undefined || books.segments.generation !== generation) continue;
+    if (end.index > writer.flushedEndIndex) return undefined;
+    const copy = await new Copying(options, parts, end).run();
     if (copy !== undefined) return copy;
   }
   return undefined;
 }
 
+/** Undefined where segments have gone meanwhile. */
+async function placeFrom(
+  search: LogSearch,
+  { segments, table }: LogBooks,
+  index: number,
+): Promise<PlacedIndex | undefined> {
+  const { generation } = segments;
+  try {
+    return await search.placeFrom(index, table);
+  } catch (error) {
+    if (segments.generation === generation) throw error;
+    return undefined;
+  }
+}
+
 class Copying {
   readonly #options: LogOptions;
   readonly #parts: LogParts;
-  readonly #endIndex: number;
+  readonly #end: PlacedIndex;
   readonly #table: PositionTable;
   readonly #generation: number;
   readonly #held: HeldFile[] = [];
 
-  constructor(options: LogOptions, parts: LogParts, endIndex: number) {
+  constructor(options: LogOptions, parts: LogParts, end: PlacedIndex) {
     this.#options = options;
     this.#parts = parts;
-    this.#endIndex = endIndex;
-    this.#table = parts.books.table.upTo(endIndex);
+    this.#end = end;
+    this.#table = parts.books.table.upTo(end.index);
     this.#generation = parts.segments.generation;
   }
 
@@ -85,10 +107,8 @@ class Copying {
 
   /** Says whether what is held is one and the same log. */
   async #hold(): Promise<boolean> {
-    const { segments, search } = this.#parts;
-    const { segment: last, position } = await search.placeOfIndex(this.#endIndex, this.#table);
-    if (!this.#isUnchanged) return false;
-    const all = segments.snapshot();
+    const { segment: last, position } = this.#end;
+    const all = this.#parts.segments.snapshot();
     for (const segment of all.slice(0, all.indexOf(last) + 1)) {
       const isPart = segment === last;
       const sizeBytes = isPart ? position : segment.appendedBytes;
@@ -130,7 +150,7 @@ class Copying {
   }
 
   get #endOffset(): number {
-    return this.#table.offsetOfIndex(this.#endIndex);
+    return this.#table.offsetOfIndex(this.#end.index);
   }
 
   get #isUnchanged(): boolean {
@@ -151,9 +171,9 @@ class Copying {
     const state = encodeReplicaState(beginningState(this.#table, positions, this.#options.clock.wallMs()));
     return {
       state,
-      endIndex: this.#endIndex,
+      endIndex: this.#end.index,
       endOffset: this.#endOffset,
-      lastTerm: this.#table.termAt(this.#endIndex - 1),
+      lastTerm: this.#table.termAt(this.#end.index - 1),
       files: held.map(({ name, sizeBytes }) => ({ name, sizeBytes })),
       read: (place, position, sizeBytes) => readHeld(held[place], position, sizeBytes),
       release: () => this.#release(),

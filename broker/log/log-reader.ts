@@ -30,8 +30,8 @@ export class LogReader {
   readonly #segments: SegmentList;
   readonly #indexes: SegmentIndexes;
   readonly #pool: ReadPool;
-  /** By the offset that will be asked for next. */
-  readonly #cursors = new Map<number, Cursor>();
+  /** By the offset that will be asked for next; made by the first read, as most logs are at rest. */
+  #cursors: Map<number, Cursor> | undefined;
 
   constructor(segments: SegmentList, indexes: SegmentIndexes, pool: ReadPool) {
     this.#segments = segments;
@@ -78,12 +78,12 @@ export class LogReader {
 
   /** Forgets where readers are: the log has been cut. */
   forget(): void {
-    this.#cursors.clear();
+    this.#cursors = undefined;
   }
 
   /** Undefined where the segment has nothing more for this request. */
   async #readSegment(segment: Segment, request: ReadRequest): Promise<LogRead | undefined> {
-    const cursor = this.#cursors.get(request.offset);
+    const cursor = this.#cursors?.get(request.offset);
     const isSequential = cursor?.segment === segment;
     const window = new BlockWindow(this.#pool, segment);
     try {
@@ -112,10 +112,11 @@ export class LogReader {
   }
 
   #remember(offset: number, cursor: Cursor): void {
-    this.#cursors.set(offset, cursor);
-    if (this.#cursors.size <= cursorsMax) return;
-    for (const oldest of this.#cursors.keys()) {
-      this.#cursors.delete(oldest);
+    const cursors = (this.#cursors ??= new Map());
+    cursors.set(offset, cursor);
+    if (cursors.size <= cursorsMax) return;
+    for (const oldest of cursors.keys()) {
+      cursors.delete(oldest);
       return;
     }
   }

@@ -28,6 +28,13 @@ export interface BatchPlace {
 
 export type HeaderVisitor = (header: BatchHeader, place: BatchPlace) => void;
 
+/** Where an entry begins. */
+export interface PlacedIndex {
+  readonly segment: Segment;
+  readonly position: number;
+  readonly index: number;
+}
+
 export class LogSearch {
   readonly #segments: SegmentList;
   readonly #indexes: SegmentIndexes;
@@ -127,14 +134,46 @@ export class LogSearch {
 
   /** Where the entry at `index` begins, which must be the first of its batch; or the end, for the log's end index. */
   async placeOfIndex(index: number, table: PositionTable): Promise<{ segment: Segment; position: number }> {
+    const result = await this.#tryPlace(index, table);
+    assert(result !== undefined, 'the log is cut between two batches that it holds');
+    return result;
+  }
+
+  /** As `placeOfIndex`, of the first entry at or after `index` that begins a batch; says which one that is. */
+  async placeFrom(index: number, table: PositionTable): Promise<PlacedIndex> {
+    const offset = table.offsetOfIndex(index);
+    const segment = this.#segments.at(this.#segments.placeOf(offset))!;
+    // Nothing but the segment itself may say so: what was before it may be cleaned away, and it may be empty.
+    if (segment.startIndex === index) return { segment, position: 0, index };
+    const exact = await this.#tryPlace(index, table);
+    if (exact !== undefined) return { ...exact, index };
+    const endOffset = await this.#endOfBatchAt(segment, offset);
+    const endIndex = table.indexOfOffset(endOffset - 1) + 1;
+    return { ...(await this.placeOfIndex(endIndex, table)), index: endIndex };
+  }
+
+  async #tryPlace(
+    index: number,
+    table: PositionTable,
+  ): Promise<{ segment: Segment; position: number } | undefined> {
     const offset = table.offsetOfIndex(index);
     let place = this.#segments.placeOf(offset);
     let result = await this.#findIndex(this.#segments.at(place)!, offset, index, table);
     // An entry at the border of two segments may be the last Raft-only one of the earlier.
     while (result === undefined && place > 0)
       result = await this.#findIndex(this.#segments.at(--place)!, offset, index, table);
-    assert(result !== undefined, 'the log is cut between two batches that it holds');
     return result;
+  }
+
+  async #endOfBatchAt(segment: Segment, offset: number): Promise<number> {
+    let endOffset: number | undefined;
+    await this.#walk(segment, await this.#positionOf(segment, offset), nearBytes, (batch) => {
+      if (lastOffsetOf(batch) < offset) return undefined;
+      endOffset = lastOffsetOf(batch) + 1;
+      return 'stop';
+    });
+    assert(endOffset !== undefined, 'a batch that holds the offset');
+    return endOffset;
   }
 
   async #findIndex(

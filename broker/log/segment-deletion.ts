@@ -21,7 +21,8 @@ export interface SegmentDeletionOptions {
 
 export class SegmentDeletion {
   readonly #options: SegmentDeletionOptions;
-  readonly #timers = new Set<Timer>();
+  /** Made when segments are deleted. */
+  #timers: Set<Timer> | undefined;
   #removing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -51,19 +52,20 @@ export class SegmentDeletion {
   /** Lets the files that are left be, for the next opening; resolves when none is being removed. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
+    for (const timer of this.#timers ?? []) timer.cancel();
+    this.#timers = undefined;
     await this.#removing;
   }
 
   #removeLater(paths: readonly string[]): void {
     const { clock, delayMs, onError } = this.#options;
     if (this.#isClosed) return;
+    const timers = (this.#timers ??= new Set());
     const timer = clock.after(Math.max(0, delayMs()), () => {
-      this.#timers.delete(timer);
+      timers.delete(timer);
       this.#removing = this.#removing.then(() => this.#remove(paths)).catch(onError);
     });
-    this.#timers.add(timer);
+    timers.add(timer);
   }
 
   async #remove(paths: readonly string[]): Promise<void> {

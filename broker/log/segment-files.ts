@@ -24,7 +24,8 @@ export class SegmentIndexes {
   readonly #disk: Disk;
   readonly #pool: ReadPool;
   readonly #indexIntervalBytes: () => number;
-  readonly #bringingIn = new Map<Segment, Promise<void>>();
+  /** Made with its first one. */
+  #bringingIn: Map<Segment, Promise<void>> | undefined;
 
   constructor(disk: Disk, pool: ReadPool, indexIntervalBytes: () => number) {
     this.#disk = disk;
@@ -57,15 +58,15 @@ export class SegmentIndexes {
 
   /** Resolves when none of these segments' index files is being made again. */
   async settled(segments: readonly Segment[]): Promise<void> {
-    for (const segment of segments) await this.#bringingIn.get(segment);
+    for (const segment of segments) await this.#bringingIn?.get(segment);
   }
 
   /** Once for all who ask at the same time. */
   async #bringIn(segment: Segment): Promise<void> {
-    let bringing = this.#bringingIn.get(segment);
+    let bringing = this.#bringingIn?.get(segment);
     if (bringing === undefined) {
-      bringing = this.#load(segment).finally(() => this.#bringingIn.delete(segment));
-      this.#bringingIn.set(segment, bringing);
+      bringing = this.#load(segment).finally(() => this.#bringingIn?.delete(segment));
+      (this.#bringingIn ??= new Map()).set(segment, bringing);
     }
     await bringing;
   }
@@ -87,8 +88,8 @@ export class SegmentIndexes {
    */
   async remake(segment: Segment): Promise<void> {
     await this.settled([segment]);
-    const remaking = this.rebuild(segment).finally(() => this.#bringingIn.delete(segment));
-    this.#bringingIn.set(segment, remaking);
+    const remaking = this.rebuild(segment).finally(() => this.#bringingIn?.delete(segment));
+    (this.#bringingIn ??= new Map()).set(segment, remaking);
     await remaking;
     this.#pool.indexes.used(segment);
   }
