@@ -24,7 +24,7 @@ export interface LedReplica {
   readonly leaderNode: number | undefined;
   readonly term: number;
   readonly committedConfiguration: { readonly configuration: { readonly revision: number } };
-  readonly acknowledgements: { inSyncMembers(): MemberId[] };
+  readonly acknowledgements: { inSyncMembers(): readonly MemberId[] };
 }
 
 export interface LeadershipExchangeOptions {

@@ -14,6 +14,7 @@ import type { TopicToCreate } from './create-topics.ts';
 import { decideDeleteTopics } from './delete-topics.ts';
 import { decideDirectories } from './directories.ts';
 import type { DirectoriesToAssign } from './directories.ts';
+import { decideDrain } from './drain.ts';
 import { decideUpdateFeatures } from './features.ts';
 import type { FeatureUpdate } from './features.ts';
 import { internalTopicToCreate } from './internal-topics.ts';
@@ -86,6 +87,8 @@ export const operations = {
     ...once,
     places: true,
   }),
+  /** Replicas that are on their way already are left so. */
+  drain: operation((state, nodeId: number) => decideDrain(state, nodeId), { ...repeatable, places: true }),
   /** Bound to one revision of each partition. */
   completeReassignments: operation(
     (state, completed: readonly CompletedReassignment[]) => decideCompletions(state.image, completed),

@@ -40,6 +40,25 @@ export function place(request: PlacementRequest): number[][] {
   );
 }
 
+/** Places for replicas that have to leave their node, one after the other: each counts for those after it. */
+export class Replacements {
+  readonly #candidates: readonly Candidate[];
+
+  constructor(nodes: readonly PlaceableNode[]) {
+    this.#candidates = nodes.map((node) => ({ node, replicas: node.replicaCount, leads: node.leaderCount }));
+  }
+
+  /** The node for another replica of a partition that these hold as well; undefined where there is none. */
+  next(others: readonly number[]): number | undefined {
+    const chosen = this.#candidates.filter(({ node }) => others.includes(node.id));
+    const free = this.#candidates.filter((candidate) => !chosen.includes(candidate));
+    if (free.length === 0) return undefined;
+    const best = free.reduce((left, right) => (compare(left, right, chosen) <= 0 ? left : right));
+    best.replicas++;
+    return best.node.id;
+  }
+}
+
 function placeOne(candidates: readonly Candidate[], replicationFactor: number): number[] {
   const chosen: Candidate[] = [];
   while (chosen.length < replicationFactor) {
