@@ -86,6 +86,8 @@ class BenchNode {
       consensus,
       raftSettings,
       votes,
+      copying: undefined,
+      keepsSnapshots: false,
       logConfig: () => logConfigDefaults,
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => 1,
@@ -177,6 +179,7 @@ const failing: PartitionEvents = {
   damaged: fail('a log is damaged'),
   setAside: fail('a log was set aside'),
   dataLost: fail('data was lost'),
+  catchUpFailed: fail('a member was not brought up'),
 };
 
 function send(answer: Answer): void {
