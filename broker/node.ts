@@ -347,6 +347,7 @@ class Node implements Broker {
       clock: this.#platform.clock,
       cluster,
       leaderships: this.#leaderships,
+      config: this.#config,
       replica: (topic, partition) => partitions.replica(topic, partition),
       peers: network,
       onFailure: (error) => {

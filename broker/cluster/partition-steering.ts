@@ -4,9 +4,11 @@
  * a replica.
  */
 import type { Clock } from '../../platform/clock.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Replica } from '../partition/replica.ts';
 import type { PeerRequests, PeerService } from '../peers/peer-requests.ts';
 import type { Cluster } from './cluster.ts';
+import { LeaderBalance } from './leader-balance.ts';
 import { LeadershipExchange, leadershipsKind } from './leadership-exchange.ts';
 import { LeadershipTransfers, transferKind } from './leadership-transfers.ts';
 import type { Leaderships } from './leaderships.ts';
@@ -21,6 +23,7 @@ export interface PartitionSteeringOptions {
   /** The open replica of this node. */
   readonly replica: (topic: string, partition: number) => Replica | undefined;
   readonly peers: PeerRequests | undefined;
+  readonly config: BrokerConfig;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -28,6 +31,7 @@ export class PartitionSteering {
   readonly transfers: LeadershipTransfers;
   readonly #exchange: LeadershipExchange;
   readonly #driver: MembershipDriver;
+  readonly #balance: LeaderBalance;
 
   constructor(options: PartitionSteeringOptions) {
     const { cluster } = options;
@@ -38,7 +42,15 @@ export class PartitionSteering {
       ...shared,
       complete: (completed) => cluster.completeReassignments(completed),
     });
+    const { config } = options;
+    this.#balance = new LeaderBalance({
+      ...shared,
+      transfers: this.transfers,
+      isEnabled: () => config.autoLeaderRebalanceEnable,
+      intervalMs: () => config.leaderImbalanceCheckIntervalSeconds * 1000,
+    });
     cluster.onChange((change) => {
+      if (change.kind === 'broker-changed') this.#balance.nodesChanged();
       this.#exchange.metadataChanged(change);
       this.#driver.metadataChanged(change);
     });
@@ -61,5 +73,6 @@ export class PartitionSteering {
   close(): void {
     this.#exchange.close();
     this.#driver.close();
+    this.#balance.close();
   }
 }

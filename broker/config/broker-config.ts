@@ -112,6 +112,9 @@ export class BrokerConfig {
   get autoCreateTopicsEnable(): boolean {
     return this.#boolean('auto.create.topics.enable');
   }
+  get autoLeaderRebalanceEnable(): boolean {
+    return this.#boolean('auto.leader.rebalance.enable');
+  }
   get brokerHeartbeatIntervalMs(): number {
     return this.#number('broker.heartbeat.interval.ms');
   }
@@ -145,6 +148,9 @@ export class BrokerConfig {
   /** Bytes per second; 0: none are read. */
   get kappalogScrubBytesPerSecond(): number {
     return this.#number('kappalog.scrub.bytes.per.second');
+  }
+  get leaderImbalanceCheckIntervalSeconds(): number {
+    return this.#number('leader.imbalance.check.interval.seconds');
   }
   get logCleanerBackoffMs(): number {
     return this.#number('log.cleaner.backoff.ms');

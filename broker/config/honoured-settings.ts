@@ -6,6 +6,10 @@
 export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['auto.create.topics.enable', 'Whether asking for the metadata of a missing topic creates it.'],
   [
+    'auto.leader.rebalance.enable',
+    'Whether leadership goes back to preferred leaders by itself, once they are in sync.',
+  ],
+  [
     'broker.heartbeat.interval.ms',
     'How often a node tells the controller that it is there, where there are others.',
   ],
@@ -42,6 +46,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   [
     'kappalog.scrub.bytes.per.second',
     'Bytes per second at which the segments of each data directory are read again and checked; 0 turns that off.',
+  ],
+  [
+    'leader.imbalance.check.interval.seconds',
+    'How often a node looks whether others are to lead what it leads.',
   ],
   ['log.cleaner.backoff.ms', 'How long compaction rests when no log needs it.'],
   ['log.cleaner.dedupe.buffer.size', 'Bytes of memory for the keys of the log that is being compacted.'],

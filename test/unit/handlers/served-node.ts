@@ -90,6 +90,7 @@ export async function serveNode(
     clock: platform.clock,
     cluster,
     leaderships,
+    config,
     replica: (topic, partition) => partitions.replica(topic, partition),
     peers: undefined,
     onFailure: (error) => {
