@@ -1,5 +1,6 @@
 /** Nodes in one process, each with a member of one group on a real log in memory, that can bring each other up. */
 import type { CommitLog } from '../../../../broker/log/commit-log.ts';
+import type { LogConfig } from '../../../../broker/log/log-types.ts';
 import type { Floor } from '../../../../broker/log/durable-floors.ts';
 import { LogCopying } from '../../../../broker/partition/consensus/catch-up/log-copying.ts';
 import { SnapshotStore } from '../../../../broker/partition/consensus/catch-up/snapshot-store.ts';
@@ -59,14 +60,20 @@ export class CopyingGroup {
   readonly #machines = new Map<number, Machine>();
   readonly #nodeIds: readonly number[];
   readonly #catchUp: 'segments' | 'snapshot';
+  readonly #config: Partial<LogConfig>;
   #starts = 0;
   /** Looks at each question between nodes, and may change or lose its answer. */
   meddle: (answer: Buffer, from: number, to: number) => Buffer | undefined = (answer) => answer;
   questions = 0;
 
-  constructor(nodeIds: readonly number[], catchUp: 'segments' | 'snapshot') {
+  constructor(
+    nodeIds: readonly number[],
+    catchUp: 'segments' | 'snapshot',
+    config: Partial<LogConfig> = { segmentBytes: 600 },
+  ) {
     this.#nodeIds = nodeIds;
     this.#catchUp = catchUp;
+    this.#config = config;
   }
 
   machine(nodeId: number): Machine {
@@ -108,7 +115,7 @@ export class CopyingGroup {
     const { log, recovery } = await openLog({
       disk,
       clock,
-      config: { segmentBytes: 600 },
+      config: this.#config,
       floor: {
         current: () => machine.floor,
         raise: (floor) => {

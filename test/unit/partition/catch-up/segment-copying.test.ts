@@ -1,7 +1,29 @@
 import { describe, expect, it } from 'vitest';
 import { encodePiece } from '../../../../broker/partition/consensus/catch-up/copy-protocol.ts';
+import { LogCleaner } from '../../../../broker/log/compaction/log-cleaner.ts';
+import { slotBytes } from '../../../../broker/log/compaction/key-map.ts';
+import type { ManualClock } from '../../../../platform/manual-clock.ts';
+import { CountedYield } from '../../../../platform/counted-yield.ts';
+import type { MemoryDisk } from '../../../../platform/memory-disk.ts';
+import { SeededRandom } from '../../../../platform/seeded-random.ts';
+import { encodeBatch } from '../../../../protocol/index.ts';
 import { batchOf, directory, readAll } from '../../log/log-harness.ts';
 import { CopyingGroup } from './copying-group.ts';
+
+function newCleaner(disk: MemoryDisk, clock: ManualClock): LogCleaner {
+  return new LogCleaner({
+    disk,
+    clock,
+    yielding: new CountedYield(),
+    random: new SeededRandom(3),
+    settings: () => ({
+      dedupeBufferBytes: 100 * slotBytes,
+      loadFactor: 0.9,
+      ioBufferBytes: 4096,
+      bytesPerSecondMax: Infinity,
+    }),
+  });
+}
 
 /** Ten batches whose values tell their place. */
 function batches(from: number, count = 10): string[][] {
@@ -194,6 +216,44 @@ describe('a member whose leader no longer has what it lacks', () => {
     expect((await readAll(log)).map(({ offset }) => offset)).toEqual([
       30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
     ]);
+  });
+});
+
+describe('a compacted log', () => {
+  it('is copied as it is, to a member that has none of it', async () => {
+    const config = { segmentBytes: 600, compacts: true, deletes: false, minCleanableDirtyRatio: 0 };
+    const group = new CopyingGroup([1, 2, 3], 'segments', config);
+    for (const nodeId of [1, 2]) await group.start(nodeId);
+    const { consensus } = await group.leader();
+    for (let round = 0; round < 40; round++) {
+      const records = [0, 1, 2].map((key) => ({
+        timestamp: 1000,
+        key: Buffer.from(`key ${key}`),
+        value: Buffer.from(`value ${round} of ${key}`),
+      }));
+      consensus.append(encodeBatch(records));
+    }
+    await group.until('a commit', () => consensus.highWatermark === 120);
+    for (const nodeId of [1, 2]) {
+      const { disk, log, consensus: member } = group.member(nodeId);
+      await group.caughtUp(nodeId);
+      await newCleaner(disk, group.clock).cleanLog(log, {
+        endOffset: log.logEndOffset,
+        lastOffsetsOfProducers: new Map(),
+      });
+      expect(log.cleanedEndOffset).toBeGreaterThan(50);
+      member.logStartMoved();
+    }
+    const { told, log } = await group.start(3);
+    await group.caughtUp(3);
+    expect(told).toEqual(['replaced']);
+    const { log: leader } = await group.leader();
+    expect([log.endIndex, log.cleanedEndOffset]).toEqual([leader.endIndex, leader.cleanedEndOffset]);
+    const records = await readAll(log);
+    expect(records).toEqual(await readAll(leader));
+    expect(records.length).toBeLessThan(60);
+    group.kill(3);
+    expect((await group.start(3)).log.failure).toBeUndefined();
   });
 });
 
