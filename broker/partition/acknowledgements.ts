@@ -26,13 +26,15 @@ export interface AcknowledgementsOptions {
   readonly silentMs: (nodeId: number) => number;
 }
 
+const noMembers: readonly MemberId[] = [];
+
 export class Acknowledgements {
   readonly #options: AcknowledgementsOptions;
   readonly #inSync: InSync;
   readonly #written = new Waiters();
   readonly #committed = new Waiters();
   /** As last told; in no order that means anything. */
-  #toldInSync: readonly MemberId[] = [];
+  #toldInSync = noMembers;
 
   constructor(options: AcknowledgementsOptions) {
     this.#options = options;
@@ -84,16 +86,18 @@ export class Acknowledgements {
   /** It does not lead any more: nobody's entry is sure to stay. */
   end(): void {
     this.#inSync.forget();
-    this.#toldInSync = [];
+    this.#toldInSync = noMembers;
     this.#written.fail();
     this.#committed.fail();
   }
 
   /** The voters that are in sync, this node among them; empty where it does not lead. */
-  inSyncMembers(): MemberId[] {
+  inSyncMembers(): readonly MemberId[] {
     const { id, role, configuration } = this.#options.consensus.raft;
-    if (role !== 'leader') return [];
-    return configuration.voters.filter((voter) => voter === id || this.#inSync.has(voter));
+    const { voters } = configuration;
+    if (role !== 'leader') return noMembers;
+    const isInSync = (voter: MemberId): boolean => voter === id || this.#inSync.has(voter);
+    return voters.every(isInSync) ? voters : voters.filter(isInSync);
   }
 
   /** Whether an append with acks=all may be taken (Kafka's NOT_ENOUGH_REPLICAS otherwise). */

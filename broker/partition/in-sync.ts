@@ -28,9 +28,12 @@ interface Follower {
   aimAtMs: number;
 }
 
+/** Groups of one member have no followers, and there may be many of those. */
+const nobody: ReadonlyMap<MemberId, Follower> = new Map();
+
 export class InSync {
   readonly #options: InSyncOptions;
-  #followers = new Map<MemberId, Follower>();
+  #followers: ReadonlyMap<MemberId, Follower> = nobody;
 
   constructor(options: InSyncOptions) {
     this.#options = options;
@@ -38,6 +41,10 @@ export class InSync {
 
   /** A leadership begins, or its voters are others: those whose nodes are there get the time to catch up. */
   follow(members: readonly MemberId[]): void {
+    if (members.length === 0) {
+      this.#followers = nobody;
+      return;
+    }
     const { clock, silentMs } = this.#options;
     const nowMs = clock.monotonicMs();
     const before = this.#followers;
@@ -54,7 +61,7 @@ export class InSync {
   }
 
   forget(): void {
-    this.#followers.clear();
+    this.#followers = nobody;
   }
 
   /** The log is to grow: who has all of it has had it until now. */

@@ -89,6 +89,7 @@ const reviewsPerLag = 2;
 export class Partitions {
   readonly #options: PartitionsOptions;
   readonly #places: ReplicaPlaces;
+  readonly #replicaEvents: ReplicaEvents;
   readonly #byTopic = new Map<string, (Replica | undefined)[]>();
   /** By topic and partition. Invariant: none of them is in `#byTopic`. */
   readonly #offline = new Map<string, Map<number, OfflineReplica>>();
@@ -101,6 +102,11 @@ export class Partitions {
   constructor(options: PartitionsOptions) {
     this.#options = options;
     const { disk, clock, ids, directories, events } = options;
+    this.#replicaEvents = {
+      ...events,
+      deletionFailed: (failed, error) => events.maintenanceFailed(failed, 'deletion', error),
+      leadershipChanged: (changed) => this.#leadershipChanged(changed),
+    };
     this.#places = new ReplicaPlaces({
       disk,
       clock,
@@ -402,11 +408,7 @@ export class Partitions {
       producerExpirationMs: this.#options.producerExpirationMs,
       minInSyncReplicas: () => this.#options.minInSyncReplicas(topic),
       lagMsMax: this.#options.lagMsMax,
-      events: {
-        ...events,
-        deletionFailed: (failed, error) => events.maintenanceFailed(failed, 'deletion', error),
-        leadershipChanged: (changed) => this.#leadershipChanged(changed),
-      },
+      events: this.#replicaEvents,
     });
     votes.place(keyOf(identity), {
       group: identity,

@@ -57,13 +57,14 @@ export class Replica {
   readonly #producers: LogProducers;
   readonly #kept: KeptConfiguration;
   readonly #deletions: RecordDeletions;
-  readonly #reads = new ConfirmedReads();
+  /** Made with the first one. */
+  #reads: ConfirmedReads | undefined;
   /** Who waits for which copies, and who is in sync. */
   readonly acknowledgements: Acknowledgements;
   /** Its term or vote could not be made durable; tried again as time goes on. */
   electionError: unknown;
   /** Called once each, then forgotten, when the high watermark or the role has moved or the replica has ended. */
-  readonly #watchers = new Set<() => void>();
+  #watchers: Set<() => void> | undefined;
   /** The leader epoch, as Kafka calls it: of the last leader that is known, not of a term in which only a vote was given. */
   term = 0;
   #leader: MemberId | undefined;
@@ -86,15 +87,7 @@ export class Replica {
     this.#log = log;
     this.#producers = opened.producers;
     this.#kept = new KeptConfiguration(disk, log.directory, configuration);
-    this.#deletions = new RecordDeletions(
-      {
-        get logStartOffset() {
-          return log.logStartOffset;
-        },
-        advanceLogStart: (offset) => this.#advanceLogStart(offset),
-      },
-      (error) => options.events.deletionFailed(this, error),
-    );
+    this.#deletions = new RecordDeletions(this, (error) => options.events.deletionFailed(this, error));
     for (const entry of log.raftOnlyEntries()) this.#deletions.appended(entry);
     const group = keyOf(identity);
     this.#consensus = new Consensus({
@@ -265,11 +258,11 @@ export class Replica {
 
   /** Runs once when the high watermark or the role has moved, or neither will again. */
   watch(watcher: () => void): void {
-    this.#watchers.add(watcher);
+    (this.#watchers ??= new Set()).add(watcher);
   }
 
   unwatch(watcher: () => void): void {
-    this.#watchers.delete(watcher);
+    this.#watchers?.delete(watcher);
   }
 
   /** Committed batches from the one that holds `offset` on; `offset` lies in [log start, high watermark]. */
@@ -335,6 +328,7 @@ export class Replica {
    * lead, or did not any more.
    */
   confirmRead(): Promise<number | undefined> {
+    this.#reads ??= new ConfirmedReads();
     return this.#reads.ask((token) => this.#consensus.requestRead(token));
   }
 
@@ -426,7 +420,7 @@ export class Replica {
       transferEnded: (to, reason) => {
         if (this.#transfer?.to === to) this.#endTransfer(reason === 'handed-over');
       },
-      readConfirmed: (token, endIndex) => this.#reads.confirmed(token, endIndex),
+      readConfirmed: (token, endIndex) => this.#reads?.confirmed(token, endIndex),
       dataLost: (fromIndex, endIndex) => events.dataLost(this, { fromIndex, endIndex }),
       repaired: changed,
       catchUpRefused: changed,
@@ -456,7 +450,8 @@ export class Replica {
     this.#wakeWatchers();
   }
 
-  async #advanceLogStart(offset: number): Promise<void> {
+  /** For `deleteRecords` alone, once that is committed. Rejects with a DiskError. */
+  async advanceLogStart(offset: number): Promise<void> {
     await this.keepConfiguration();
     await this.#log.advanceLogStart(offset);
     this.#consensus.logStartMoved();
@@ -469,10 +464,9 @@ export class Replica {
   }
 
   #wakeWatchers(): void {
-    if (this.#watchers.size === 0) return;
-    const watchers = [...this.#watchers];
-    this.#watchers.clear();
-    for (const watcher of watchers) watcher();
+    const watchers = this.#watchers;
+    this.#watchers = undefined;
+    if (watchers !== undefined) for (const watcher of watchers) watcher();
   }
 
   #fail(failure: ReplicaFailure): void {
@@ -485,7 +479,7 @@ export class Replica {
 
   #endWaiting(): void {
     this.acknowledgements.end();
-    this.#reads.end();
+    this.#reads?.end();
     this.#endTransfer(false);
     this.#wakeWatchers();
   }

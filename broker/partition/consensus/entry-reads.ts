@@ -26,8 +26,8 @@ interface Held extends ReadEntries {
 export class EntryReads {
   readonly #options: EntryReadsOptions;
   #wanted: Wanted[] = [];
-  /** What has been read and is about to be sent, by the number of the read. */
-  readonly #held = new Map<number, Held>();
+  /** What has been read and is about to be sent, by the number of the read; made with the first follower's. */
+  #held: Map<number, Held> | undefined;
 
   constructor(options: EntryReadsOptions) {
     this.#options = options;
@@ -39,9 +39,9 @@ export class EntryReads {
 
   /** The bytes for this message, which is sent once. The follower may have come further since they were asked for. */
   take(read: number, message: Append): { parts: readonly Buffer[]; release: () => void } {
-    const held = this.#held.get(read);
+    const held = this.#held?.get(read);
     assert(held?.endIndex === message.endIndex, 'entries are sent that have been read');
-    this.#held.delete(read);
+    this.#held?.delete(read);
     const skipped = message.fromIndex - held.fromIndex;
     const parts = skipped === 0 ? held.parts : withoutFirst(held.parts, skipped);
     assert(skipped >= 0 && parts !== undefined, 'a follower holds whole batches');
@@ -51,8 +51,8 @@ export class EntryReads {
   /** The leadership has ended. */
   forget(): void {
     this.#wanted = [];
-    for (const held of this.#held.values()) held.release();
-    this.#held.clear();
+    for (const held of this.#held?.values() ?? []) held.release();
+    this.#held = undefined;
   }
 
   #begin(): void {
@@ -87,10 +87,10 @@ export class EntryReads {
       held.release();
       return;
     }
-    this.#held.set(read, held);
+    (this.#held ??= new Map()).set(read, held);
     this.#options.finished(read, held.endIndex, held.sizeBytes);
     // Where it was not sent, it was not wanted any more.
-    if (this.#held.get(read) === held) {
+    if (this.#held?.get(read) === held) {
       this.#held.delete(read);
       held.release();
     }
