@@ -11,6 +11,7 @@ import { ReadPool } from './log/read-pool.ts';
 import { TailCache } from './log/tail-cache.ts';
 import type { StorageState } from './http/http-server.ts';
 import type { Logger } from './logger.ts';
+import type { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
 import { ConsensusNode } from './partition/consensus/consensus-node.ts';
 import { LogMaintenance } from './partition/log-maintenance.ts';
 import type {
@@ -37,6 +38,8 @@ export interface NodeStorageOptions {
   /** Larger than at any earlier start of this node. */
   readonly incarnation: number;
   readonly transport: Transport;
+  /** Undefined where there are no other nodes. */
+  readonly copying: LogCopying | undefined;
   readonly topicConfig: (topic: string) => LogConfig & { readonly minInsyncReplicas: number };
   /** `replica.lag.time.max.ms`. Live. */
   readonly lagMsMax: () => number;
@@ -132,7 +135,10 @@ export class NodeStorage {
     this.#directories = directories;
     this.#readPool = new ReadPool({ disk, maxBytes: readPoolBytes, openFilesMax });
     this.#logger = logger;
-    const shared: Omit<PartitionsOptions, 'directories' | 'logConfig' | 'minInSyncReplicas'> = {
+    const shared: Omit<
+      PartitionsOptions,
+      'directories' | 'keepsSnapshots' | 'logConfig' | 'minInSyncReplicas'
+    > = {
       nodeId,
       clock,
       disk,
@@ -143,6 +149,7 @@ export class NodeStorage {
       consensus: this.consensus,
       raftSettings,
       votes,
+      copying: options.copying,
       producerExpirationMs,
       lagMsMax,
       events: partitionEvents(logger),
@@ -150,12 +157,14 @@ export class NodeStorage {
     this.#metadata = new Partitions({
       ...shared,
       directories: [this.firstDirectory],
+      keepsSnapshots: true,
       logConfig: () => metadataLogConfig,
       minInSyncReplicas: () => 1,
     });
     this.partitions = new Partitions({
       ...shared,
       directories: directories.all,
+      keepsSnapshots: false,
       logConfig: topicConfig,
       minInSyncReplicas: (topic) => topicConfig(topic).minInsyncReplicas,
     });
@@ -346,6 +355,10 @@ function partitionEvents(logger: Logger): PartitionEvents {
         `${nameOf(replica)} has lost acknowledged records: its machines lost their memory while write.caching ` +
           `acknowledged what was not on disk (entries ${fromIndex} to ${endIndex - 1} of its log)`,
       );
+    },
+    catchUpFailed: (replica, error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn({ err: error }, `${nameOf(replica)} could not be brought up to its leader yet (${reason})`);
     },
     closeFailed: (replica, error) => {
       logger.error({ err: error }, `the log of ${nameOf(replica)} could not be closed cleanly`);

@@ -3,6 +3,7 @@
  * stop are read here from top to bottom; everything else is elsewhere.
  */
 import { Cluster } from './cluster/cluster.ts';
+import { MetadataSnapshots } from './cluster/metadata-snapshots.ts';
 import { Leaderships } from './cluster/leaderships.ts';
 import { PartitionSteering } from './cluster/partition-steering.ts';
 import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
@@ -32,6 +33,8 @@ import {
   splitAdvertised,
 } from './node-start.ts';
 import { NodeStorage } from './node-storage.ts';
+import { copyKind } from './partition/consensus/catch-up/copy-protocol.ts';
+import { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
@@ -73,6 +76,8 @@ export interface Broker extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Of all logs that a node copies from others: enough to come back soon, and little enough to leave disks to those who wait. */
+const copyBytesPerSecondMax = 64 * 1024 * 1024;
 /** What a connection that is being answered at the stop may take. */
 const drainTimeoutMs = 5_000;
 /** Bytes of requests held over all connections, where queued.max.request.bytes leaves it to the broker. */
@@ -122,6 +127,8 @@ class Node implements Broker {
   readonly #memory: RequestMemory;
   readonly #directories: readonly string[];
   #peers: NodePeers | undefined;
+  /** Undefined where there are no other nodes. */
+  #copying: LogCopying | undefined;
   #storage: NodeStorage | undefined;
   #cluster: Cluster | undefined;
   readonly #leaderships = new Leaderships();
@@ -236,6 +243,7 @@ class Node implements Broker {
     await drained;
     this.#steering?.close();
     await this.#cluster?.close();
+    this.#copying?.close();
     await this.#storage?.close();
     await this.#peers?.network?.close();
     await this.#http?.close();
@@ -275,6 +283,17 @@ class Node implements Broker {
       },
     });
     const { incarnation, network } = peers!;
+    if (network !== undefined) {
+      const { disk, clock, ids } = platform;
+      this.#copying = new LogCopying({
+        disk,
+        clock,
+        requests: network,
+        incarnation: ids.uuid(),
+        bytesPerSecondMax: () => copyBytesPerSecondMax,
+      });
+      network.serve(copyKind, this.#copying.serve);
+    }
     this.#storage = new NodeStorage({
       nodeId,
       platform,
@@ -282,6 +301,7 @@ class Node implements Broker {
       directories,
       incarnation,
       transport: network ?? { send: (_, __, release) => release() },
+      copying: this.#copying,
       lagMsMax: () => this.#config.replicaLagTimeMaxMs,
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,
@@ -298,7 +318,7 @@ class Node implements Broker {
     const { partitions } = storage;
     const cluster = new Cluster({
       nodeId: this.nodeId,
-      log: new ReplicaMetadataLog(metadata, clock),
+      log: new ReplicaMetadataLog(metadata, clock, this.#metadataSnapshots(metadata)),
       group: metadata,
       clock,
       ids,
@@ -339,6 +359,16 @@ class Node implements Broker {
     for (const [kind, service] of cluster.services) network.serve(kind, service);
     network.serve(joinKind, joinService({ cluster, metadata, clusterId: this.clusterId }));
     return cluster;
+  }
+
+  #metadataSnapshots(metadata: Replica): MetadataSnapshots {
+    return new MetadataSnapshots({
+      store: metadata.snapshots!,
+      take: (endOffset, records) => metadata.takeSnapshot(endOffset, records),
+      onFailure: (error) => {
+        this.#logger.warn({ err: error }, 'a snapshot of the metadata could not be written, or not be read');
+      },
+    });
   }
 
   #steer({ partitions }: NodeStorage, cluster: Cluster, { network }: NodePeers): PartitionSteering {

@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { fromJson, toJson } from '../cluster/peer-json.ts';
 import type { PeerService } from '../peers/peer-requests.ts';
+import type { PeerNetwork } from '../peers/peer-network.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import type { Replica } from '../partition/replica.ts';
 import { membersOf } from '../raft/configuration.ts';
@@ -54,16 +55,14 @@ export async function startAmongOthers(
   });
   const isMember = (): boolean =>
     membersOf(metadata.configuration).some((member) => nodeOf(member) === peers.question?.nodeId);
-  const ask = async (): Promise<void> => {
-    const { network, question, formed } = peers;
-    for (let place = 0; network !== undefined && question !== undefined; place++) {
+  const ask = async (network: PeerNetwork, question: JoinQuestion): Promise<void> => {
+    const addresses = [...peers.formed.addresses.values()];
+    for (let place = 0; addresses.length > 0; place++) {
       await new Promise<void>((resolve) => {
         clock.after(pauseMs, resolve);
       });
       if (isStarted || isMember()) return;
-      const addresses = [...formed.addresses.values()];
-      const address = addresses[place % Math.max(addresses.length, 1)];
-      if (address === undefined) continue;
+      const address = addresses[place % addresses.length]!;
       await network
         .requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs })
         .catch((error: unknown) => {
@@ -71,6 +70,7 @@ export async function startAmongOthers(
         });
     }
   };
-  if (!isMember()) await Promise.all([started, ask()]);
-  else await started;
+  const { network, question } = peers;
+  if (network === undefined || question === undefined || isMember()) await started;
+  else await Promise.all([started, ask(network, question)]);
 }

@@ -15,7 +15,8 @@ export function servesRack(context: RequestContext, replica: Replica, rackId: st
   const { cluster, nodeId } = context.node;
   return (
     isAsked(context, rackId) &&
-    replica.servesFollowerReads &&
+    !(replica.failed || replica.damaged || replica.closed) &&
+    replica.leaderNode !== undefined &&
     cluster.image.brokers.get(nodeId)?.rack === rackId
   );
 }

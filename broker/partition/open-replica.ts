@@ -2,6 +2,8 @@
 import { CommitLog } from '../log/commit-log.ts';
 import { memberId } from '../raft/member.ts';
 import type { Impairment } from '../raft/raft.ts';
+import { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
+import type { CatchUpWith } from './consensus/consensus-types.ts';
 import { aloneConfiguration, firstConfiguration, readOrMakeConfiguration } from './first-configuration.ts';
 import { LogProducers } from './log-producers.ts';
 import type { ReplicaOptions } from './replica-types.ts';
@@ -34,6 +36,18 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
     kind: 'damaged',
     floor: { term: floor?.term ?? log.lastTerm, index: damage.floorEndIndex - 1 },
   };
-  replica = new Replica(options, { log, recovery, producers, configuration, impairment });
+  const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
+  const catchUp = catchUpWith(options, snapshots);
+  const opened = { log, recovery, producers, configuration, impairment, snapshots, catchUp };
+  replica = new Replica(options, opened);
   return replica;
+}
+
+/** A state machine's followers take its snapshots, others copy segments. */
+function catchUpWith(
+  { disk, clock, copying }: ReplicaOptions,
+  snapshots: SnapshotStore | undefined,
+): CatchUpWith | undefined {
+  if (snapshots !== undefined) return { means: { kind: 'snapshot', snapshots }, disk, clock };
+  return copying && { means: { kind: 'segments', copying }, disk, clock };
 }

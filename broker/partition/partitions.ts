@@ -15,6 +15,7 @@ import type { ReadPool } from '../log/read-pool.ts';
 import type { TailCache } from '../log/tail-cache.ts';
 import { nodeOf } from '../raft/member.ts';
 import type { RaftSettings } from '../raft/raft.ts';
+import type { LogCopying } from './consensus/catch-up/log-copying.ts';
 import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { openReplica } from './open-replica.ts';
@@ -38,6 +39,8 @@ export interface PartitionsOptions {
   readonly consensus: ConsensusNode;
   readonly raftSettings: RaftSettings;
   readonly votes: ReplicaVotes;
+  readonly copying: LogCopying | undefined;
+  readonly keepsSnapshots: boolean;
   readonly logConfig: (topic: string) => LogConfig;
   readonly producerExpirationMs: () => number;
   /** `min.insync.replicas` of a topic, and `replica.lag.time.max.ms`. Live. */
@@ -405,6 +408,8 @@ export class Partitions {
       hardState: home.votes.get(identity),
       consensus: this.#options.consensus,
       settings: this.#options.raftSettings,
+      copying: this.#options.copying,
+      keepsSnapshots: this.#options.keepsSnapshots,
       producerExpirationMs: this.#options.producerExpirationMs,
       minInSyncReplicas: () => this.#options.minInSyncReplicas(topic),
       lagMsMax: this.#options.lagMsMax,

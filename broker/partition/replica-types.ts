@@ -7,6 +7,9 @@ import type { LogFailure, LogOptions, RecoveryReport } from '../log/log-types.ts
 import type { PlacedConfiguration } from '../raft/configuration.ts';
 import type { MemberId } from '../raft/member.ts';
 import type { HardState, Impairment, RaftSettings } from '../raft/raft.ts';
+import type { LogCopying } from './consensus/catch-up/log-copying.ts';
+import type { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
+import type { CatchUpWith } from './consensus/consensus-types.ts';
 import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { LogProducers } from './log-producers.ts';
@@ -40,6 +43,10 @@ export interface ReplicaOptions {
   readonly hardState: HardState | undefined;
   readonly consensus: ConsensusNode;
   readonly settings: RaftSettings;
+  /** For what it lacks, or others lack, of segments; undefined where there are no others. */
+  readonly copying: LogCopying | undefined;
+  /** The log is a state machine's, which keeps snapshots in place of its beginning. */
+  readonly keepsSnapshots: boolean;
   readonly producerExpirationMs: () => number;
   /** `min.insync.replicas` of its topic, and `replica.lag.time.max.ms`. Live. */
   readonly minInSyncReplicas: () => number;
@@ -54,6 +61,8 @@ export interface OpenedReplica {
   readonly producers: LogProducers;
   readonly configuration: PlacedConfiguration;
   readonly impairment: Impairment | undefined;
+  readonly snapshots: SnapshotStore | undefined;
+  readonly catchUp: CatchUpWith | undefined;
 }
 
 export interface ReplicaEvents {
@@ -65,6 +74,8 @@ export interface ReplicaEvents {
   deletionFailed(replica: Replica, error: unknown): void;
   /** Batches could not be read for a client or a follower. */
   readFailed(replica: Replica, error: unknown): void;
+  /** It lacks what its leader has no longer as entries, and could not get it otherwise; tried again. */
+  catchUpFailed(replica: Replica, error: unknown): void;
   /** Entries that were committed are gone, by power failures under `write.caching`. */
   dataLost(replica: Replica, lost: { readonly fromIndex: number; readonly endIndex: number }): void;
   /** Who leads, in which term, who is in sync, or who belongs to it has changed. */

@@ -22,9 +22,11 @@ import type { MemberId } from '../raft/member.ts';
 import type { Raft, Role } from '../raft/raft.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { ConfirmedReads } from './confirmed-reads.ts';
+import type { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
 import type { ConsensusListener } from './consensus/consensus-types.ts';
 import { Consensus } from './consensus/consensus.ts';
 import { KeptConfiguration } from './kept-configuration.ts';
+import { LeadershipTransfer } from './leadership-transfer.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { LogProducers } from './log-producers.ts';
 import { RecordDeletions } from './record-deletions.ts';
@@ -41,6 +43,8 @@ import type {
 
 /** Bytes of one log that may wait to be written: what requests that wait for no answer leave when a disk hangs. */
 const queuedBytesMax = 64 * 1024 * 1024;
+/** Offsets before a snapshot that stay in the log, for followers that are not far behind. */
+const keptBeforeSnapshot = 10_000;
 
 type LogFigures = Pick<CommitLog, 'queuedBytes' | 'sizeBytes' | 'segmentCount'>;
 
@@ -56,6 +60,8 @@ export class Replica {
   readonly #consensus: Consensus;
   readonly #producers: LogProducers;
   readonly #kept: KeptConfiguration;
+  /** Of a state machine's log. */
+  readonly snapshots: SnapshotStore | undefined;
   readonly #deletions: RecordDeletions;
   /** Made with the first one. */
   #reads: ConfirmedReads | undefined;
@@ -68,24 +74,25 @@ export class Replica {
   /** The leader epoch, as Kafka calls it: of the last leader that is known, not of a term in which only a vote was given. */
   term = 0;
   #leader: MemberId | undefined;
-  #transfer: { readonly to: MemberId; readonly done: (isDone: boolean) => void } | undefined;
+  readonly #transfer = new LeadershipTransfer();
   #failure: ReplicaFailure | undefined;
-  #closed = false;
+  /** It has ended here, by a stop of the node or its topic's deletion. */
+  closed = false;
 
   constructor(options: ReplicaOptions, opened: OpenedReplica) {
-    const { identity, home, nodeId, consensus, disk, clock } = options;
+    const { identity, home, nodeId, consensus, disk } = options;
     const { log, configuration } = opened;
     assert(home.id !== undefined, 'a directory that can be voted in has an identity');
     this.#options = options;
     this.identity = identity;
-    this.topic = identity.topic;
-    this.partition = identity.partition;
+    ({ topic: this.topic, partition: this.partition } = identity);
     this.recovery = opened.recovery;
     this.home = home;
     const { damage } = opened.recovery;
     if (damage !== undefined) this.#failure = { kind: 'damage', cause: damage };
     this.#log = log;
     this.#producers = opened.producers;
+    this.snapshots = opened.snapshots;
     this.#kept = new KeptConfiguration(disk, log.directory, configuration);
     this.#deletions = new RecordDeletions(this, (error) => options.events.deletionFailed(this, error));
     for (const entry of log.raftOnlyEntries()) this.#deletions.appended(entry);
@@ -97,18 +104,14 @@ export class Replica {
       peers: consensus.peers,
       random: options.random.fork(group),
       hardState: options.hardState ?? { term: 0, votedFor: undefined },
-      log,
-      configuration,
-      impairment: opened.impairment,
+      ...opened,
       host: consensus,
       listener: this.#listener(),
     });
     this.acknowledgements = new Acknowledgements({
-      clock,
+      ...options,
       log,
       consensus: this.#consensus,
-      minInSyncReplicas: options.minInSyncReplicas,
-      lagMsMax: options.lagMsMax,
       silentMs: (id) => consensus.silentMs(id),
     });
   }
@@ -129,7 +132,7 @@ export class Replica {
 
   /** Recovery met damage below the durable floor: this replica never leads until it has been repaired, and refuses appends. */
   get damaged(): boolean {
-    return this.recovery.kind === 'damaged';
+    return this.#failure?.kind === 'damage';
   }
 
   /** It can neither be written nor read. */
@@ -139,17 +142,7 @@ export class Replica {
 
   /** Whether clients may read from it here. */
   get servesReads(): boolean {
-    return !this.failed && !this.#closed && (this.isLeader || this.#isLastCopy);
-  }
-
-  /** Whether clients may read from it what it knows to be committed, while another node leads. */
-  get servesFollowerReads(): boolean {
-    return this.#failure === undefined && !this.#closed && this.#leader !== undefined;
-  }
-
-  /** It has ended here, by a stop of the node or its topic's deletion. */
-  get closed(): boolean {
-    return this.#closed;
+    return !this.failed && !this.closed && (this.isLeader || this.#isLastCopy);
   }
 
   get logStartOffset(): number {
@@ -189,7 +182,7 @@ export class Replica {
     return this.#consensus.raft.configuration;
   }
 
-  /** The newest configuration that is committed. */
+  /** The newest that is committed. */
   get committedConfiguration(): PlacedConfiguration {
     return this.#consensus.committedConfiguration();
   }
@@ -211,7 +204,7 @@ export class Replica {
    */
   append(batch: Buffer, header: BatchHeader, lease: Lease = unpooled): AppendOutcome {
     if (this.#failure !== undefined) return { kind: 'refused', error: 'KAFKA_STORAGE_ERROR' };
-    if (!this.isLeader || this.#closed) return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' };
+    if (!this.isLeader || this.closed) return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' };
     if (header.producerId >= 0) {
       const verdict = this.#producers.states.check(header);
       if (verdict.kind === 'error') return { kind: 'refused', error: verdict.error };
@@ -241,7 +234,7 @@ export class Replica {
    */
   async deleteRecords(offset: number): Promise<'done' | DeletionRefusal> {
     if (this.#failure !== undefined) return 'KAFKA_STORAGE_ERROR';
-    if (!this.isLeader || this.#closed) return 'NOT_LEADER_OR_FOLLOWER';
+    if (!this.isLeader || this.closed) return 'NOT_LEADER_OR_FOLLOWER';
     if (offset < 0 || offset > this.highWatermark) return 'OFFSET_OUT_OF_RANGE';
     if (offset <= this.#log.logStartOffset) return 'done';
     const appended = this.#consensus.appendRaftOnly('delete-records', encodeDeleteRecords(offset));
@@ -289,7 +282,7 @@ export class Replica {
 
   /** Retention, among what is committed. Rejects with a DiskError. */
   async deleteOldSegments(): Promise<readonly DeletedSegments[]> {
-    if (this.#closed || this.#failure !== undefined) return [];
+    if (this.closed || this.#failure !== undefined) return [];
     if (this.#log.segmentCount > 1) await this.keepConfiguration();
     const deleted = await this.#log.deleteOldSegments(this.highWatermark);
     this.#consensus.logStartMoved();
@@ -303,7 +296,7 @@ export class Replica {
 
   /** What compaction must leave as it is; undefined where the log is to be left alone. */
   cleanerLimits(): CleanerLimits | undefined {
-    if (this.#closed || this.#failure !== undefined) return undefined;
+    if (this.closed || this.#failure !== undefined) return undefined;
     const endOffset = Math.min(this.highWatermark, this.lastStableOffset);
     const { committedEndIndex: endIndex } = this.#consensus;
     return { endOffset, endIndex, lastOffsetsOfProducers: this.#producers.states.lastOffsets(endOffset) };
@@ -312,6 +305,13 @@ export class Replica {
   /** Compaction has been at work: entries below its end cannot be had any more. */
   cleaned(): void {
     this.#consensus.logStartMoved();
+  }
+
+  /** Keeps these records as the state at this offset, then lets the log lose what is before it. Rejects with a DiskError. */
+  async takeSnapshot(endOffset: number, records: Iterable<Buffer>): Promise<void> {
+    await this.#consensus.takeSnapshot(endOffset, records);
+    const start = endOffset - keptBeforeSnapshot;
+    if (start > this.#log.logStartOffset) await this.advanceLogStart(start);
   }
 
   expireProducers(): void {
@@ -339,11 +339,8 @@ export class Replica {
   /** Hands leadership to the voter on that node; false where it is none, or does not take it in time. */
   transferLeadership(nodeId: number): Promise<boolean> {
     const to = this.configuration.voters.find((voter) => nodeOf(voter) === nodeId);
-    if (to === undefined || this.#consensus.transferLeadership(to) !== undefined)
-      return Promise.resolve(false);
-    return new Promise((done) => {
-      this.#transfer = { to, done };
-    });
+    const isRefused = to === undefined || this.#consensus.transferLeadership(to) !== undefined;
+    return isRefused ? Promise.resolve(false) : this.#transfer.begin(to);
   }
 
   /** The data directory that it lies in has failed: nothing of it can be relied on any more. */
@@ -359,12 +356,11 @@ export class Replica {
 
   /** Leaves its group; everything is written and synced, the producers' states kept; nobody waits any more. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.closed) return;
+    this.closed = true;
     this.#options.consensus.leave(this.#consensus);
     try {
-      await this.#producers.settled();
-      await this.#deletions.settled();
+      await this.#settled();
       await this.#log.flushAndClose();
       if (this.#failure === undefined) await this.#producers.keep();
     } finally {
@@ -374,18 +370,25 @@ export class Replica {
 
   /** Leaves its group and removes the partition's files, crash-safely. */
   async delete(): Promise<void> {
-    this.#closed = true;
+    this.closed = true;
     this.#options.consensus.leave(this.#consensus);
     this.#endWaiting();
+    await this.#settled();
+    await this.#log.delete();
+  }
+
+  /** Nothing is done to the log any more. */
+  async #settled(): Promise<void> {
+    await this.#consensus.settled();
     await this.#producers.settled();
     await this.#deletions.settled();
-    await this.#log.delete();
   }
 
   /** What a damaged log still holds was durable, and so committed, where this node is the only voter. */
   get #isLastCopy(): boolean {
+    if (!this.damaged) return false;
     const { voters } = this.configuration;
-    return this.damaged && voters.length === 1 && voters[0] === this.#consensus.raft.id;
+    return voters.length === 1 && voters[0] === this.#consensus.raft.id;
   }
 
   /** One past the entry with this offset. What was deleted since was committed, so that nobody need wait for it: 0. */
@@ -418,12 +421,21 @@ export class Replica {
       },
       configurationCommitted: changed,
       transferEnded: (to, reason) => {
-        if (this.#transfer?.to === to) this.#endTransfer(reason === 'handed-over');
+        if (this.#transfer.isTo(to)) this.#transfer.ended(reason === 'handed-over');
       },
       readConfirmed: (token, endIndex) => this.#reads?.confirmed(token, endIndex),
       dataLost: (fromIndex, endIndex) => events.dataLost(this, { fromIndex, endIndex }),
-      repaired: changed,
+      repaired: () => {
+        if (this.damaged) this.#failure = undefined;
+        changed();
+      },
       catchUpRefused: changed,
+      catchUpFailed: (error) => events.catchUpFailed(this, error),
+      logReplaced: async () => {
+        this.#deletions.truncated(0);
+        for (const entry of this.#log.raftOnlyEntries()) this.#deletions.appended(entry);
+        await this.#producers.truncated();
+      },
       readFailed: (error) => events.readFailed(this, error),
       failed: (failure) => this.#fail(failure),
     };
@@ -437,7 +449,7 @@ export class Replica {
       this.acknowledgements.follow();
     } else {
       this.acknowledgements.end();
-      if (leader !== undefined) this.#endTransfer(leader === this.#transfer?.to);
+      if (leader !== undefined) this.#transfer.ended(this.#transfer.isTo(leader));
     }
     this.#wakeWatchers();
     this.#options.events.leadershipChanged(this);
@@ -457,12 +469,6 @@ export class Replica {
     this.#consensus.logStartMoved();
   }
 
-  #endTransfer(isDone: boolean): void {
-    const transfer = this.#transfer;
-    this.#transfer = undefined;
-    transfer?.done(isDone);
-  }
-
   #wakeWatchers(): void {
     const watchers = this.#watchers;
     this.#watchers = undefined;
@@ -480,7 +486,7 @@ export class Replica {
   #endWaiting(): void {
     this.acknowledgements.end();
     this.#reads?.end();
-    this.#endTransfer(false);
+    this.#transfer.ended(false);
     this.#wakeWatchers();
   }
 }

@@ -62,6 +62,7 @@ export async function serveNode(
     directories,
     incarnation: 1,
     transport: { send: (_, __, release) => release() },
+    copying: undefined,
     lagMsMax: () => config.replicaLagTimeMaxMs,
     topicConfig: (topic) => cluster.topicConfig(topic),
     producerExpirationMs: () => config.producerIdExpirationMs,

@@ -106,6 +106,8 @@ export class ReplicaGroup {
       consensus,
       raftSettings,
       votes,
+      copying: undefined,
+      keepsSnapshots: false,
       logConfig: () => ({ ...logConfigDefaults, ...this.settings }),
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => this.settings.minInSyncReplicas,
@@ -226,5 +228,6 @@ function eventsTo(told: string[]): PartitionEvents {
     damaged: say('damaged'),
     setAside: say('set aside'),
     dataLost: say('data lost'),
+    catchUpFailed: say('catch-up failed'),
   };
 }
