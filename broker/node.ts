@@ -76,8 +76,6 @@ export interface Broker extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Of all logs that a node copies from others: enough to come back soon, and little enough to leave disks to those who wait. */
-const copyBytesPerSecondMax = 64 * 1024 * 1024;
 /** What a connection that is being answered at the stop may take. */
 const drainTimeoutMs = 5_000;
 /** Bytes of requests held over all connections, where queued.max.request.bytes leaves it to the broker. */
@@ -290,7 +288,7 @@ class Node implements Broker {
         clock,
         requests: network,
         incarnation: ids.uuid(),
-        bytesPerSecondMax: () => copyBytesPerSecondMax,
+        bytesPerSecondMax: () => this.#config.kappalogCatchUpBytesPerSecond,
       });
       network.serve(copyKind, this.#copying.serve);
     }

@@ -145,6 +145,9 @@ export class BrokerConfig {
   get groupMinSessionTimeoutMs(): number {
     return this.#number('group.min.session.timeout.ms');
   }
+  get kappalogCatchUpBytesPerSecond(): number {
+    return this.#number('kappalog.catch.up.bytes.per.second');
+  }
   /** Bytes per second; 0: none are read. */
   get kappalogScrubBytesPerSecond(): number {
     return this.#number('kappalog.scrub.bytes.per.second');

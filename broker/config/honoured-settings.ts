@@ -44,6 +44,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['group.max.size', 'The most members of one group.'],
   ['group.min.session.timeout.ms', 'The shortest session timeout that a group member may ask for.'],
   [
+    'kappalog.catch.up.bytes.per.second',
+    'Bytes per second at which this node copies the logs of replicas that lack what their leaders have only as files.',
+  ],
+  [
     'kappalog.scrub.bytes.per.second',
     'Bytes per second at which the segments of each data directory are read again and checked; 0 turns that off.',
   ],

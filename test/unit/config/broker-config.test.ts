@@ -183,6 +183,7 @@ describe('the table of honoured settings', () => {
     expect(
       dynamic.filter((name) => honouredSettings.has(name) && topicSettingsFrom(name).length === 0),
     ).toEqual([
+      'kappalog.catch.up.bytes.per.second',
       'kappalog.scrub.bytes.per.second',
       'log.cleaner.backoff.ms',
       'log.cleaner.dedupe.buffer.size',
