@@ -31,7 +31,7 @@ describe('simulated histories of a cluster', () => {
     // Every history of what clients saw could be decided.
     expect(counts['clients']!['undecided']).toBeUndefined();
     for (const kind of faultKinds) {
-      const isBehaviour = /frames|spikes|reads|caching/.test(kind);
+      const isBehaviour = /frames|spikes|reads|caching|copies/.test(kind);
       if (!isBehaviour) expect(counts['steps']![kind], kind).toBeGreaterThan(0);
     }
   }, 240_000);
