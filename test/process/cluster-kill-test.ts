@@ -3,7 +3,7 @@
  * with what is there. The victims, the moments and the load's shapes come from the seed (the interleaving is the operating
  * system's). Mostly one node is down at a time; now and then a second one goes too, and nothing can be written for a while.
  *
- * On the way it measures how long partitions are without a leader after their leader's kill, as a surviving node's Metadata
+ * A gentle run stops them cleanly, one after the other, and is a rolling restart. On the way it measures how long partitions are without a leader after their leader's kill, as a surviving node's Metadata
  * says, and the longest time that a partition took no writes, as the producers see it.
  */
 import { mkdirSync } from 'node:fs';
@@ -24,6 +24,8 @@ import { WriteGaps } from './write-gaps.ts';
 
 export interface ClusterKillOptions {
   readonly minutes: number;
+  /** Nodes are stopped cleanly instead of killed, one at a time: a rolling restart. */
+  readonly isGentle: boolean;
   readonly seed: number;
   readonly directory: string;
   /** Three ports for each node from here on: Kafka's, HTTP, internal. */
@@ -129,7 +131,7 @@ class Kills {
     const [victim, second] = leader === undefined ? shuffled(nodeIds, random) : this.#first(leader);
     gaps.takeLongestMs();
     await this.#killAndWatch(victim!, second!);
-    if (random.below(8) === 0) {
+    if (random.below(8) === 0 && !this.#parts.options.isGentle) {
       await pause(random.below(500));
       await this.#parts.nodes.get(second!)!.kill();
       this.count++;
@@ -163,7 +165,8 @@ class Kills {
     const before = await watch.leaders();
     const led = [...before.keys()].filter((partition) => before[partition] === victim);
     const sinceMs = performance.now();
-    const killed = nodes.get(victim)!.kill();
+    const node = nodes.get(victim)!;
+    const killed = options.isGentle ? node.stop() : node.kill();
     this.leaderlessMs.push(
       ...(await watch.timesWithoutLeader(led, { node: victim, sinceMs, withinMs: 30_000 })),
     );

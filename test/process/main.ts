@@ -2,7 +2,7 @@
  * kill -9 at random moments under load, and a comparison of all that was acknowledged with all that is there.
  *
  *   npm run test:process -- [--kills 100] [--seed S] [--directory D] [--target kappalog|kafka]
- *   npm run test:process -- --nodes 3 [--minutes 10] [--seed S]
+ *   npm run test:process -- --nodes 3 [--minutes 10] [--seed S] [--gentle]
  *
  * With `--directory` the data stay, and a run of one node that was interrupted goes on where it was.
  */
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     target: { type: 'string', default: 'kappalog' },
     nodes: { type: 'string', default: '1' },
     minutes: { type: 'string', default: '10' },
+    gentle: { type: 'boolean', default: false },
     port: { type: 'string', default: '23200' },
   },
 });
@@ -66,9 +67,11 @@ async function killClusterNodes(): Promise<never> {
   if (values.nodes !== '3') throw new Error(`--nodes is 1 or 3, not ${values.nodes}.`);
   const minutes = Number(values.minutes);
   const port = Number(values.port);
-  const cluster = await runClusterKillTest({ minutes, seed, directory, port, children, log: console.log });
+  const isGentle = values.gentle;
+  const shared = { seed, directory, port, children, log: console.log };
+  const cluster = await runClusterKillTest({ ...shared, minutes, isGentle });
   console.log(
-    `${cluster.kills} kills in ${minutes} min (${cluster.majorityLosses} of a second node), ` +
+    `${cluster.kills} ${isGentle ? 'stops' : 'kills'} in ${minutes} min (${cluster.majorityLosses} of a second node), ` +
       `${cluster.acknowledged} records acknowledged, ${cluster.recordsRead} read, ${cluster.commits} commits, ` +
       `${cluster.changes} changes of topics`,
   );
