@@ -84,7 +84,7 @@ function refuse(
   const { cluster } = context.node;
   if (!context.authorize('DELETE', 'TOPIC', name)) return 'TOPIC_AUTHORIZATION_FAILED';
   if (isInternalTopic(name)) return 'INVALID_TOPIC_EXCEPTION';
-  if (replica === undefined) return whyMissing(context, name, partition) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
+  if (replica === undefined) return whyMissing(context, name, partition);
   const { deletes, compacts } = cluster.topicConfig(name);
   return compacts && !deletes ? 'POLICY_VIOLATION' : undefined;
 }

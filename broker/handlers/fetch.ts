@@ -18,6 +18,8 @@ import type { FetchTargets } from './fetch-targets.ts';
 import { defineHandler } from './handler.ts';
 import type { RequestContext, ResponseOf } from './handler.ts';
 import { checkLeaderEpoch } from './leader-epoch.ts';
+import { LeaderHints } from './leader-hints.ts';
+import type { LeaderHint } from './leader-hints.ts';
 import { whyMissing } from './missing-replica.ts';
 import { nearerNode, servesRack } from './nearest-replica.ts';
 
@@ -30,6 +32,7 @@ interface PartitionAnswer {
   lastStableOffset: number;
   logStartOffset: number;
   divergingEpoch?: { epoch: number; endOffset: number };
+  currentLeader?: LeaderHint;
   abortedTransactions: { producerId: number; firstOffset: number }[] | null;
   preferredReadReplica: number;
   records: Buffer[] | null;
@@ -47,6 +50,9 @@ interface Pass {
 }
 
 const readCommitted = 1;
+/** The first versions whose answers say who leads, and where that is reached. */
+const leadersSinceVersion = 12;
+const endpointsSinceVersion = 16;
 
 export const fetch = defineHandler({
   api: 'Fetch',
@@ -64,7 +70,7 @@ export const fetch = defineHandler({
       const waitMs = deadlineMs - context.node.clock.monotonicMs();
       if (pass.isWhole || pass.sizeBytes >= minBytes || waitMs <= 0 || pass.replicas.size === 0) {
         for (const read of pass.reads) context.onSent(() => read.release());
-        return answer(pass, targets);
+        return answer(context, pass, targets);
       }
       for (const read of pass.reads) read.release();
       await moved(context, pass.replicas, waitMs);
@@ -133,11 +139,10 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
   const replica = context.node.partitions.replica(target.topic, target.partition);
   const replaced =
     context.apiVersion >= 13 && replica !== undefined && replica.identity.topicId !== target.topicId;
-  if (replica === undefined && whyMissing(context, target.topic, target.partition) !== undefined) {
-    return refuse(target, 'KAFKA_STORAGE_ERROR');
-  }
   if (replica === undefined || replaced) {
-    return refuse(target, context.apiVersion >= 13 ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION');
+    const unknown = context.apiVersion >= 13 ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION';
+    const error = replaced ? unknown : whyMissing(context, target.topic, target.partition);
+    return refuse(target, error === 'UNKNOWN_TOPIC_OR_PARTITION' ? unknown : error);
   }
   if (Math.max(request.replicaId, request.replicaState.replicaId) >= 0)
     return refuse(target, 'NOT_LEADER_OR_FOLLOWER');
@@ -228,7 +233,8 @@ function moved(
   });
 }
 
-function answer(pass: Pass, targets: Targets): ResponseOf<'Fetch'> {
+function answer(context: RequestContext, pass: Pass, targets: Targets): ResponseOf<'Fetch'> {
+  const hints = new LeaderHints(context, leadersSinceVersion);
   const topics = new Map<string, { topic: string; topicId: string; partitions: PartitionAnswer[] }>();
   for (const [target, partition] of pass.answers) {
     const news = noteAnswer(target, partition);
@@ -240,6 +246,10 @@ function answer(pass: Pass, targets: Targets): ResponseOf<'Fetch'> {
       topics.set(key, topic);
     }
     topic.partitions.push(partition);
+    if (partition.errorCode !== ErrorCode.NONE && target.topic !== undefined) {
+      const leader = hints.for(partition.errorCode, target.topic, partition.partitionIndex);
+      if (leader !== undefined) partition.currentLeader = leader;
+    }
     if (targets.session !== undefined && partition.records !== null && partition.records.length > 0) {
       moveToEnd(targets.partitions, target);
     }
@@ -249,6 +259,7 @@ function answer(pass: Pass, targets: Targets): ResponseOf<'Fetch'> {
     errorCode: ErrorCode.NONE,
     sessionId: targets.session?.id ?? 0,
     responses: [...topics.values()],
+    ...(context.apiVersion >= endpointsSinceVersion ? { nodeEndpoints: hints.endpoints } : {}),
   };
 }
 

@@ -80,8 +80,7 @@ async function lookUp(
 ): Promise<PartitionAnswer> {
   const replica = context.node.partitions.replica(topic, asked.partitionIndex);
   if (replica === undefined) {
-    const error = whyMissing(context, topic, asked.partitionIndex) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
-    return failed(asked, error);
+    return failed(asked, whyMissing(context, topic, asked.partitionIndex));
   }
   if (replica.failed) return failed(asked, 'KAFKA_STORAGE_ERROR');
   if (!replica.servesReads) return failed(asked, 'NOT_LEADER_OR_FOLLOWER');

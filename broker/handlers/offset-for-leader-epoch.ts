@@ -46,10 +46,7 @@ interface AskedPartition {
 function lookUp(context: RequestContext, topic: string, asked: AskedPartition): Answer {
   const replica = context.node.partitions.replica(topic, asked.partition);
   if (replica === undefined) {
-    return failed(
-      asked.partition,
-      whyMissing(context, topic, asked.partition) ?? 'UNKNOWN_TOPIC_OR_PARTITION',
-    );
+    return failed(asked.partition, whyMissing(context, topic, asked.partition));
   }
   if (replica.failed) return failed(asked.partition, 'KAFKA_STORAGE_ERROR');
   if (!replica.servesReads) return failed(asked.partition, 'NOT_LEADER_OR_FOLLOWER');

@@ -15,6 +15,8 @@ import type { Awaited } from '../partition/replica-types.ts';
 import type { Replica } from '../partition/replica.ts';
 import { checkBatch } from '../partition/batch-checks.ts';
 import type { BatchRefusal } from '../partition/batch-checks.ts';
+import { LeaderHints } from './leader-hints.ts';
+import type { LeaderHint } from './leader-hints.ts';
 import { whyMissing } from './missing-replica.ts';
 import { CloseConnection, defineHandler } from './handler.ts';
 import type { RequestContext, ResponseOf } from './handler.ts';
@@ -30,6 +32,7 @@ interface PartitionAnswer {
   logStartOffset: number;
   recordErrors: { batchIndex: number; batchIndexErrorMessage: string | null }[];
   errorMessage: string | null;
+  currentLeader?: LeaderHint;
 }
 
 interface TopicAnswer {
@@ -39,6 +42,8 @@ interface TopicAnswer {
 }
 
 const acksAll = -1;
+/** The first version whose answer says who leads. */
+const leadersSinceVersion = 10;
 /** The client id under which Kafka's own tools may write to internal topics. */
 const adminClientId = '__admin_client';
 
@@ -49,9 +54,9 @@ export const produce = defineHandler({
     const topics: TopicAnswer[] = [];
     const round = new AckRound(request.acks);
     for (const topic of request.topicData) {
+      const refusal = refuseTopic(context, request, topic);
       const answer: TopicAnswer = { name: topic.name, topicId: topic.topicId, partitionResponses: [] };
       topics.push(answer);
-      const refusal = refuseTopic(context, request, topic);
       for (const data of topic.partitionData) {
         answer.partitionResponses.push(
           refusal === undefined ? append(context, topic, data, round) : refused(data.index, refusal),
@@ -69,10 +74,30 @@ export const produce = defineHandler({
       }
       return round.pending === 0 ? undefined : round.end().then(() => undefined);
     }
-    const response = (): ResponseOf<'Produce'> => ({ responses: topics, throttleTimeMs: 0 });
+    const response = (): ResponseOf<'Produce'> => ({
+      responses: topics,
+      throttleTimeMs: 0,
+      ...endpointsOf(context, topics),
+    });
     return round.pending === 0 ? response() : round.finish(context, request.timeoutMs).then(response);
   },
 });
+
+/** Notes who leads the partitions that this node does not lead, and says where those are reached. */
+function endpointsOf(
+  context: RequestContext,
+  topics: readonly TopicAnswer[],
+): Pick<ResponseOf<'Produce'>, 'nodeEndpoints'> {
+  const hints = new LeaderHints(context, leadersSinceVersion);
+  for (const { name, partitionResponses } of topics) {
+    for (const answer of partitionResponses) {
+      if (answer.errorCode === ErrorCode.NONE) continue;
+      const leader = hints.for(answer.errorCode, name, answer.index);
+      if (leader !== undefined) answer.currentLeader = leader;
+    }
+  }
+  return hints.endpoints.length === 0 ? {} : { nodeEndpoints: hints.endpoints };
+}
 
 /** What is wrong with a topic as a whole, if anything. */
 function refuseTopic(
@@ -108,8 +133,7 @@ function append(
 ): PartitionAnswer {
   const replica = context.node.partitions.replica(topic.name, data.index);
   if (replica === undefined) {
-    const error = whyMissing(context, topic.name, data.index) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
-    return refused(data.index, { error, message: null });
+    return refused(data.index, { error: whyMissing(context, topic.name, data.index), message: null });
   }
   if (round.acks === acksAll && replica.isLeader && !replica.acknowledgements.hasEnoughInSync) {
     return refused(data.index, { error: 'NOT_ENOUGH_REPLICAS', message: null });

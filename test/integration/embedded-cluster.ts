@@ -1,0 +1,71 @@
+/** Three embedded nodes that are one cluster, each on a disk in memory that outlives it. */
+import type { Address } from '../../platform/network.ts';
+import { MemoryDisk } from '../../platform/memory-disk.ts';
+import { freePort } from '../support/free-port.ts';
+import type { BrokerOptions } from '../../broker/index.ts';
+import { embed } from './embedded.ts';
+import type { Embedded } from './embedded.ts';
+import type { WireConnection } from './wire-connection.ts';
+
+const host = '127.0.0.1';
+const nodeIds = [1, 2, 3];
+
+export class EmbeddedCluster implements AsyncDisposable {
+  readonly #options: BrokerOptions;
+  readonly #voters: ReadonlyMap<number, Address>;
+  readonly #disks = new Map<number, MemoryDisk>();
+  readonly #nodes = new Map<number, Embedded>();
+
+  private constructor(options: BrokerOptions, voters: ReadonlyMap<number, Address>) {
+    this.#options = options;
+    this.#voters = voters;
+  }
+
+  static async start(options: BrokerOptions = {}): Promise<EmbeddedCluster> {
+    const voters = new Map<number, Address>();
+    for (const id of nodeIds) voters.set(id, { host, port: await freePort() });
+    const cluster = new EmbeddedCluster(options, voters);
+    await Promise.all(nodeIds.map((id) => cluster.startNode(id)));
+    return cluster;
+  }
+
+  node(id: number): Embedded {
+    const node = this.#nodes.get(id);
+    if (node === undefined) throw new Error(`node ${id} is not running`);
+    return node;
+  }
+
+  get running(): readonly number[] {
+    return [...this.#nodes.keys()];
+  }
+
+  /** On the disk that it had, or on an empty one; always with the same list of voters. */
+  async startNode(id: number): Promise<Embedded> {
+    const disk = this.#disks.get(id) ?? new MemoryDisk();
+    this.#disks.set(id, disk);
+    const internalPort = this.#voters.get(id)!.port;
+    const own = { nodeId: id, disk, internalPort, voters: this.#voters, machine: `machine ${id}` };
+    const node = await embed({ ...this.#options, ...own });
+    this.#nodes.set(id, node);
+    return node;
+  }
+
+  async stopNode(id: number): Promise<void> {
+    const node = this.node(id);
+    this.#nodes.delete(id);
+    await node[Symbol.asyncDispose]();
+  }
+
+  /** All that a stopped node had is gone. */
+  loseDisk(id: number): void {
+    this.#disks.delete(id);
+  }
+
+  connect(id: number): Promise<WireConnection> {
+    return this.node(id).connect();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.running.map((id) => this.stopNode(id)));
+  }
+}
