@@ -4,6 +4,7 @@
  */
 import { simulateCluster } from './cluster/cluster-simulation.ts';
 import { simulateLog } from './log/log-simulation.ts';
+import { simulateNodes } from './nodes/nodes-simulation.ts';
 import { SimulationFailure } from './simulation-failure.ts';
 
 export interface SimulationRun {
@@ -45,6 +46,7 @@ export type Simulator = (run: SimulationRun) => Promise<SimulationResult>;
 export const simulators: Readonly<Record<string, Simulator>> = {
   log: simulateLog,
   cluster: simulateCluster,
+  nodes: simulateNodes,
 };
 
 /** Runs one seed; an error that nobody has waited for counts against it, too. */

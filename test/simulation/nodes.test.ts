@@ -1,0 +1,35 @@
+/** A short run of the simulator of whole nodes; `npm run test:simulation -- --simulator nodes` has the long one. */
+import { describe, expect, it } from 'vitest';
+import { addCounts, runSeed, simulators } from './simulator.ts';
+import type { Counts } from './simulator.ts';
+
+const firstSeed = 2_000_000_000;
+const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 12);
+const nodes = simulators['nodes']!;
+
+describe('simulated histories of whole nodes', () => {
+  it('lose nothing that was acknowledged, and end with a cluster at rest', async () => {
+    const counts: Counts = {};
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+      const { failure, counts: more } = await runSeed(nodes, { seed });
+      expect(failure, `npm run test:simulation -- --simulator nodes --seed ${seed}`).toBeUndefined();
+      addCounts(counts, more);
+    }
+    // A run in which nothing happens would show nothing.
+    expect(counts['clients']!['records acknowledged']).toBeGreaterThan(50 * seeds);
+    expect(counts['clients']!['reads']).toBeGreaterThan(10 * seeds);
+    expect(counts['clients']!['ends told']).toBeGreaterThan(10 * seeds);
+    expect(counts['clients']!['partitions compared']).toBeGreaterThan(seeds);
+    expect(counts['operations']!['create']).toBeGreaterThan(seeds);
+    expect(counts['processes']!['power lost']).toBeGreaterThan(seeds / 2);
+  }, 120_000);
+
+  it('are the same for the same seed, to the last event', async () => {
+    const run = { seed: firstSeed, keepsTrace: true };
+    const first = await runSeed(nodes, run);
+    const second = await runSeed(nodes, run);
+    expect(first.traceLines.length).toBeGreaterThan(1000);
+    expect(second.traceLines).toEqual(first.traceLines);
+    expect([second.traceHash, second.history]).toEqual([first.traceHash, first.history]);
+  }, 60_000);
+});

@@ -1,0 +1,199 @@
+/** One simulated machine with a data directory, and the lives of the whole node on it: started, stopped, killed, without power. */
+import { startBroker } from '../../../broker/node.ts';
+import type { Broker } from '../../../broker/node.ts';
+import type { Logger } from '../../../broker/logger.ts';
+import { CountedYield } from '../../../platform/counted-yield.ts';
+import type { Address } from '../../../platform/network.ts';
+import { RandomIds } from '../../../platform/random-ids.ts';
+import type { Random } from '../../../platform/random.ts';
+import { MachineClock } from '../cluster/machine-clock.ts';
+import type { ProcessClock } from '../cluster/machine-clock.ts';
+import { SimulatedDisk } from '../simulated-disk.ts';
+import { SimulationFailure } from '../simulation-failure.ts';
+import type { HostLife } from './host-network.ts';
+import type { NodesWorld } from './nodes-world.ts';
+
+export const kafkaPort = 9092;
+export const internalPort = 9093;
+export const dataDirectory = '/data';
+
+export function hostOf(nodeId: number): string {
+  return `node-${nodeId}`;
+}
+
+interface Life {
+  readonly clock: ProcessClock;
+  readonly network: HostLife;
+  broker: Broker | undefined;
+  isStopping: boolean;
+}
+
+export type NodeStart = { readonly voters: ReadonlyMap<number, Address> } | { readonly join: Address };
+
+export class NodeMachine {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly disk: SimulatedDisk;
+  readonly clock: MachineClock;
+  readonly #world: NodesWorld;
+  readonly #random: Random;
+  readonly #start: NodeStart;
+  #life: Life | undefined;
+  /** Grows with each start of the process. */
+  lives = 0;
+  /** It was taken out of the cluster, and is not to come back. */
+  isRetired = false;
+
+  constructor(world: NodesWorld, nodeId: number, start: NodeStart) {
+    this.#world = world;
+    this.nodeId = nodeId;
+    this.host = hostOf(nodeId);
+    this.#start = start;
+    this.#random = world.random.fork(`machine ${nodeId}`);
+    this.clock = new MachineClock(world.clock, this.#random.below(1_000_000));
+    this.disk = new SimulatedDisk({
+      clock: world.clock,
+      random: this.#random.fork('disk'),
+      behaviour: world.options.disk,
+      trace: world.trace,
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#life !== undefined;
+  }
+
+  /** It answers requests. */
+  get isRunning(): boolean {
+    return this.#life?.broker !== undefined && !this.#life.isStopping;
+  }
+
+  get isStopping(): boolean {
+    return this.#life?.isStopping === true;
+  }
+
+  start(): void {
+    if (this.#life !== undefined || this.isRetired) return;
+    const { say, tally, network, options } = this.#world;
+    const random = this.#random.fork(`life ${++this.lives}`);
+    const clock = this.clock.life();
+    const life: Life = {
+      clock,
+      network: network.boot(this.host, clock),
+      broker: undefined,
+      isStopping: false,
+    };
+    this.#life = life;
+    tally.count('processes', 'starts');
+    say(`node ${this.nodeId} starts`);
+    const yielding = new CountedYield(
+      () =>
+        new Promise<void>((resolve) => {
+          clock.after(0, resolve);
+        }),
+    );
+    startBroker({
+      nodeId: this.nodeId,
+      host: this.host,
+      port: kafkaPort,
+      internalPort,
+      ...this.#start,
+      machine: this.host,
+      httpPort: false,
+      dataDir: dataDirectory,
+      storage: 'memory',
+      settings: options.settings,
+      logger: this.#logger(life),
+      platform: {
+        clock,
+        disk: this.disk.boot(),
+        network: life.network,
+        random,
+        ids: new RandomIds(random.fork('ids')),
+        yielding,
+      },
+    }).then(
+      (broker) => this.#started(life, broker),
+      (error: unknown) => {
+        if (this.#life === life) this.#break(`node ${this.nodeId} did not start`, error);
+      },
+    );
+  }
+
+  /** The process ends, as by kill -9. */
+  kill(): void {
+    if (!this.#end(false)) return;
+    this.#world.say(`node ${this.nodeId} is killed`);
+    this.#world.tally.count('processes', 'killed');
+    this.disk.kill();
+  }
+
+  losePower(): void {
+    if (!this.#end(true)) return;
+    this.#world.say(`node ${this.nodeId} loses power`);
+    this.#world.tally.count('processes', 'power lost');
+    this.disk.losePower();
+  }
+
+  /** Asks the process to stop; it has ended when it is no longer up. */
+  stop(): void {
+    const life = this.#life;
+    if (life?.broker === undefined || life.isStopping) return;
+    life.isStopping = true;
+    this.#world.say(`node ${this.nodeId} is to stop`);
+    life.broker.close().then(
+      () => {
+        if (this.#life !== life) return;
+        this.#end(false);
+        this.disk.kill();
+        this.#world.say(`node ${this.nodeId} has stopped`);
+        this.#world.tally.count('processes', 'stopped');
+      },
+      (error: unknown) => {
+        if (this.#life === life) this.#break(`node ${this.nodeId} could not be stopped`, error);
+      },
+    );
+  }
+
+  #started(life: Life, broker: Broker): void {
+    if (this.#life !== life) return;
+    life.broker = broker;
+    this.#world.say(`node ${this.nodeId} serves`);
+    this.#world.tally.count('processes', 'serving');
+    void broker.whenFailed.then((error) => {
+      if (this.#life === life && !this.isRetired)
+        this.#break(`node ${this.nodeId} has stopped by itself`, error);
+    });
+  }
+
+  #end(silently: boolean): boolean {
+    const life = this.#life;
+    if (life === undefined) return false;
+    this.#life = undefined;
+    life.clock.end();
+    life.network.end(silently);
+    return true;
+  }
+
+  #break(what: string, error: unknown): void {
+    const text = error instanceof Error ? error.stack : String(error);
+    this.#world.broken(new SimulationFailure(`${what}: ${text}`));
+  }
+
+  #logger(life: Life): Logger {
+    const { say, tally } = this.#world;
+    const tell = (level: string, fields: object, message: string): void => {
+      if (this.#life !== life) return;
+      tally.count(`${level} of nodes`, message.replaceAll(/\d+/g, '#'));
+      const { err } = { err: undefined, ...fields };
+      say(`node ${this.nodeId} ${level}: ${message}${err === undefined ? '' : ` (${String(err)})`}`);
+      if (level === 'error' && !this.isRetired) this.#break(`node ${this.nodeId} says: ${message}`, err);
+    };
+    return {
+      debug: () => undefined,
+      info: () => undefined,
+      warn: (fields, message) => tell('warning', fields, message),
+      error: (fields, message) => tell('error', fields, message),
+    };
+  }
+}
