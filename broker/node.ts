@@ -324,9 +324,9 @@ class Node implements Broker {
       ...(network === undefined ? {} : { peers: network }),
       directories: () => storage.directoryReports(),
       silentMs: (nodeId) => storage.consensus.silentMs(nodeId),
-      whenLed: (topic) => {
+      whenLed: (topic, timeoutMs) => {
         const isAlive = (id: number): boolean => cluster.image.brokers.get(id)?.fenced === false;
-        return this.#leaderships.whenLed(topic, ({ leader }) => isAlive(leader));
+        return this.#leaderships.whenLed(topic, { clock, timeoutMs }, ({ leader }) => isAlive(leader));
       },
       onAddress: (node) => network?.setAddress(node.nodeId, node),
       replicas: {

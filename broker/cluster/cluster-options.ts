@@ -28,8 +28,8 @@ export interface ClusterOptions {
   readonly directories?: () => Promise<readonly DirectoryReport[]>;
   /** For how long nothing has been heard of another node; without it that is not known. */
   readonly silentMs?: (nodeId: number) => number;
-  /** Resolves when each partition of the topic has a leader that is known here. It is not waited for longer than a few seconds. */
-  readonly whenLed?: (topic: TopicImage) => Promise<void>;
+  /** Whether each partition of the topic has a leader that is known here within this time. */
+  readonly whenLed?: (topic: TopicImage, timeoutMs: number) => Promise<boolean>;
   /** The metadata group, whose members are then kept what they should be while this node leads it. */
   readonly group?: MetadataGroup;
   /** A node that is to join is reached there, until it has registered. */

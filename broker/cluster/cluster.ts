@@ -31,7 +31,6 @@ import { ProducerIds } from './producer-ids.ts';
 import type { CompletedReassignment, ReassignmentOutcome, ReassignmentsAsked } from './reassignments.ts';
 import type { NodeRegistration, Unregistration } from './registration.ts';
 import { ReplicaWork } from './replica-work.ts';
-import { bounded } from './signal.ts';
 import { TopicConfigs } from './topic-configs.ts';
 import { allWantedReplicas } from './wanted-replicas.ts';
 
@@ -50,6 +49,8 @@ export class Cluster {
   readonly #configs: TopicConfigs;
   readonly #producerIds: ProducerIds;
   readonly #listeners: ClusterListener[] = [];
+  /** Internal topics that are being made, by name. */
+  readonly #internal = new Map<string, Promise<Refused | undefined>>();
 
   constructor(options: ClusterOptions) {
     const { nodeId, config } = options;
@@ -231,10 +232,8 @@ export class Cluster {
    * cannot be made.
    */
   async ensureInternalTopic(name: string): Promise<TopicImage | Refused> {
-    if (this.image.topic(name) === undefined) {
-      const refused = await this.#createInternalTopic(name);
-      if (refused !== undefined && refused.error !== 'TOPIC_ALREADY_EXISTS') return refused;
-    }
+    const refused = await this.#making(name);
+    if (refused !== undefined) return refused;
     await this.whenOpen(name);
     const topic = this.image.topic(name);
     if (topic !== undefined) return topic;
@@ -256,10 +255,21 @@ export class Cluster {
     return this.#producerIds.next();
   }
 
+  /** Resolves when the topic is there and can be used, for all who ask while it is being made; at once where it was before. */
+  #making(name: string): Promise<Refused | undefined> | undefined {
+    const known = this.#internal.get(name);
+    if (known !== undefined || this.image.topic(name) !== undefined) return known;
+    const making = this.#createInternalTopic(name).finally(() => this.#internal.delete(name));
+    this.#internal.set(name, making);
+    return making;
+  }
+
   async #createInternalTopic(name: string): Promise<Refused | undefined> {
     try {
       const [made] = await this.#operate('createInternalTopic', name);
-      const usable = made === undefined ? undefined : await this.#whenUsable(made);
+      // Another node may have had it made just before.
+      const isThere = made?.kind === 'refused' && made.error === 'TOPIC_ALREADY_EXISTS';
+      const usable = made && (await this.#whenUsable(isThere ? { kind: 'created', name } : made));
       return usable?.kind === 'refused' ? usable : undefined;
     } catch (error) {
       if (!(error instanceof MetadataLogError)) throw error;
@@ -291,8 +301,7 @@ export class Cluster {
       return { kind: 'refused', name, error: 'KAFKA_STORAGE_ERROR', message };
     }
     const topic = this.image.topic(name);
-    const { whenLed, clock } = this.#options;
-    if (topic !== undefined && whenLed !== undefined) await bounded(clock, whenLed(topic), leadersMsMax);
+    if (topic !== undefined) await this.#options.whenLed?.(topic, leadersMsMax);
     return made;
   }
 }

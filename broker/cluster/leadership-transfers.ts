@@ -7,7 +7,6 @@ import type { PeerRequests, PeerService } from '../peers/peer-requests.ts';
 import type { Leaderships } from './leaderships.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import { fromJson, toJson } from './peer-json.ts';
-import { bounded } from './signal.ts';
 
 export const transferKind = 'leadership-transfers';
 
@@ -78,23 +77,17 @@ export class LeadershipTransfers {
       }),
     );
     const done = wanted.filter((_, place) => outcomes[place] === 'transferred');
-    await bounded(this.#options.clock, this.#known(done), newsMsMax);
+    await this.#whenKnown(done);
     return outcomes;
   }
 
-  /** Resolves when this node has heard of all these leaders. */
-  #known(transfers: readonly WantedTransfer[]): Promise<void> {
-    const { leaderships } = this.#options;
+  /** Resolves when this node has heard of all these leaders, or has waited long enough for it. */
+  async #whenKnown(transfers: readonly WantedTransfer[]): Promise<void> {
+    const { leaderships, clock } = this.#options;
     const isKnown = ({ topicId, partition, to }: WantedTransfer): boolean =>
       leaderships.of(topicId, partition)?.leader === to;
-    if (transfers.every(isKnown)) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = leaderships.onNews(() => {
-        if (!transfers.every(isKnown)) return;
-        end();
-        resolve();
-      });
-    });
+    const areKnown = (): boolean => transfers.every(isKnown);
+    if (!areKnown()) await leaderships.whenHeard(areKnown, { clock, timeoutMs: newsMsMax });
   }
 
   async #ask(leader: number, wanted: readonly WantedTransfer[]): Promise<readonly TransferOutcome[]> {

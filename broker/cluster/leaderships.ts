@@ -5,6 +5,8 @@
  * Invariant: for each partition the leadership with the highest term is kept and, within a term, which has one leader, the one
  * with the highest version, which that leader counts. So leaderships may be merged in any order and any number of times.
  */
+import type { Clock } from '../../platform/clock.ts';
+
 export interface Leadership {
   readonly topicId: string;
   readonly partition: number;
@@ -25,6 +27,12 @@ export interface LeadershipDigest {
   readonly count: number;
   /** 32 bits. */
   readonly hash: number;
+}
+
+/** How long is waited. */
+export interface Patience {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
 }
 
 export type LeadershipListener = (leadership: Leadership) => void;
@@ -94,26 +102,37 @@ export class Leaderships {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves when each of these partitions of the topic has a leader for which this holds. Whoever waits bounds it. */
+  /** Resolves to true once this holds for some news, or to false after so long; nothing stays behind then. */
+  whenHeard(isEnough: (news: Leadership) => boolean, { clock, timeoutMs }: Patience): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (isHeard: boolean): void => {
+        timer.cancel();
+        stop();
+        resolve(isHeard);
+      };
+      const timer = clock.after(timeoutMs, () => end(false));
+      const stop = this.onNews((news) => {
+        if (isEnough(news)) end(true);
+      });
+    });
+  }
+
+  /** Whether each of these partitions of the topic has a leader for which this holds, within this time. */
   whenLed(
     topic: { readonly id: string; readonly partitions: readonly unknown[] },
+    patience: Patience,
     isGood: (leadership: Leadership) => boolean = () => true,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const missing = new Set(topic.partitions.keys());
     for (const partition of missing) {
       const known = this.of(topic.id, partition);
       if (known !== undefined && isGood(known)) missing.delete(partition);
     }
-    if (missing.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = this.onNews((leadership) => {
-        if (leadership.topicId !== topic.id || !isGood(leadership)) return;
-        missing.delete(leadership.partition);
-        if (missing.size > 0) return;
-        end();
-        resolve();
-      });
-    });
+    if (missing.size === 0) return Promise.resolve(true);
+    return this.whenHeard((leadership) => {
+      if (leadership.topicId === topic.id && isGood(leadership)) missing.delete(leadership.partition);
+      return missing.size === 0;
+    }, patience);
   }
 
   #count(leadership: Leadership, by: 1 | -1): void {

@@ -43,6 +43,25 @@ function consistent({ topicId, partition, term, version }: { topicId: string } &
 }
 
 describe('leaderships', () => {
+  it('that do not come in time leave nobody who listens', async () => {
+    const table = new Leaderships();
+    const clock = new ManualClock();
+    let asked = 0;
+    const isGood = (): boolean => {
+      asked++;
+      return true;
+    };
+    const topic = { id: uuid(1), partitions: [0, 1] };
+    const led = table.whenLed(topic, { clock, timeoutMs: 5_000 }, isGood);
+    table.merge(leadership({ partition: 0 }));
+    clock.advance(5_000);
+    expect(await led).toBe(false);
+    table.merge(leadership({ partition: 1 }));
+    expect(asked).toBe(1);
+    // What is there need not be waited for.
+    expect(await table.whenLed(topic, { clock, timeoutMs: 0 })).toBe(true);
+  });
+
   it('are the same on all nodes, in whatever order and how often they are heard', () => {
     fc.assert(
       fc.property(
@@ -92,9 +111,11 @@ describe('leaderships', () => {
     const table = new Leaderships();
     let isLed = false;
     table.merge(leadership());
-    const waiting = table.whenLed({ id: uuid(1), partitions: [0, 1] }).then(() => {
-      isLed = true;
-    });
+    const waiting = table
+      .whenLed({ id: uuid(1), partitions: [0, 1] }, { clock: new ManualClock(), timeoutMs: 5_000 })
+      .then(() => {
+        isLed = true;
+      });
     table.merge(leadership({ topicId: uuid(2), partition: 1 }));
     await settle();
     expect(isLed).toBe(false);
