@@ -70,8 +70,9 @@ export class ReplicaMetadataLog implements MetadataLog {
     this.#snapshots = snapshots;
   }
 
+  /** Not once this is closed: nothing can become of what is asked then, though the replica may lead on for a while. */
   get isLeader(): boolean {
-    return this.#replica.isLeader && !this.failed && !this.#replica.closed;
+    return this.#replica.isLeader && !this.#closed && !this.failed && !this.#replica.closed;
   }
 
   get isReady(): boolean {
