@@ -36,6 +36,10 @@ export class Candidate {
     return this.#group.peers.now >= this.#deadline;
   }
 
+  get quietUntil(): number {
+    return this.#deadline;
+  }
+
   /** Asks everybody else. Requests of a vote leave when the hard state is durable. */
   request(): void {
     const { id, log, outbox, term } = this.#group;

@@ -55,6 +55,12 @@ export class Follower {
     return group.peers.now - this.#lastHeardAt(group.leader) >= campaignTicks(group, this.#jitter);
   }
 
+  /** It cannot be due before this tick, whoever falls silent meanwhile. */
+  get quietUntil(): number {
+    const { leader, settings } = this.#group;
+    return this.#lastHeardAt(leader) + settings.timing.electionTicks + this.#jitter;
+  }
+
   /** A vote was given, or another message shows that someone is at work. */
   heard(): void {
     this.#heardAt = this.#group.peers.now;

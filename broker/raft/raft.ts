@@ -143,6 +143,14 @@ export class Raft {
     return this.#isTicking;
   }
 
+  /**
+   * Ticks before this one would do nothing, unless another input comes first: whoever has many groups without a leader may leave
+   * them out.
+   */
+  get quietUntil(): number {
+    return this.#roles.quietUntil;
+  }
+
   termAt(index: number): number {
     return this.#group.log.termAt(index);
   }

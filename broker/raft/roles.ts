@@ -63,6 +63,11 @@ export class Roles {
     return this.#state.wantsTicks && !this.#receiver.isReplacing;
   }
 
+  /** See Raft. */
+  get quietUntil(): number {
+    return this.#state instanceof Leader ? Number.NEGATIVE_INFINITY : this.#state.quietUntil;
+  }
+
   /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
   follow(term: number, leader: MemberId | undefined, vote?: MemberId): Follower {
     if (this.#state instanceof Leader) this.#state.end();

@@ -230,8 +230,10 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
       this.#early.clear();
       if (this.#unpersisted.size > 0) this.#retry();
     }
-    const ticking = [...this.#ticking];
-    for (const member of ticking) if (this.#ticking.has(member)) member.tick();
+    const { now } = this.#heartbeats;
+    const due: GroupMember[] = [];
+    for (const member of this.#ticking) if (member.quietUntil <= now) due.push(member);
+    for (const member of due) if (this.#ticking.has(member)) member.tick();
   }
 
   #keepEarly(group: string, message: Message): void {

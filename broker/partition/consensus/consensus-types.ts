@@ -23,6 +23,8 @@ export interface GroupMember {
   /** Hands over, if it leads, and leaves the group. */
   end(): void;
   tick(): void;
+  /** See Raft. */
+  readonly quietUntil: number;
   /** After `persistFailed`. */
   retryPersist(): void;
   step(message: Message, bytes: Buffer | undefined): void;

@@ -202,6 +202,10 @@ export class Consensus implements GroupMember {
     if (!this.#hasEnded) this.#input((raft) => raft.tick());
   }
 
+  get quietUntil(): number {
+    return this.#raft.quietUntil;
+  }
+
   nodeHeard(nodeId: number): void {
     this.#input((raft) => raft.nodeHeard(nodeId));
   }

@@ -45,6 +45,7 @@ function start(leases?: RaftSettings['leases']): Started {
   const member: GroupMember = {
     group,
     hasEnded: false,
+    quietUntil: Number.NEGATIVE_INFINITY,
     start: () => node.placed(member, { term: 1, leaderNode: 2, nodes: [1, 2] }),
     end: () => undefined,
     tick: () => told.push('tick'),
