@@ -4,7 +4,6 @@
  */
 import { isJoint, membersOf } from '../../../broker/raft/configuration.ts';
 import { nodeOf } from '../../../broker/raft/member.ts';
-import type { MemberId } from '../../../broker/raft/member.ts';
 import type { Random } from '../../../platform/random.ts';
 import { check, checkEqual } from '../simulation-failure.ts';
 import type { SimulatedDisk } from '../simulated-disk.ts';
@@ -89,11 +88,8 @@ function lookAfter(context: AfterFaults, number: number): void {
   if (leader === undefined) {
     const members = machines.flatMap((machine) => machine.group(number) ?? []);
     const { forgetful } = world.checker.book(number);
-    const { voters } = world.fairness.newest(number);
-    const remembers = (voter: MemberId): boolean =>
-      !forgetful.has(voter) && !world.fairness.isHarmed(number, voter);
     // A minority that remembers may lack what the others have, and be refused by them.
-    if (forgetful.size === 0 || 2 * voters.filter(remembers).length > voters.length) return;
+    if (forgetful.size === 0 || world.fairness.canElectWithout(number, forgetful)) return;
     answerForForgotten(context, number, members);
     return;
   }

@@ -49,6 +49,12 @@ export class Fairness {
     return this.#inUse[group]!.every(({ configuration }) => hasMajorities(configuration, harmed));
   }
 
+  /** Whether those who neither were harmed nor are among these can elect a leader by any configuration that is in use. */
+  canElectWithout(group: number, forgetful: ReadonlySet<MemberId>): boolean {
+    const missed = new Set([...this.#harmed[group]!, ...forgetful]);
+    return this.#inUse[group]!.every(({ configuration }) => hasMajorities(configuration, missed));
+  }
+
   harm(group: number, member: MemberId): void {
     this.#harmed[group]!.add(member);
   }
