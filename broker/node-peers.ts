@@ -84,6 +84,7 @@ export async function meetCluster(
       join,
       newClusterId: () => ids.uuid(),
       onWaiting: (message) => logger.info({}, message),
+      onWarning: (message) => logger.warn({}, message),
       isStopping: options.isStopping,
     });
     network?.identify({ nodeId, clusterId: formed.clusterId });

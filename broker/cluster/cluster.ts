@@ -22,6 +22,7 @@ import type { TopicCreation, TopicToCreate } from './create-topics.ts';
 import type { TopicDeletion } from './delete-topics.ts';
 import type { Drain } from './drain.ts';
 import type { FeatureOutcome, FeatureUpdate } from './features.ts';
+import type { LostDirectory, Replacement } from './lost-directories.ts';
 import type { MetadataChange, MetadataImage, TopicImage } from './metadata-image.ts';
 import { MetadataLogError, refusalOf } from './metadata-log.ts';
 import { MetadataNode } from './metadata-node.ts';
@@ -142,6 +143,11 @@ export class Cluster {
   /** Has a node that is to join receive the metadata; whether it does within this time. Any node may be asked. */
   admit(node: JoiningNode, timeoutMs: number): Promise<boolean> {
     return this.#node.admission?.admit(node, timeoutMs) ?? Promise.resolve(false);
+  }
+
+  /** A node that is to join has lost its data directory; it is another member of its groups from now on. Any node may be asked. */
+  replaceDirectory(lost: LostDirectory): Promise<Replacement> {
+    return this.#operate('replaceDirectory', lost);
   }
 
   /** Notes in which data directory of this node replicas lie. */

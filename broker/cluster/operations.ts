@@ -18,6 +18,8 @@ import { decideDrain } from './drain.ts';
 import { decideUpdateFeatures } from './features.ts';
 import type { FeatureUpdate } from './features.ts';
 import { internalTopicToCreate } from './internal-topics.ts';
+import { decideReplacement } from './lost-directories.ts';
+import type { LostDirectory } from './lost-directories.ts';
 import { decideCompletions, decideReassignments } from './reassignments.ts';
 import type { CompletedReassignment, ReassignmentsAsked } from './reassignments.ts';
 import { decideRegistration, decideRegistrationChange, decideUnregistration } from './registration.ts';
@@ -83,6 +85,8 @@ export const operations = {
       decideDirectories(state.image, nodeId, assignments),
     repeatable,
   ),
+  /** A directory is replaced once. */
+  replaceDirectory: operation((state, lost: LostDirectory) => decideReplacement(state, lost), repeatable),
   reassign: operation((state, asked: ReassignmentsAsked) => decideReassignments(state, asked), {
     ...once,
     places: true,

@@ -13,6 +13,7 @@ import type { MemberId } from '../raft/member.ts';
 import { StartError } from '../start-error.ts';
 import { FormingVoter, isFault, listOf } from './formation.ts';
 import type { Formation, FormationFault, VoterState } from './formation.ts';
+import { DamagedFile } from './sealed-json.ts';
 import { readFormation, readKnownNodes, writeFormation, writeKnownNodes } from './formation-files.ts';
 
 export const formationKind = 'formation';
@@ -50,6 +51,8 @@ export interface FormingOptions {
   readonly newClusterId: () => string;
   /** Told now and then while it waits for others. */
   readonly onWaiting: (message: string) => void;
+  /** Told of what is not as it should be, and does not keep the node from starting. */
+  readonly onWarning: (message: string) => void;
   /** The node is to stop: forming rejects soon. */
   readonly isStopping: () => boolean;
 }
@@ -77,7 +80,7 @@ export interface JoinAnswer {
   readonly clusterId: string;
   readonly voters: readonly MemberId[];
   readonly nodes: readonly (readonly [number, Address])[];
-  /** Why it cannot join; a sentence. */
+  /** Why it cannot join now; a sentence. */
   readonly refusal?: string;
 }
 
@@ -85,6 +88,9 @@ const roundMs = 200;
 const askMs = 1_000;
 /** A member has it taken into the metadata's group before it answers. */
 const joinMs = 10_000;
+/** Between two questions of a node that has been refused, and for how long it asks again. */
+const refusedMs = 1_000;
+const refusedMsMax = 30_000;
 /** How often it is said that others are waited for. */
 const roundsPerWord = 25;
 
@@ -92,7 +98,7 @@ const roundsPerWord = 25;
 export async function formCluster(options: FormingOptions): Promise<Formed> {
   const { disk, directory, clusterId, voters, join, peers } = options;
   const kept = await readFormation(disk, directory);
-  const known = await readKnownNodes(disk, directory);
+  const known = await knownNodes(options);
   if (kept !== undefined) return formedBy(options, kept, new Map([...(voters ?? []), ...known]));
   if (clusterId !== undefined) {
     if (voters === undefined || voters.size === 1) {
@@ -109,6 +115,19 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
     return { clusterId: options.newClusterId(), voters: undefined, addresses: new Map() };
   }
   return form(options, peers, voters);
+}
+
+/** Without it the node goes by its list, or is heard of by those that it once knew. */
+async function knownNodes({ disk, directory, onWarning }: FormingOptions): Promise<Map<number, Address>> {
+  try {
+    return await readKnownNodes(disk, directory);
+  } catch (error) {
+    if (!(error instanceof DamagedFile)) throw error;
+    onWarning(
+      `${directory}/known-nodes is damaged: it is ignored, and written anew once other nodes are heard of`,
+    );
+    return new Map();
+  }
 }
 
 /** A first voter tells the others of its list also at later starts; one that has joined does not know whom the group began with. */
@@ -188,6 +207,7 @@ async function ask(
 async function joinCluster(options: FormingOptions, peers: FormingPeers, address: Address): Promise<Formed> {
   const { clock, disk, directory, nodeId, directoryId } = options;
   const question: JoinQuestion = { nodeId, directoryId, ...options.address! };
+  const untilMs = clock.monotonicMs() + refusedMsMax;
   for (let round = 1; ; round++) {
     if (options.isStopping())
       throw new StartError('cluster', 'this node was stopped before it joined its cluster');
@@ -197,7 +217,14 @@ async function joinCluster(options: FormingOptions, peers: FormingPeers, address
       await pause(clock, roundMs);
       continue;
     }
-    if (answer.refusal !== undefined) throw new StartError('cluster', answer.refusal);
+    if (answer.refusal !== undefined) {
+      // The session of a process that died without a word ends by itself.
+      if (clock.monotonicMs() >= untilMs) throw new StartError('cluster', answer.refusal);
+      if (round % roundsPerWord === 1)
+        options.onWaiting(`the cluster cannot be joined yet: ${answer.refusal}`);
+      await pause(clock, refusedMs);
+      continue;
+    }
     const { clusterId, voters } = answer;
     const addresses = new Map(answer.nodes);
     await writeKnownNodes(disk, directory, addresses);
@@ -244,7 +271,7 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
 function lostMessage(clusterId: string, nodeId: number): string {
   return (
     `the cluster ${clusterId} knows node ${nodeId} with another data directory, whose votes this one lacks; ` +
-    'it joins as a new member where that one is gone'
+    'it joins as a new member, which has none, once the session of that one has ended'
   );
 }
 

@@ -28,15 +28,15 @@ export function joinService({
 }): PeerService {
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
-    const known = cluster.image.brokers.get(node.nodeId);
+    const { nodeId, directoryId } = node;
+    const known = cluster.image.brokers.get(nodeId);
     const { voters } = metadata.configuration;
     const nodes = [...cluster.addresses];
     const answer: JoinAnswer = { clusterId, voters, nodes };
-    if (known !== undefined && known.logDirectories[0] !== node.directoryId) {
-      const refusal =
-        `the cluster knows node ${node.nodeId} with another data directory; give this one a node id of its own, ` +
-        'or take the old one out of the cluster first (kafka-cluster.sh unregister, or UnregisterBroker)';
-      return [toJson({ ...answer, refusal })];
+    if (known !== undefined && known.logDirectories[0] !== directoryId) {
+      // It has lost the directory that it had, or another process has its id.
+      const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
+      if (replacement.kind === 'refused') return [toJson({ ...answer, refusal: replacement.message })];
     }
     if (await cluster.admit(node, admitMs)) return [toJson(answer)];
     throw new Error('the cluster has no leader now that could take the node in');

@@ -25,6 +25,13 @@ export function resolveClusterOptions(value: (name: StartOptionName) => GivenVal
   if ((voters !== undefined || join !== undefined) && internalPort === false) {
     throw usageError('internal-port must not be off for a node of a cluster with others.');
   }
+  const { text: host } = value('host');
+  const internalHost = value('internal-host').text;
+  if (join !== undefined && internalHost === undefined && (host === '0.0.0.0' || host === '::')) {
+    throw usageError(
+      `internal-host must say where other nodes reach this one, as it listens on all addresses (${host}).`,
+    );
+  }
   const own = voters?.get(nodeId);
   if (voters !== undefined && own === undefined) {
     throw usageError(
@@ -40,7 +47,7 @@ export function resolveClusterOptions(value: (name: StartOptionName) => GivenVal
     nodeId,
     rack: value('rack').text,
     internalPort,
-    internalHost: value('internal-host').text ?? own?.host,
+    internalHost: internalHost ?? own?.host,
     internalTls: parseTls(value),
     voters,
     join,

@@ -53,6 +53,11 @@ describe('options of a node among others', () => {
       /node 1 .* port 9093.* internal-port is 9094/,
     ],
     [
+      'a node on all addresses that does not say how others reach it',
+      { nodeId: '4', host: '0.0.0.0', join: 'db1:9093' },
+      /internal-host must say where other nodes reach this one/,
+    ],
+    [
       'a list without a port to be reached at',
       { voters, internalPort: 'off' },
       /internal-port must not be off/,
