@@ -26,20 +26,30 @@ export function joinService({
   readonly metadata: Replica;
   readonly clusterId: string;
 }): PeerService {
+  const answerTo = (node: JoinQuestion): JoinAnswer => {
+    const known = cluster.image.brokers.get(node.nodeId);
+    const { voters } = metadata.configuration;
+    const answer: JoinAnswer = { clusterId, voters, nodes: [...cluster.addresses] };
+    if (known === undefined || known.logDirectories[0] === node.directoryId) return answer;
+    const refusal =
+      `the cluster knows node ${node.nodeId} with another data directory; give this one a node id of its own, ` +
+      'or take the old one out of the cluster first (kafka-cluster.sh unregister, or UnregisterBroker)';
+    return { ...answer, refusal };
+  };
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
-    const { nodeId, directoryId } = node;
-    const known = cluster.image.brokers.get(nodeId);
-    const { voters } = metadata.configuration;
-    const nodes = [...cluster.addresses];
-    const answer: JoinAnswer = { clusterId, voters, nodes };
-    if (known !== undefined && known.logDirectories[0] !== directoryId) {
-      // It has lost the directory that it had, or another process has its id.
-      const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
-      if (replacement.kind === 'refused') return [toJson({ ...answer, refusal: replacement.message })];
+    const before = answerTo(node);
+    if (before.refusal !== undefined) return [toJson(before)];
+    if (!(await cluster.admit(node, admitMs))) {
+      throw new Error('the cluster has no leader now that could take the node in');
     }
-    if (await cluster.admit(node, admitMs)) return [toJson(answer)];
-    throw new Error('the cluster has no leader now that could take the node in');
+    // What is known now, not before: a node that has just been started itself does not know the others at first.
+    const answer = answerTo(node);
+    const { leaderNode } = metadata;
+    if (!answer.nodes.some(([nodeId]) => nodeId === leaderNode)) {
+      throw new Error('this node does not know yet where the leader of the cluster is');
+    }
+    return [toJson(answer)];
   };
 }
 
@@ -63,11 +73,13 @@ export async function startAmongOthers(
       });
       if (isStarted || isMember()) return;
       const address = addresses[place % addresses.length]!;
-      await network
-        .requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs })
-        .catch((error: unknown) => {
-          if (!(error instanceof PeerError)) throw error;
-        });
+      try {
+        const answer = await network.requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs });
+        // Whoever leads may have come to lead since: it is to be answered.
+        peers.nodesChanged(new Map(fromJson<JoinAnswer>(answer).nodes));
+      } catch (error) {
+        if (!(error instanceof PeerError)) throw error;
+      }
     }
   };
   const { network, question } = peers;
