@@ -11,7 +11,7 @@ import { Replica } from './replica.ts';
 
 /** It belongs to its group once it is started. Rejects with a DamagedConfiguration or a DiskError. */
 export async function openReplica(options: ReplicaOptions): Promise<Replica> {
-  const { disk, clock, log: logOptions, events, home, nodeId, hardState } = options;
+  const { disk, clock, log: logOptions, events, home, nodeId } = options;
   // Recovery lowers it to what is left.
   const floor = logOptions.floor?.current();
   const { log, recovery } = await CommitLog.open(logOptions);
@@ -26,10 +26,11 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
     log,
   );
   const self = memberId(nodeId, home.id!);
-  const isNew = log.endIndex === 1 && hardState === undefined;
+  // Its term and vote may be from an earlier stay, whose files went when it was taken out: they make it no member of its own.
+  const isEmpty = log.endIndex === 1;
   const configuration = await readOrMakeConfiguration(disk, log.directory, {
     self,
-    first: isNew ? firstConfiguration(self, options.intended) : aloneConfiguration(self),
+    first: isEmpty ? firstConfiguration(self, options.intended) : aloneConfiguration(self),
   });
   const { damage } = recovery;
   const impairment: Impairment | undefined = damage && {

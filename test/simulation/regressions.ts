@@ -82,4 +82,14 @@ export const regressions: readonly Regression[] = [
     seed: 14673,
     foundBy: 'a vote whose sync had failed was relied on after a kill, and gone after a loss of power',
   },
+  {
+    simulator: 'nodes',
+    seed: 38,
+    foundBy: 'a node that had been a member, and got the partition back, led it all by itself',
+  },
+  {
+    simulator: 'nodes',
+    seed: 4,
+    foundBy: 'the last of the stopping nodes waited for an operation of the metadata for ever',
+  },
 ];

@@ -3,7 +3,7 @@ import { decodeBatch, iterateBatches } from '../../../protocol/index.ts';
 import { check } from '../simulation-failure.ts';
 import { changedSetting } from './node-admin.ts';
 import { NoAnswer } from './node-client.ts';
-import { LeaderView, insist } from './node-load.ts';
+import { LeaderView, Producer, insist } from './node-load.ts';
 import { dataDirectory } from './node-machine.ts';
 import type { NodeMachine } from './node-machine.ts';
 import type { NodesSimulation } from './nodes-simulation.ts';
@@ -160,10 +160,12 @@ async function checkTopics(simulation: NodesSimulation): Promise<TopicBook[]> {
   return live;
 }
 
-async function writeEverywhere({ producers }: NodesSimulation, live: readonly TopicBook[]): Promise<void> {
-  const [producer] = producers;
+/** By a producer of its own: others have given up writes to topics whose deletion came to nothing. */
+async function writeEverywhere({ context }: NodesSimulation, live: readonly TopicBook[]): Promise<void> {
+  const producer = new Producer('last', context);
+  await producer.begin();
   for (const topic of live) {
-    for (const partition of topic.partitions) await producer!.write(topic, partition);
+    for (const partition of topic.partitions) await producer.write(topic, partition);
   }
 }
 

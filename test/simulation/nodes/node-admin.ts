@@ -66,7 +66,7 @@ export class NodeAdmin {
         return this.#configure(nodeId, topic, random);
       case 'elect':
         return this.#elect(nodeId, topic);
-      case 'reassign':
+      default:
         return this.#reassign(nodeId, topic, random);
     }
   }

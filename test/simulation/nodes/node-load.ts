@@ -120,8 +120,9 @@ export class Producer {
     this.#isStopped = true;
   }
 
-  async #work(): Promise<void> {
-    const { random, client, topics, nodeIds } = this.#context;
+  /** Asks for an id, without which nothing can be written. */
+  async begin(): Promise<void> {
+    const { random, client, nodeIds } = this.#context;
     await insist(
       this.#context,
       () => this.#isStopped,
@@ -136,6 +137,11 @@ export class Producer {
         return true;
       },
     );
+  }
+
+  async #work(): Promise<void> {
+    const { random, client, topics } = this.#context;
+    await this.begin();
     while (!this.#isStopped) {
       const live = [...topics.values()].filter((topic) => topic.isLive);
       if (live.length > 0) {
