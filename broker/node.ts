@@ -192,7 +192,7 @@ class Node implements Broker {
       );
     }
     const cluster = this.#openCluster(metadata, peers);
-    await startAmongOthers(cluster, peers, { clock: this.#platform.clock, metadata });
+    await startAmongOthers(cluster, peers, this.#platform.clock);
     const steering = this.#steer(storage, cluster, peers);
     const services = this.#services(storage, cluster);
     storage.partitions.onLeadership((replica) => {

@@ -6,8 +6,6 @@ import type { PeerService } from '../peers/peer-requests.ts';
 import type { PeerNetwork } from '../peers/peer-network.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import type { Replica } from '../partition/replica.ts';
-import { membersOf } from '../raft/configuration.ts';
-import { nodeOf } from '../raft/member.ts';
 import type { NodePeers } from '../node-peers.ts';
 import { joinKind } from './form-cluster.ts';
 import type { JoinAnswer, JoinQuestion } from './form-cluster.ts';
@@ -53,36 +51,41 @@ export function joinService({
   };
 }
 
-/** Starts the cluster's metadata on this node; one that is not a member yet asks to be one until it is. */
-export async function startAmongOthers(
-  cluster: Cluster,
-  peers: NodePeers,
-  { clock, metadata }: { readonly clock: Clock; readonly metadata: Replica },
-): Promise<void> {
+/**
+ * Starts the cluster's metadata on this node. Until that has come as far as its leader's the node goes on asking to be taken in:
+ * as long as it is not registered a leader forgets, with its leadership, where it is to be reached, member or not.
+ */
+export async function startAmongOthers(cluster: Cluster, peers: NodePeers, clock: Clock): Promise<void> {
   let isStarted = false;
+  let wake = (): void => {};
   const started = cluster.start().finally(() => {
     isStarted = true;
+    wake();
   });
-  const isMember = (): boolean =>
-    membersOf(metadata.configuration).some((member) => nodeOf(member) === peers.question?.nodeId);
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = clock.after(pauseMs, resolve);
+      wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   const ask = async (network: PeerNetwork, question: JoinQuestion): Promise<void> => {
-    const addresses = [...peers.formed.addresses.values()];
-    for (let place = 0; addresses.length > 0; place++) {
-      await new Promise<void>((resolve) => {
-        clock.after(pauseMs, resolve);
-      });
-      if (isStarted || isMember()) return;
-      const address = addresses[place % addresses.length]!;
+    const others = [...peers.formed.addresses].filter(([nodeId]) => nodeId !== question.nodeId);
+    for (let place = 0; others.length > 0 && !isStarted; place++) {
+      await pause();
+      if (isStarted) return;
+      const [, address] = others[place % others.length]!;
       try {
         const answer = await network.requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs });
         // Whoever leads may have come to lead since: it is to be answered.
-        peers.nodesChanged(new Map(fromJson<JoinAnswer>(answer).nodes));
+        if (!isStarted) peers.nodesChanged(new Map(fromJson<JoinAnswer>(answer).nodes));
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
       }
     }
   };
   const { network, question } = peers;
-  if (network === undefined || question === undefined || isMember()) await started;
-  else await Promise.all([started, ask(network, question)]);
+  if (network === undefined || question === undefined) await started;
+  else await Promise.race([started, ask(network, question).then(() => started)]);
 }

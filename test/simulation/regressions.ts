@@ -92,4 +92,14 @@ export const regressions: readonly Regression[] = [
     seed: 4,
     foundBy: 'the last of the stopping nodes waited for an operation of the metadata for ever',
   },
+  {
+    simulator: 'nodes',
+    seed: 14,
+    foundBy: 'a node that joined was told no addresses by a node that had just started, and kept that list',
+  },
+  {
+    simulator: 'nodes',
+    seed: 54,
+    foundBy: 'a member that had not registered was never reached again once the leader had changed',
+  },
 ];
