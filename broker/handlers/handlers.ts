@@ -33,6 +33,7 @@ import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { syncGroup } from './sync-group.ts';
 import { unregisterBroker } from './unregister-broker.ts';
+import { updateFeatures } from './update-features.ts';
 
 export const handlers: readonly AnyHandler[] = [
   alterConfigs,
@@ -68,4 +69,5 @@ export const handlers: readonly AnyHandler[] = [
   produce,
   syncGroup,
   unregisterBroker,
+  updateFeatures,
 ];
