@@ -24,27 +24,26 @@ export function joinService({
   readonly metadata: Replica;
   readonly clusterId: string;
 }): PeerService {
-  const answerTo = (node: JoinQuestion): JoinAnswer => {
-    const known = cluster.image.brokers.get(node.nodeId);
+  const answerNow = (): JoinAnswer => {
     const { voters } = metadata.configuration;
-    const answer: JoinAnswer = { clusterId, voters, nodes: [...cluster.addresses] };
-    if (known === undefined || known.logDirectories[0] === node.directoryId) return answer;
-    const refusal =
-      `the cluster knows node ${node.nodeId} with another data directory; give this one a node id of its own, ` +
-      'or take the old one out of the cluster first (kafka-cluster.sh unregister, or UnregisterBroker)';
-    return { ...answer, refusal };
+    return { clusterId, voters, nodes: [...cluster.addresses] };
   };
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
-    const before = answerTo(node);
-    if (before.refusal !== undefined) return [toJson(before)];
+    const { nodeId, directoryId } = node;
+    const known = cluster.image.brokers.get(nodeId);
+    if (known !== undefined && known.logDirectories[0] !== directoryId) {
+      // It has lost the directory that it had, or another process has its id.
+      const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
+      if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
+    }
     if (!(await cluster.admit(node, admitMs))) {
       throw new Error('the cluster has no leader now that could take the node in');
     }
     // What is known now, not before: a node that has just been started itself does not know the others at first.
-    const answer = answerTo(node);
+    const answer = answerNow();
     const { leaderNode } = metadata;
-    if (!answer.nodes.some(([nodeId]) => nodeId === leaderNode)) {
+    if (!answer.nodes.some(([id]) => id === leaderNode)) {
       throw new Error('this node does not know yet where the leader of the cluster is');
     }
     return [toJson(answer)];
