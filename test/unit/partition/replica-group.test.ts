@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ReplicaGroup, append, appended, memberOn, valuesOf } from './replica-group.ts';
+import { ReplicaGroup, append, appended, memberOn, topic, topicId, valuesOf } from './replica-group.ts';
 
 async function three(): Promise<ReplicaGroup> {
   const group = new ReplicaGroup();
@@ -67,6 +67,41 @@ describe('replicas of one partition', () => {
     group.links.heal();
     await group.until('the next one here', () => first.highWatermark === 2);
     expect(await valuesOf(first)).toEqual(['kept', 'next']);
+  });
+
+  it('a member that was taken out and comes back is no member until its leader says so', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    expect(await group.acknowledged(leader, appended(leader, ['a']))).toBe(true);
+    const { partitions } = group.node(3);
+    // It has given a vote, and leads no more.
+    const away = leader.transferLeadership(3);
+    const { replica } = group.node(3);
+    await group.until('node 3 as leader', () => replica.isLeader && replica.ready);
+    expect(await away).toBe(true);
+    const home = replica.transferLeadership(1);
+    await group.until('node 1 as leader again', () => leader.isLeader && leader.ready);
+    expect(await home).toBe(true);
+    const voters = [1, 2].map(memberOn);
+    const settled = (revision: number): Promise<void> =>
+      group.until('the change committed', () => {
+        const { configuration } = leader.committedConfiguration;
+        return configuration.revision === revision && configuration.outgoing.length === 0;
+      });
+    expect(leader.changeMembers({ voters, learners: [], revision: 1 })).toBeUndefined();
+    await settled(1);
+    await partitions.removeReplica({ topic, topicId, partition: 0 });
+    expect(partitions.replica(topic, 0)).toBeUndefined();
+    // Its term and vote have stayed; its log and what it knew of the others went.
+    await group.open(3, { members: [1, 2, 3].map(memberOn), revision: 2 });
+    const back = group.node(3).replica;
+    expect(back.configuration.voters).toEqual(voters);
+    expect(back.isLeader).toBe(false);
+    expect(leader.changeMembers({ voters, learners: [memberOn(3)], revision: 2 })).toBeUndefined();
+    await settled(2);
+    await group.until('what it had before', () => back.highWatermark === 1);
+    expect([back.isLeader, back.leaderNode, leader.isLeader]).toEqual([false, 1, true]);
+    expect(await valuesOf(back)).toEqual(['a']);
   });
 
   it('hands leadership over when told to, and says whether it was taken', async () => {
