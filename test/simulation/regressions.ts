@@ -102,4 +102,9 @@ export const regressions: readonly Regression[] = [
     seed: 54,
     foundBy: 'a member that had not registered was never reached again once the leader had changed',
   },
+  {
+    simulator: 'nodes',
+    seed: 1108,
+    foundBy: 'a log was closed, or removed, while the end of it was being cut',
+  },
 ];

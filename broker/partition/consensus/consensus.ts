@@ -262,9 +262,10 @@ export class Consensus implements GroupMember {
     return this.#catchUp.takeSnapshot(endOffset, records);
   }
 
-  /** Its log is not being replaced: after the end it may be closed. */
-  settled(): Promise<void> {
-    return this.#catchUp.settled();
+  /** Its log is not being cut or replaced: after the end it may be closed. */
+  async settled(): Promise<void> {
+    await this.#entries.settled();
+    await this.#catchUp.settled();
   }
 
   /** The log starts later than before, by retention, DeleteRecords or compaction. */

@@ -58,6 +58,8 @@ export class GroupLog {
   /** While another log is put in the place of this one: up to where it held what consensus means. */
   #frozenEndIndex: number | undefined;
   #restWaiters: (() => void)[] = [];
+  /** The last cut; it never rejects. */
+  #cutting: Promise<void> = Promise.resolve();
 
   constructor(log: CommitLog, events: GroupLogEvents) {
     this.#log = log;
@@ -213,6 +215,11 @@ export class GroupLog {
     this.#generation = generation;
   }
 
+  /** No cut is under way: after the end the log may be closed. */
+  settled(): Promise<void> {
+    return this.#cutting;
+  }
+
   /** Nothing more is to be done to the log: what is in line is dropped. */
   end(): void {
     this.#hasEnded = true;
@@ -292,7 +299,7 @@ export class GroupLog {
     for (let first = this.#line[0]; first !== undefined && !this.#hasEnded; first = this.#line[0]) {
       if (first.kind === 'cut') {
         this.#isCutting = true;
-        void this.#cut(first);
+        this.#cutting = this.#cut(first);
         return;
       }
       this.#line.shift();
