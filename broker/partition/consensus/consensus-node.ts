@@ -2,7 +2,7 @@
  * One node's side of all its groups: the ticks, the signs of life between nodes, and the messages, which go out at the end of
  * each turn, those of all groups for one node in one frame.
  *
- * A tick is a fixed span of the monotonic clock. All ticks that are due are given before anything else is (raft/peers.ts says
+ * A tick is a fixed span of the monotonic clock. Ticks that are due are given before anything else is (raft/peers.ts says
  * why); groups at rest get none, and there is one timer however many groups there are, none where nobody needs one.
  */
 import { assert } from '../../../platform/assert.ts';
@@ -174,12 +174,10 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     const { clock, tickMs } = this.#options;
     const due = Math.floor((clock.monotonicMs() - this.#startedMs + clockGrainMs) / tickMs);
     if (this.#ticks >= due) return;
-    if (!this.#needsTicks) {
-      this.#startedMs += (due - this.#ticks) * tickMs;
-      return;
-    }
+    const late = this.#needsTicks ? Math.min(due - this.#ticks, this.#lateTicksMax) : 0;
+    this.#startedMs += (due - this.#ticks - late) * tickMs;
     this.#isTicking = true;
-    while (this.#ticks < due) this.#tick();
+    for (let left = late; left > 0; left--) this.#tick();
     this.#isTicking = false;
   }
 
@@ -250,6 +248,15 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
   /** No tick would do anything without other nodes, while all groups are at rest. */
   get #needsTicks(): boolean {
     return this.#hasPeers || this.#ticking.size > 0 || this.#unpersisted.size > 0;
+  }
+
+  /**
+   * Where the process was held up for longer than this, what others have said meanwhile is still to be read: they must not count as silent
+   * for that, nor groups by the thousand be elected anew. Leases count all time that has gone by.
+   */
+  get #lateTicksMax(): number {
+    const { leases, timing } = this.#options.settings;
+    return leases === undefined ? timing.heartbeatTicks : Infinity;
   }
 
   #wake(): void {

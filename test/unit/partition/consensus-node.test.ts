@@ -95,13 +95,20 @@ describe('a node that hears another one', () => {
     }
   });
 
-  it('gives the ticks that are due before what it has heard meanwhile', () => {
-    const { node, told, late } = start();
-    const member = node.group(group)!;
-    node.ticking(member, true);
-    // The process stood still: its timers are late.
-    late.byMs = 35;
-    node.received(frameOf(3, 5));
-    expect(told.slice(0, 4)).toEqual(['tick', 'tick', 'tick', 'node 2 is heard']);
+  it('gives the ticks that are due before what it has heard meanwhile, all of them where leases rely on time', () => {
+    for (const leases of [undefined, { driftTicks: 1 }]) {
+      const { node, told, late } = start(leases);
+      const member = node.group(group)!;
+      node.received(frameOf(3, 5));
+      node.ticking(member, true);
+      told.length = 0;
+      // The process stood still: its timers are late, and what others have said is still to be read.
+      late.byMs = 205;
+      node.received(frameOf(3, 6));
+      const ticks = leases === undefined ? 2 : 20;
+      expect(told.filter((each) => each === 'tick').length).toBe(ticks);
+      expect(told.includes('node 2 is silent')).toBe(leases !== undefined);
+      expect(told.at(-1)).toBe('term-notice of term 6');
+    }
   });
 });
