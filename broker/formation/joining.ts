@@ -71,8 +71,8 @@ export async function startAmongOthers(cluster: Cluster, peers: NodePeers, clock
     });
   const ask = async (network: PeerNetwork, question: JoinQuestion): Promise<void> => {
     const others = [...peers.formed.addresses].filter(([nodeId]) => nodeId !== question.nodeId);
-    for (let place = 0; others.length > 0 && !isStarted; place++) {
-      await pause();
+    for (let place = 0; others.length > 0; place++) {
+      if (!isStarted) await pause();
       if (isStarted) return;
       const [, address] = others[place % others.length]!;
       try {

@@ -183,14 +183,14 @@ describe('the store of votes', () => {
     const trace = new Trace({ keepsLines: false });
     const machine = new SimulatedDisk({ clock, random: new SeededRandom(1), behaviour, trace });
     const done = async <T>(promise: Promise<T>): Promise<T> => {
-      let isPending = true;
+      const ended = new AbortController();
       const settled = promise.finally(() => {
-        isPending = false;
+        ended.abort();
       });
       settled.catch(() => {
         // The caller has the rejection.
       });
-      for (await drainMicrotasks(); isPending; await drainMicrotasks()) clock.step();
+      for (await drainMicrotasks(); !ended.signal.aborted; await drainMicrotasks()) clock.step();
       return settled;
     };
     const first = machine.boot();
