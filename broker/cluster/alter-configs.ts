@@ -2,13 +2,18 @@
  * Changes of settings of topics and brokers at run time. Pure; see `controller.ts`.
  *
  * Each resource is decided as a whole: either all of its changes are taken or none. The new settings are checked together
- * with those that stay. Settings of a broker can be changed only where Kafka calls them dynamic and Kappalog honours them.
+ * with those that stay. Settings of a broker can be changed only where Kafka calls them dynamic and Kappalog honours them. Naming the
+ * nodes that are drained moves their replicas away (`drain.ts`), or is refused where these have nowhere to go.
  */
 import { BrokerConfigError, isDynamic, parseBrokerSetting } from '../config/broker-config.ts';
 import { brokerConfigDefinitions, topicConfigDefinitions } from '../config/config-definition.ts';
 import type { ConfigDefinition } from '../config/config-definition.ts';
+import { clusterSettings } from '../config/honoured-settings.ts';
 import { checkTopicOverrides } from '../config/topic-config.ts';
 import type { ControllerState, Decision, Refusal } from './controller.ts';
+import { decideDrain } from './drain.ts';
+import type { Drain } from './drain.ts';
+import { drainedNodesSetting } from './drained-nodes.ts';
 import { ConfigResourceType } from './metadata-image.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
 import { topicNameFault } from './topic-names.ts';
@@ -82,9 +87,14 @@ function decideAll<R extends Resource>(
       : checkResource(state, resource);
     const outcome = refusal === undefined ? change(resource, before) : { refusal };
     if ('refusal' in outcome) return { resourceType, resourceName, refusal: outcome.refusal };
-    const fault = checkSettings(state, resourceType, before, outcome.settings);
+    const fault = checkSettings(state, resource, before, outcome.settings);
     if (fault !== undefined) return { resourceType, resourceName, refusal: fault };
-    records.push(...differences(resource, before, outcome.settings));
+    const moves = drainBy(state, resource, outcome.settings);
+    if ('kind' in moves) {
+      const { error, message } = moves;
+      return { resourceType, resourceName, refusal: { error, message } };
+    }
+    records.push(...differences(resource, before, outcome.settings), ...moves.records);
     return { resourceType, resourceName };
   });
   return { records, result };
@@ -180,9 +190,16 @@ function listEntries(text: string): string[] {
     .filter((entry) => entry !== '');
 }
 
+/** What the drained nodes hold goes elsewhere, also where they were named before: a replica may have been left there. */
+function drainBy(state: ControllerState, { resourceType, configs }: Resource, after: Settings): Drain {
+  const isNamed = configs.some(({ name }) => name === drainedNodesSetting);
+  if (resourceType !== ConfigResourceType.BROKER || !isNamed) return { records: [] };
+  return decideDrain(state, listEntries(after.get(drainedNodesSetting) ?? ''));
+}
+
 function checkSettings(
   state: ControllerState,
-  resourceType: number,
+  { resourceType, resourceName }: Resource,
   before: Settings,
   after: Settings,
 ): Refusal | undefined {
@@ -192,14 +209,19 @@ function checkSettings(
   }
   for (const [name, value] of after) {
     if (before.get(name) === value) continue;
-    const refusal = checkBrokerSetting(name, value);
+    const refusal = checkBrokerSetting(resourceName, name, value);
     if (refusal !== undefined) return refusal;
   }
   return undefined;
 }
 
 /** Kafka answers a bad value of a broker's setting with INVALID_REQUEST, not INVALID_CONFIG (KAFKA-13609). */
-function checkBrokerSetting(name: string, value: string): Refusal | undefined {
+function checkBrokerSetting(broker: string, name: string, value: string): Refusal | undefined {
+  if (broker !== '' && clusterSettings.has(name)) {
+    return invalidRequest(
+      `${name} belongs to the cluster as a whole: set it for all brokers (the empty name).`,
+    );
+  }
   try {
     parseBrokerSetting(name, value);
   } catch (error) {

@@ -20,7 +20,6 @@ import type { Refusal } from './controller.ts';
 import type { PartitionsCreation, PartitionsToCreate } from './create-partitions.ts';
 import type { TopicCreation, TopicToCreate } from './create-topics.ts';
 import type { TopicDeletion } from './delete-topics.ts';
-import type { Drain } from './drain.ts';
 import type { FeatureOutcome, FeatureUpdate } from './features.ts';
 import type { LostDirectory, Replacement } from './lost-directories.ts';
 import type { MetadataChange, MetadataImage, TopicImage } from './metadata-image.ts';
@@ -216,11 +215,6 @@ export class Cluster {
   /** Gives partitions other replicas, or takes that back; the answer is that it has begun. */
   reassign(asked: ReassignmentsAsked): Promise<ReassignmentOutcome[]> {
     return this.#operate('reassign', asked);
-  }
-
-  /** Has all replicas of a node moved to others, before it goes for good; the answer is that it has begun. */
-  drain(nodeId: number): Promise<Drain> {
-    return this.#operate('drain', nodeId);
   }
 
   /** The leaders of these groups have done what was asked for. */

@@ -1,66 +1,112 @@
 /**
- * A node's replicas go to other nodes, so that it can leave the cluster: reassignments like any others, first those of the partitions
- * that it is to lead. Pure; see `controller.ts`.
+ * The replicas of nodes go to other nodes, so that these can be serviced or leave the cluster: reassignments like any others, first those
+ * of the partitions that they are to lead. Pure; see `controller.ts`. It is decided with the setting that says which nodes hold
+ * nothing (`drained-nodes.ts`), as `alter-configs.ts` has it.
  *
  * Each replacement is placed as a new replica is. Where the other nodes cannot hold the replicas that a topic has, nothing is
  * changed at all: the operator adds a node, or lowers the number of replicas of the topics that are named.
  */
-import type { ControllerState, Decision, Refusal } from './controller.ts';
+import type { ControllerState, Refusal } from './controller.ts';
 import { DirectoryChoice } from './directories.ts';
 import type { PartitionImage, TopicImage } from './metadata-image.ts';
+import type { NewMetadataRecord } from './metadata-record.ts';
 import { Replacements } from './placement.ts';
 import { reassignmentRecord, targetOf } from './reassignments.ts';
-import { placeableNodes } from './replica-assignment.ts';
+import { checkCapacity, placeableNodes } from './replica-assignment.ts';
 
+/** The records that move the replicas; none where all have gone, or are on their way. */
 export type Drain =
-  | { readonly kind: 'draining'; readonly partitions: number }
+  | { readonly records: readonly NewMetadataRecord[] }
   | ({ readonly kind: 'refused' } & Refusal);
+
+interface Move {
+  readonly topic: TopicImage;
+  readonly partition: PartitionImage;
+  /** Undefined where too few nodes are left. */
+  readonly target: readonly number[] | undefined;
+}
 
 const namesShownMax = 10;
 
-/** May be asked for again: what is on its way already stays so. */
-export function decideDrain(state: ControllerState, nodeId: number): Decision<Drain> {
-  if (!state.image.brokers.has(nodeId)) {
-    return refuse('BROKER_ID_NOT_REGISTERED', `Node ${nodeId} is not registered.`);
+/** All replicas of these nodes are to go. May be asked for again: what is on its way already stays so. */
+export function decideDrain(state: ControllerState, names: readonly string[]): Drain {
+  const { brokers } = state.image;
+  const unknown = names.find((name) => !/^\d{1,10}$/.test(name) || !brokers.has(Number(name)));
+  if (unknown !== undefined) {
+    const known = [...brokers.keys()].join(', ');
+    return refuse('BROKER_ID_NOT_REGISTERED', `Node ${unknown} is not registered. Registered: ${known}.`);
   }
-  const replacements = new Replacements(placeableNodes(state).filter(({ id }) => id !== nodeId));
-  const moves = partitionsOn(state, nodeId).map(({ topic, partition }) => {
-    const target = targetOf(partition);
-    const others = target.filter((id) => id !== nodeId);
-    const to = replacements.next(others);
-    return { topic, partition, to, target: target.map((id) => (id === nodeId ? (to ?? -1) : id)) };
-  });
-  const stuck = [...new Set(moves.filter(({ to }) => to === undefined).map(({ topic }) => topic.name))];
-  if (stuck.length > 0) {
-    const more = stuck.length > namesShownMax ? ` and ${stuck.length - namesShownMax} more` : '';
-    return refuse(
-      'INVALID_REPLICATION_FACTOR',
-      `Without node ${nodeId} too few nodes are left for the replicas of ${stuck.slice(0, namesShownMax).join(', ')}${more}. ` +
-        'Add a node, or give these topics fewer replicas.',
-    );
+  const nodeIds = new Set(names.map(Number));
+  if (nodeIds.size === brokers.size) {
+    return refuse('INVALID_REQUEST', 'No node would be left that takes replicas. Add a node first.');
   }
+  const moves = movesFrom(state, nodeIds);
+  const stuck = [
+    ...new Set(moves.flatMap(({ topic, target }) => (target === undefined ? [topic.name] : []))),
+  ];
+  if (stuck.length > 0) return refuseTooFew(state, nodeIds, stuck);
+  const capacity = checkCapacity(state, moves.map(addedBy));
+  if (capacity.kind === 'refused') return refuse(capacity.error, capacity.message);
   const choice = new DirectoryChoice(state);
   const records = moves.flatMap(
-    ({ topic, partition, target }) => reassignmentRecord(topic, partition, target, choice) ?? [],
+    ({ topic, partition, target }) => reassignmentRecord(topic, partition, target ?? [], choice) ?? [],
   );
-  return { records, result: { kind: 'draining', partitions: moves.length } };
+  return { records };
 }
 
-/** Those that are to stay there, by the metadata; first those that it is to lead. */
+function movesFrom(state: ControllerState, nodeIds: ReadonlySet<number>): Move[] {
+  const replacements = new Replacements(takers(state, nodeIds));
+  return partitionsOn(state, nodeIds).map(({ topic, partition }) => {
+    const target = targetOf(partition);
+    for (const [place, id] of target.entries()) {
+      if (!nodeIds.has(id)) continue;
+      const others = target.filter((other) => !nodeIds.has(other));
+      const to = replacements.next(others);
+      if (to === undefined) return { topic, partition, target: undefined };
+      target[place] = to;
+    }
+    return { topic, partition, target };
+  });
+}
+
+function takers(state: ControllerState, nodeIds: ReadonlySet<number>) {
+  return placeableNodes(state).filter(({ id }) => !nodeIds.has(id));
+}
+
+function addedBy({ partition, target = [] }: Move): number[] {
+  return target.filter((id) => !partition.replicas.includes(id));
+}
+
+/** Those that are to stay there, by the metadata; first those that these nodes are to lead. */
 function partitionsOn(
   { image }: ControllerState,
-  nodeId: number,
+  nodeIds: ReadonlySet<number>,
 ): { topic: TopicImage; partition: PartitionImage }[] {
   const all = [...image.topics()].flatMap((topic) =>
     topic.partitions.flatMap((partition) => {
-      return targetOf(partition).includes(nodeId) ? [{ topic, partition }] : [];
+      return targetOf(partition).some((id) => nodeIds.has(id)) ? [{ topic, partition }] : [];
     }),
   );
   const rank = ({ partition }: { partition: PartitionImage }): number =>
-    targetOf(partition)[0] === nodeId ? 0 : 1;
+    nodeIds.has(targetOf(partition)[0] ?? -1) ? 0 : 1;
   return all.sort((left, right) => rank(left) - rank(right));
 }
 
-function refuse(error: Refusal['error'], message: string): Decision<Drain> {
-  return { records: [], result: { kind: 'refused', error, message } };
+function refuseTooFew(
+  state: ControllerState,
+  nodeIds: ReadonlySet<number>,
+  topics: readonly string[],
+): Drain {
+  const more = topics.length > namesShownMax ? ` and ${topics.length - namesShownMax} more` : '';
+  const left = takers(state, nodeIds).map(({ id }) => id);
+  const others = left.length === 0 ? 'none' : left.join(', ');
+  return refuse(
+    'INVALID_REPLICATION_FACTOR',
+    `Without node ${[...nodeIds].join(', ')} too few nodes are left for the replicas of ${topics.slice(0, namesShownMax).join(', ')}${more} ` +
+      `(nodes that take replicas now: ${others}). Add a node, or give these topics fewer replicas.`,
+  );
+}
+
+function refuse(error: Refusal['error'], message: string): Drain {
+  return { kind: 'refused', error, message };
 }

@@ -8,6 +8,7 @@ import { haveSameVoters, isJoint, membersOf } from '../raft/configuration.ts';
 import type { Configuration } from '../raft/configuration.ts';
 import { memberId, nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
+import { drainedNodes } from './drained-nodes.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import { chooseMetadataMembers } from './metadata-voters.ts';
 import type { MetadataMembers } from './metadata-voters.ts';
@@ -89,10 +90,12 @@ export class MetadataMembership {
     }
     const self = configuration.voters.find((voter) => nodeOf(voter) === nodeId);
     if (self === undefined) return undefined;
+    const drained = drainedNodes(image());
     const wanted = chooseMetadataMembers({
       brokers: brokers.values(),
       admitted: this.#admitted.values(),
       isGone: (id) => image().isGone(id) && !this.#admitted.has(id),
+      isDrained: (id) => drained.has(id),
       voters: configuration.voters,
       learners: configuration.learners,
       leader: self,

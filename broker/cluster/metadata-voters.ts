@@ -1,9 +1,9 @@
 /**
  * Which nodes vote in the metadata group: 1, 3 or 5, one on each host where possible; all others are its learners. Pure.
  *
- * Stable: a voter stays one unless it is gone for good, has another first directory, or shares its host while another host
- * could have a voter. A voter that is only silent stays: it may come back, and a majority does not need it. A node that was named
- * when the cluster was formed and has yet to register stays too.
+ * Stable: a voter stays one unless it is gone for good, has another first directory, shares its host while another host
+ * could have a voter, or is drained while another node could take its place. A voter that is only silent stays: it may come back, and
+ * a majority does not need it. A node that was named when the cluster was formed and has yet to register stays too.
  */
 import { memberId, nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
@@ -15,6 +15,8 @@ export interface MetadataVotersRequest {
   readonly admitted: Iterable<MemberId>;
   /** Whether a node was unregistered. */
   readonly isGone: (nodeId: number) => boolean;
+  /** Whether a node is to hold nothing: where no other can vote instead, it goes on voting until it is taken out. */
+  readonly isDrained: (nodeId: number) => boolean;
   readonly voters: readonly MemberId[];
   readonly learners: readonly MemberId[];
   /** Stays a voter where it can. */
@@ -33,6 +35,7 @@ interface Candidate {
   readonly host: string;
   readonly rack: string | null;
   readonly isAlive: boolean;
+  readonly isDrained: boolean;
 }
 
 export function chooseMetadataMembers(request: MetadataVotersRequest): MetadataMembers {
@@ -44,7 +47,7 @@ export function chooseMetadataMembers(request: MetadataVotersRequest): MetadataM
     kept.length > size
       ? fewer(kept, size, request.leader)
       : better(more(kept, size, candidates), candidates, request.leader);
-  const chosen = voters.map(({ member }) => member);
+  const chosen = withoutDrained(voters, candidates).map(({ member }) => member);
   const learners = candidates.map(({ member }) => member).filter((member) => !chosen.includes(member));
   return { voters: chosen, learners };
 }
@@ -60,6 +63,7 @@ function candidatesOf(request: MetadataVotersRequest): Candidate[] {
       host: broker?.host ?? `node ${nodeId}`,
       rack: broker?.rack ?? null,
       isAlive: broker?.fenced === false,
+      isDrained: request.isDrained(nodeId),
     });
   };
   for (const member of [...request.voters, ...request.learners]) {
@@ -91,13 +95,14 @@ function oddCount(count: number): number {
   return count >= 3 ? 3 : 1;
 }
 
-/** Takes away those that are silent first, then those who share a host, then the last. */
+/** Takes away those that are silent first, then those that are drained, then those who share a host, then the last. */
 function fewer(kept: readonly Candidate[], size: number, leader: MemberId): Candidate[] {
   const voters = [...kept];
   while (voters.length > size) {
     const spare = voters.filter(({ member }) => member !== leader);
     const last =
       spare.findLast(({ isAlive }) => !isAlive) ??
+      spare.findLast(({ isDrained }) => isDrained) ??
       spare.findLast((one) => sharesHost(one, voters)) ??
       spare.at(-1);
     voters.splice(voters.indexOf(last!), 1);
@@ -129,11 +134,25 @@ function better(
   return voters.map((voter) => (voter === crowded ? next : voter));
 }
 
+/** Puts another node in the place of each that is drained, as far as there are others; also of the leader, who then hands over. */
+function withoutDrained(
+  voters: readonly Candidate[],
+  candidates: readonly Candidate[],
+): readonly Candidate[] {
+  let kept = voters;
+  for (const drained of voters.filter(({ isDrained }) => isDrained)) {
+    const others = kept.filter((voter) => voter !== drained);
+    const next = bestOf(candidates, others);
+    if (next !== undefined) kept = [...others, next];
+  }
+  return kept;
+}
+
 function bestOf(candidates: readonly Candidate[], voters: readonly Candidate[]): Candidate | undefined {
   const on = (domain: 'host' | 'rack', one: Candidate): number =>
     one[domain] === null ? 0 : voters.filter((voter) => voter[domain] === one[domain]).length;
   return candidates
-    .filter((one) => one.isAlive && !voters.includes(one))
+    .filter((one) => one.isAlive && !one.isDrained && !voters.includes(one))
     .toSorted(
       (left, right) =>
         on('host', left) - on('host', right) ||

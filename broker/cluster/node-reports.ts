@@ -13,10 +13,10 @@ export interface DirectoryReport {
 }
 
 /**
- * 'starting': it is not ready for clients. 'drain': its replicas are to go elsewhere, for good. 'stop': it is about to stop, and
- * its leaderships are to go elsewhere. 'stopped': it has stopped.
+ * 'starting': it is not ready for clients. 'stop': it is about to stop, and its leaderships are to go elsewhere. 'stopped': it has
+ * stopped.
  */
-export type NodeWish = 'starting' | 'serve' | 'drain' | 'stop' | 'stopped';
+export type NodeWish = 'starting' | 'serve' | 'stop' | 'stopped';
 
 export interface NodeReport {
   readonly wish: NodeWish;

@@ -14,7 +14,6 @@ import type { TopicToCreate } from './create-topics.ts';
 import { decideDeleteTopics } from './delete-topics.ts';
 import { decideDirectories } from './directories.ts';
 import type { DirectoriesToAssign } from './directories.ts';
-import { decideDrain } from './drain.ts';
 import { decideUpdateFeatures } from './features.ts';
 import type { FeatureUpdate } from './features.ts';
 import { internalTopicToCreate } from './internal-topics.ts';
@@ -62,13 +61,14 @@ export const operations = {
     { ...repeatable, places: true },
   ),
   deleteTopics: operation((state, topicIds: readonly string[]) => decideDeleteTopics(state, topicIds), once),
+  /** The setting that drains nodes places their replicas elsewhere. */
   alterConfigs: operation(
     (state, resources: readonly ResourceAlteration[]) => decideAlterConfigs(state, resources),
-    once,
+    { ...once, places: true },
   ),
   replaceConfigs: operation(
     (state, resources: readonly ResourceReplacement[]) => decideReplaceConfigs(state, resources),
-    once,
+    { ...once, places: true },
   ),
   updateFeatures: operation(
     (state, updates: readonly FeatureUpdate[]) => decideUpdateFeatures(state, updates),
@@ -91,8 +91,6 @@ export const operations = {
     ...once,
     places: true,
   }),
-  /** Replicas that are on their way already are left so. */
-  drain: operation((state, nodeId: number) => decideDrain(state, nodeId), { ...repeatable, places: true }),
   /** Bound to one revision of each partition. */
   completeReassignments: operation(
     (state, completed: readonly CompletedReassignment[]) => decideCompletions(state.image, completed),

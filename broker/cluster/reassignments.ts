@@ -12,6 +12,7 @@
  */
 import type { ControllerState, Decision, Refusal } from './controller.ts';
 import { DirectoryChoice } from './directories.ts';
+import { drainedNodeFault } from './drained-nodes.ts';
 import type { MetadataImage, PartitionImage, TopicImage } from './metadata-image.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
 import { unassignedDirectory } from './partition-image.ts';
@@ -148,7 +149,7 @@ function checkCancellation(image: MetadataImage, partition: PartitionImage): Ref
   }
   const former = formerReplicas(partition);
   const gone = former.find((id) => !image.brokers.has(id));
-  if (gone === undefined && former.length > 0) return undefined;
+  if (gone === undefined && former.length > 0) return drainedNodeFault(image, former);
   const message =
     gone === undefined
       ? 'No replica would be left. Name the replicas that the partition is to have instead.'

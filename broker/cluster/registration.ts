@@ -5,6 +5,7 @@
  * processes that take themselves for the same node cannot both count.
  */
 import type { ControllerState, Decision, Refusal } from './controller.ts';
+import { withoutDrained } from './drained-nodes.ts';
 import { supportedFeatures } from './features.ts';
 import type { BrokerImage, EndpointImage, MetadataImage } from './metadata-image.ts';
 import { hostField } from './metadata-record.ts';
@@ -140,7 +141,8 @@ export function decideUnregistration(
   }
   const value = { brokerId: nodeId, brokerEpoch: known.epoch };
   return {
-    records: [{ type: 'UnregisterBrokerRecord', value }],
+    // A node that gets its number later is another one.
+    records: [{ type: 'UnregisterBrokerRecord', value }, ...withoutDrained(image, nodeId)],
     result: { kind: 'unregistered' },
   };
 }

@@ -2,6 +2,7 @@
 import type { ControllerState, Refusal } from './controller.ts';
 import type { NewMetadataRecord } from './metadata-record.ts';
 import { DirectoryChoice } from './directories.ts';
+import { drainedNodeFault, drainedNodes } from './drained-nodes.ts';
 import { place } from './placement.ts';
 import type { PlaceableNode } from './placement.ts';
 
@@ -21,7 +22,7 @@ export function chooseReplicas(
       kind: 'refused',
       error: 'INVALID_REPLICATION_FACTOR',
       message:
-        `Unable to replicate the partition ${replicationFactor} time(s): the cluster has ${nodes.length} node(s), ` +
+        `Unable to replicate the partition ${replicationFactor} time(s): the cluster has ${nodes.length} node(s) that take replicas, ` +
         `and each replica needs one of its own. Ask for ${nodes.length} or fewer.`,
     };
   }
@@ -40,15 +41,11 @@ export function chooseReplicas(
   );
 }
 
-/** The nodes that take new replicas: those that are there, and neither about to stop nor to be drained. */
-export function placeableNodes({
-  image,
-  reports,
-}: Pick<ControllerState, 'image' | 'reports'>): PlaceableNode[] {
+/** The nodes that take new replicas: those that are there, and neither about to stop nor drained. */
+export function placeableNodes({ image }: Pick<ControllerState, 'image'>): PlaceableNode[] {
+  const drained = drainedNodes(image);
   return [...image.brokers.values()]
-    .filter(({ id, fenced, inControlledShutdown }) => {
-      return !fenced && !inControlledShutdown && reports.get(id)?.wish !== 'drain';
-    })
+    .filter(({ id, fenced, inControlledShutdown }) => !fenced && !inControlledShutdown && !drained.has(id))
     .map(({ id, rack, host }) => ({
       id,
       rack,
@@ -86,7 +83,7 @@ export function checkReplicas(
         `partitions of the topic have ${replicationFactor}. Give all the same number.`,
     );
   }
-  return undefined;
+  return drainedNodeFault(state.image, nodeIds);
 }
 
 /** Refuses what would put more replicas on a node than it can carry. */

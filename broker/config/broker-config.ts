@@ -9,7 +9,7 @@ import { brokerConfigDefinitions } from './config-definition.ts';
 import type { BrokerConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ParsedConfig } from './config-value.ts';
-import { honouredSettings } from './honoured-settings.ts';
+import { clusterSettings, honouredSettings } from './honoured-settings.ts';
 import { refusedBrokerSettings } from './refused-settings.ts';
 import { brokerSettingFault, topicDefaults } from './topic-defaults.ts';
 
@@ -57,7 +57,10 @@ export class BrokerConfig {
   /** Settings as given at start, by name; throws a BrokerConfigError for the first that cannot be taken. */
   constructor(settings: ReadonlyMap<string, string> = new Map()) {
     const given = new Map<string, ParsedConfig>();
-    for (const [name, text] of settings) given.set(name, parseBrokerSetting(name, text));
+    for (const [name, text] of settings) {
+      if (clusterSettings.has(name)) throw new BrokerConfigError('not-honoured', name, notAtStart(name));
+      given.set(name, parseBrokerSetting(name, text));
+    }
     this.#layers = {
       'dynamic-broker': new Map(),
       'dynamic-cluster': new Map(),
@@ -286,6 +289,10 @@ function notHonoured(name: string): string {
   const reason = refusedBrokerSettings.get(name);
   const because = reason === undefined ? '' : ` (${reason})`;
   return `"${name}" is a Kafka setting that Kappalog does not honour${because}; leave it out.`;
+}
+
+function notAtStart(name: string): string {
+  return `"${name}" belongs to the cluster as a whole: set it for all brokers while they run, not at the start of one.`;
 }
 
 /** Splits `name=value` as given to `--set`; throws a BrokerConfigError where there is no name or no "=". */

@@ -48,6 +48,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Bytes per second at which this node copies the logs of replicas that lack what their leaders have only as files.',
   ],
   [
+    'kappalog.drained.nodes',
+    'Nodes that are to hold nothing: their replicas go to others, and they get none until they are taken off. For all brokers alone, while they run.',
+  ],
+  [
     'kappalog.scrub.bytes.per.second',
     'Bytes per second at which the segments of each data directory are read again and checked; 0 turns that off.',
   ],
@@ -199,3 +203,9 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Whether records are acknowledged before they are synced; the default of the topic setting of that name.',
   ],
 ]);
+
+/**
+ * Settings of the cluster as a whole, which are read from its metadata: they are set while it runs and for all brokers, neither at the
+ * start of a node nor for one alone.
+ */
+export const clusterSettings: ReadonlySet<string> = new Set(['kappalog.drained.nodes']);

@@ -171,7 +171,7 @@ describe('creating a topic', () => {
   it('refuses more replicas than there are nodes', () => {
     expect(refusal(stateOf({ nodes: [1, 2] }), topicNamed('t', { replicationFactor: 3 }))).toEqual([
       'INVALID_REPLICATION_FACTOR',
-      'Unable to replicate the partition 3 time(s): the cluster has 2 node(s), ' +
+      'Unable to replicate the partition 3 time(s): the cluster has 2 node(s) that take replicas, ' +
         'and each replica needs one of its own. Ask for 2 or fewer.',
     ]);
   });

@@ -25,6 +25,34 @@ describe('the members of the metadata group', () => {
     expect(fleet.group.configuration.learners).toEqual([]);
   });
 
+  it('are left by the leader itself when it is drained, and by nobody for whom there is no other', async () => {
+    const fleet = new MemoryFleet([1, 2, 3, 4]);
+    await fleet.form();
+    await fleet.pass(1_000);
+    const drain = (value: string) =>
+      fleet.run(
+        fleet.node(2).cluster.alterConfigs([
+          {
+            resourceType: 4,
+            resourceName: '',
+            configs: [{ name: 'kappalog.drained.nodes', configOperation: 0, value }],
+          },
+        ]),
+      );
+    const voters = (): number[] =>
+      fleet.group.configuration.voters.map((member) => Number.parseInt(member, 10)).toSorted((a, b) => a - b);
+    expect(await drain('1')).toEqual([{ resourceType: 4, resourceName: '' }]);
+    await fleet.pass(1_000);
+    expect(voters()).toEqual([2, 3, 4]);
+    expect(fleet.group.configuration.learners).toEqual([`1/${directoryOf(1)}`]);
+    const { replica } = fleet.node(2);
+    fleet.group.elect(replica, [...fleet.group.replicas.values()]);
+    await fleet.pass(1_000);
+    await drain('1,3');
+    await fleet.pass(1_000);
+    expect(voters()).toEqual([2, 3, 4]);
+  });
+
   it('are taken in before they are registered, by whomever they ask, and asked about until they are', async () => {
     const fleet = new MemoryFleet([1, 2, 3], { voterIds: [1] });
     const all = [...fleet.group.replicas.values()];

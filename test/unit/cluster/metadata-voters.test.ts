@@ -37,6 +37,7 @@ function choose(
     brokers: brokers.split(' ').flatMap((text) => (text === '' ? [] : [broker(text)])),
     admitted: [],
     isGone: () => false,
+    isDrained: () => false,
     voters: members(voters),
     learners: [],
     leader: members(voters)[0]!,
@@ -75,11 +76,29 @@ describe('the voters of the metadata group', () => {
     expect(choose('1 2 4!', '1 2 3', { isGone })).toEqual({ voters: '1 2', learners: '4' });
   });
 
+  it('give way to others when they are drained, the leader too, and go on voting where there are none', () => {
+    const drained = (...ids: number[]) => ({ isDrained: (id: number) => ids.includes(id) });
+    expect(choose('1 2 3 4', '1 2 3', drained(2))).toEqual({ voters: '1 3 4', learners: '2' });
+    expect(choose('1 2 3 4', '1 2 3', drained(1))).toEqual({ voters: '2 3 4', learners: '1' });
+    expect(choose('1 2 3 4!', '1 2 3', drained(2))).toEqual({ voters: '1 2 3', learners: '4' });
+    expect(choose('1 2 3', '1 2 3', drained(2))).toEqual({ voters: '1 2 3', learners: '' });
+    expect(choose('1 2 3 4 5', '1 2 3 4 5', drained(5, 2))).toEqual({ voters: '1 2 3 4 5', learners: '' });
+    expect(choose('1 2 3 4 5 6', '1 2 3 4 5', drained(5, 2))).toEqual({ voters: '1 3 4 5 6', learners: '2' });
+    // Nor do they become voters, or stay when one has to go.
+    expect(choose('1 2 3 4', '1 2', drained(3))).toEqual({ voters: '1 2 4', learners: '3' });
+    const isGone = (id: number): boolean => id === 5;
+    expect(choose('1 2 3 4', '1 2 3 4 5', { isGone, ...drained(3) })).toEqual({
+      voters: '1 2 4',
+      learners: '3',
+    });
+  });
+
   it('get who is to join as a learner, in the directory that it has now', () => {
     const request = {
       brokers: [broker('1'), broker('2')],
       admitted: ['3/d3', '2/fresh'] as const,
       isGone: () => false,
+      isDrained: () => false,
       voters: members('1'),
       learners: members('2'),
       leader: '1/d1' as const,
@@ -91,7 +110,8 @@ describe('the voters of the metadata group', () => {
   });
 
   it('are chosen once: choosing again changes nothing, and the leader stays', () => {
-    const node = fc.record({ host: fc.nat(4), fenced: fc.boolean(), gone: fc.integer({ min: 0, max: 9 }) });
+    const oneInTen = fc.integer({ min: 0, max: 9 });
+    const node = fc.record({ host: fc.nat(4), fenced: fc.boolean(), gone: oneInTen, drained: oneInTen });
     fc.assert(
       fc.property(fc.array(node, { minLength: 1, maxLength: 8 }), fc.nat(4), (nodes, voterCount) => {
         const gone = new Set(nodes.flatMap((each, at) => (each.gone === 0 && at > 0 ? [at + 1] : [])));
@@ -103,7 +123,14 @@ describe('the voters of the metadata group', () => {
           voters: all.slice(0, 1 + (voterCount % nodes.length)),
           learners: [],
         };
-        const request = { brokers, admitted: [], isGone: (id: number) => gone.has(id), leader: all[0]! };
+        const drained = new Set(nodes.flatMap((each, at) => (each.drained === 0 && at > 0 ? [at + 1] : [])));
+        const request = {
+          brokers,
+          admitted: [],
+          isGone: (id: number) => gone.has(id),
+          isDrained: (id: number) => drained.has(id),
+          leader: all[0]!,
+        };
         // One crowded host is relieved at a time.
         for (let round = 0; round < 8; round++) {
           present = chooseMetadataMembers({ ...request, ...present });
@@ -118,7 +145,12 @@ describe('the voters of the metadata group', () => {
         const used = new Set(
           present.voters.map((member) => brokers.find(({ id }) => id === nodeOf(member))!.host),
         );
-        const free = brokers.filter(({ host, fenced }) => !fenced && !used.has(host));
+        const free = brokers.filter(({ id, host, fenced }) => !fenced && !used.has(host) && !drained.has(id));
+        // Nobody who is drained votes while another node could.
+        const idle = brokers.filter(
+          ({ id, fenced }) => !fenced && !drained.has(id) && !present.voters.map(nodeOf).includes(id),
+        );
+        if (idle.length > 0) expect(present.voters.map(nodeOf).filter((id) => drained.has(id))).toEqual([]);
         // No host votes twice while another one that is alive has no vote, but for the leader's.
         if (used.size < present.voters.length && free.length > 0) {
           const crowded = present.voters.filter((one) =>

@@ -8,7 +8,7 @@ import {
   splitSetting,
 } from '../../../broker/config/broker-config.ts';
 import { brokerConfigDefinitions } from '../../../broker/config/config-definition.ts';
-import { honouredSettings } from '../../../broker/config/honoured-settings.ts';
+import { clusterSettings, honouredSettings } from '../../../broker/config/honoured-settings.ts';
 import { topicSettingsFrom } from '../../../broker/config/topic-defaults.ts';
 
 const brokerDirectory = join(import.meta.dirname, '../../../broker');
@@ -88,6 +88,12 @@ describe('the settings of a broker', () => {
       '"num.network.threads" is a Kafka setting that Kappalog does not honour; leave it out.',
     ],
     [
+      { 'kappalog.drained.nodes': '2' },
+      'not-honoured',
+      'kappalog.drained.nodes',
+      '"kappalog.drained.nodes" belongs to the cluster as a whole: set it for all brokers while they run, not at the start of one.',
+    ],
+    [
       { 'num.partitions': '0' },
       'bad-value',
       'num.partitions',
@@ -126,6 +132,9 @@ describe('the settings of a broker', () => {
   });
 });
 
+/** Those that a node has, and does not only know from the metadata. */
+const nodeSettings = [...honouredSettings.keys()].filter((name) => !clusterSettings.has(name));
+
 describe('the table of honoured settings', () => {
   it('has only settings of Kafka, in order of name, each with a sentence', () => {
     const names = [...honouredSettings.keys()];
@@ -136,7 +145,7 @@ describe('the table of honoured settings', () => {
 
   it('agrees with what can be read: a getter, or a topic setting that takes its default from it', () => {
     const getters = getterNames();
-    const direct = [...honouredSettings.keys()].filter((name) => topicSettingsFrom(name).length === 0);
+    const direct = nodeSettings.filter((name) => topicSettingsFrom(name).length === 0);
     expect(getters.toSorted()).toEqual(direct.map(camelCase).toSorted());
   });
 
@@ -151,7 +160,7 @@ describe('the table of honoured settings', () => {
       name,
       typeof Reflect.get(BrokerConfig.prototype, name, config),
     ]);
-    const expected = [...honouredSettings.keys()]
+    const expected = nodeSettings
       .filter((name) => topicSettingsFrom(name).length === 0)
       .map((name) => [
         camelCase(name),
@@ -165,7 +174,7 @@ describe('the table of honoured settings', () => {
       .filter((file) => file.endsWith('.ts') && !file.startsWith('config/'))
       .map((file) => readFileSync(join(brokerDirectory, file), 'utf8'))
       .join('\n');
-    const readings = [...honouredSettings.keys()].map((name) => {
+    const readings = nodeSettings.map((name) => {
       const topicSettings = topicSettingsFrom(name).map(({ name: setting }) =>
         // The list is read as two truth values.
         setting === 'cleanup.policy' ? 'compacts' : camelCase(setting),
@@ -184,6 +193,7 @@ describe('the table of honoured settings', () => {
       dynamic.filter((name) => honouredSettings.has(name) && topicSettingsFrom(name).length === 0),
     ).toEqual([
       'kappalog.catch.up.bytes.per.second',
+      'kappalog.drained.nodes',
       'kappalog.scrub.bytes.per.second',
       'log.cleaner.backoff.ms',
       'log.cleaner.dedupe.buffer.size',
