@@ -5,6 +5,7 @@
 export interface Regression {
   readonly simulator: string;
   readonly seed: number;
+  readonly focus?: string;
   readonly foundBy: string;
 }
 
@@ -81,6 +82,19 @@ export const regressions: readonly Regression[] = [
     simulator: 'cluster',
     seed: 14673,
     foundBy: 'a vote whose sync had failed was relied on after a kill, and gone after a loss of power',
+  },
+  {
+    simulator: 'cluster',
+    seed: 30321,
+    focus: 'copies',
+    foundBy:
+      'a copied log ended before the configuration that came with it, and the next entries ended the process',
+  },
+  {
+    simulator: 'cluster',
+    seed: 30376,
+    focus: 'copies',
+    foundBy: 'the same, of a log that was copied whole by a member that had nothing',
   },
   {
     simulator: 'nodes',

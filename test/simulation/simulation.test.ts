@@ -41,8 +41,8 @@ describe('simulated histories of a log directory', () => {
 });
 
 describe('seeds that once failed', () => {
-  it.each([...regressions])('$simulator $seed: $foundBy', async ({ simulator, seed }) => {
-    expect((await runSeed(simulators[simulator]!, { seed })).failure).toBeUndefined();
+  it.each([...regressions])('$simulator $seed: $foundBy', async ({ simulator, ...run }) => {
+    expect((await runSeed(simulators[simulator]!, run)).failure).toBeUndefined();
   });
 
   it('are listed once each', () => {

@@ -34,6 +34,16 @@ export class CommittedPosition {
     return this.#entries.configurationAt(endIndex, this.kept);
   }
 
+  /**
+   * All before it is committed, as far as the log holds it. After a start this member may know by the kept configuration alone, and
+   * what it gives of its log to others is no use to them below that: what held there is not known any more.
+   */
+  get copyableEndIndex(): number {
+    return this.#entries.holdsConfiguration(this.kept)
+      ? Math.max(this.endIndex, this.kept.index + 1)
+      : this.endIndex;
+  }
+
   /** The committed end or the log has moved. False while the log becomes another one: its positions are of neither. */
   advance(): boolean {
     if (this.#entries.isReplacing) return false;

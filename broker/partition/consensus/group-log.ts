@@ -12,7 +12,7 @@ import type { Appended, CommitLog } from '../../log/commit-log.ts';
 import type { LogFailure } from '../../log/log-types.ts';
 import { encodeRaftOnly } from '../../log/raft-only.ts';
 import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from '../../log/raft-only.ts';
-import { decodeConfiguration } from '../../raft/configuration-codec.ts';
+import { decodeConfiguration, encodeConfiguration } from '../../raft/configuration-codec.ts';
 import type { PlacedConfiguration } from '../../raft/configuration.ts';
 import type { TermLogState, TermStart } from '../../raft/term-log.ts';
 import { indexesIn } from './received-entries.ts';
@@ -172,6 +172,13 @@ export class GroupLog {
     const configuration = last === undefined ? undefined : decodeConfiguration(last.payload);
     if (last === undefined || configuration === undefined || last.index <= kept.index) return kept;
     return { index: last.index, configuration };
+  }
+
+  /** Whether that very one stands in the log. */
+  holdsConfiguration({ index, configuration }: PlacedConfiguration): boolean {
+    const own = this.#firstOwnFrom(index);
+    const isThere = own?.index === index && own.kind === 'configuration';
+    return isThere && own.payload.equals(encodeConfiguration(configuration));
   }
 
   /** A leader's batch of data. The log is at rest. */

@@ -63,13 +63,13 @@ export class CatchUp {
     if (means?.kind === 'snapshot') this.#announce(means.snapshots.newest);
     if (means?.kind !== 'segments') return;
     const { group, log } = this.#options;
-    const { position, raft } = this.#member;
+    const { entries, position } = this.#member;
     means.copying.add(group, {
       log,
       get committedEndIndex() {
-        return raft.committedEndIndex;
+        return position.copyableEndIndex;
       },
-      configurationAt: (endIndex) => position.configuration(endIndex),
+      configurationAt: (endIndex) => entries.configurationAt(endIndex, position.kept),
     });
   }
 
@@ -148,7 +148,9 @@ export class CatchUp {
     if (endOffset <= log.logStartOffset) return;
     const lastIndex = log.indexOfOffset(endOffset - 1);
     assert(lastIndex < raft.committedEndIndex, 'a snapshot holds what is committed');
-    const configuration = position.configuration(lastIndex + 1);
+    // After a start a newer one may be known than what held there: it is committed, and may hold from there on.
+    const { index, configuration: members } = position.configuration(lastIndex + 1);
+    const configuration = { index: Math.min(index, lastIndex), configuration: members };
     const point = { endOffset, lastIndex, lastTerm: log.termAt(lastIndex), configuration };
     const stored = await catchUp.means.snapshots.write(point, catchUp.clock.wallMs(), records);
     if (!hasEnded()) this.#announce(stored);

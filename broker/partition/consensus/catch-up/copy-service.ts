@@ -15,7 +15,7 @@ import type { CopyManifest, CopyQuestion } from './copy-protocol.ts';
 export interface CopySource {
   readonly log: CommitLog;
   readonly committedEndIndex: number;
-  /** The newest below `endIndex`, which is committed. */
+  /** The newest below `endIndex`, which is committed; a later one where it is not known any more what held there. */
   configurationAt(endIndex: number): PlacedConfiguration;
 }
 
@@ -84,7 +84,8 @@ export class CopyService {
     // What is committed may be durable elsewhere only.
     if (source.log.flushedEndIndex < source.committedEndIndex) await source.log.flushed();
     const reachedIndex = Math.min(source.committedEndIndex, source.log.flushedEndIndex);
-    const copy = reachedIndex < endIndex ? undefined : await source.log.copyUpTo(reachedIndex);
+    const isFarEnough = reachedIndex >= endIndex && source.configurationAt(reachedIndex).index < reachedIndex;
+    const copy = isFarEnough ? await source.log.copyUpTo(reachedIndex) : undefined;
     if (copy === undefined) return [encodeStatus('behind')];
     if (this.#sources.get(group) !== source) {
       copy.release();

@@ -80,7 +80,8 @@ export class SegmentCopy {
     const staged = await this.#stagedManifest();
     const manifest = await this.#begin(staged?.id);
     const state = decodeReplicaState(manifest.state);
-    if (state === undefined || manifest.endIndex < this.#order.endIndex)
+    const { endIndex, configuration } = manifest;
+    if (state === undefined || endIndex < this.#order.endIndex || configuration.index >= endIndex)
       throw new MalformedCopy('a manifest that contradicts itself');
     const isSame = staged !== undefined && encodeManifest(staged).equals(encodeManifest(manifest));
     const { disk, written } = this.#options;

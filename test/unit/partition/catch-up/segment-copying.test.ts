@@ -180,6 +180,28 @@ describe('a member whose leader no longer has what it lacks', () => {
     expect((await group.start(oldId)).log.failure).toBeUndefined();
   });
 
+  it('gets a log that reaches as far as the configuration that comes with it', async () => {
+    const group = new CopyingGroup([1, 2, 3], 'segments');
+    for (const nodeId of [1, 2]) await group.start(nodeId);
+    await group.append(...batches(0));
+    const first = await group.leader();
+    const firstId = group.idOf(first);
+    const { voters } = first.consensus.raft.configuration;
+    expect(first.consensus.changeMembers({ voters, learners: [], revision: 1 })).toBeUndefined();
+    await group.until('a configuration', () => first.consensus.durableConfiguration().index > 0);
+    await group.append(...batches(10));
+    await group.startAt(firstId, 5);
+    for (const nodeId of [1, 2]) group.kill(nodeId);
+    // It knows no more to be committed than what its log has lost, and cannot commit without the one that has nothing.
+    const { log } = await group.start(firstId);
+    const { told, consensus } = await group.start(3);
+    await group.caughtUp(3);
+    expect(told).toEqual(['replaced']);
+    expect(log.logStartOffset).toBe(5);
+    expect(consensus.raft.configuration.revision).toBe(1);
+    await expectSame(group, 3);
+  });
+
   it('gives a copy away for as long as it is wanted, and no longer', async () => {
     const group = await lagging();
     const leader = await group.leader();
