@@ -9,6 +9,7 @@ import type { TopicImage } from './metadata-image.ts';
 import type { MetadataLog } from './metadata-log.ts';
 import type { MetadataGroup } from './metadata-membership.ts';
 import type { DirectoryReport } from './node-reports.ts';
+import type { DescribedGroup } from './quorum.ts';
 import type { ExpulsionReason } from './own-registration.ts';
 import type { ReplicaHost } from './replica-work.ts';
 
@@ -31,7 +32,7 @@ export interface ClusterOptions {
   /** Whether each partition of the topic has a leader that is known here within this time. */
   readonly whenLed?: (topic: TopicImage, timeoutMs: number) => Promise<boolean>;
   /** The metadata group, whose members are then kept what they should be while this node leads it. */
-  readonly group?: MetadataGroup;
+  readonly group?: MetadataGroup & DescribedGroup;
   /** A node that is to join is reached there, until it has registered. */
   readonly onAddress?: (node: JoiningNode) => void;
   /** The metadata log cannot be followed any more: this node must stop. */

@@ -30,6 +30,7 @@ import type { OperationName, RequestOf, ResultOf } from './operations.ts';
 import { ProducerIds } from './producer-ids.ts';
 import type { CompletedReassignment, ReassignmentOutcome, ReassignmentsAsked } from './reassignments.ts';
 import type { NodeRegistration, Unregistration } from './registration.ts';
+import type { QuorumState } from './quorum.ts';
 import { ReplicaWork } from './replica-work.ts';
 import { TopicConfigs } from './topic-configs.ts';
 import { allWantedReplicas } from './wanted-replicas.ts';
@@ -137,6 +138,11 @@ export class Cluster {
   /** This node is ready for clients. Resolves when the cluster counts it in. */
   serve(): Promise<void> {
     return this.#node.registration.serve();
+  }
+
+  /** How far the members of the metadata group have come; undefined where its leader could not be asked within this time. */
+  describeQuorum(timeoutMs: number): Promise<QuorumState | undefined> {
+    return this.#node.quorum?.describe(timeoutMs) ?? Promise.resolve(undefined);
   }
 
   /** Has a node that is to join receive the metadata; whether it does within this time. Any node may be asked. */

@@ -23,6 +23,7 @@ import type { Asked, Done, OperationName } from './operations.ts';
 import { OwnRegistration } from './own-registration.ts';
 import { OwnSession } from './own-session.ts';
 import { fromJson, toJson } from './peer-json.ts';
+import { Quorum, quorumKind } from './quorum.ts';
 import { internalListener } from './registration.ts';
 import type { RegistrationChange } from './registration.ts';
 import { Signal, bounded } from './signal.ts';
@@ -37,6 +38,8 @@ export class MetadataNode {
   readonly registration: OwnRegistration;
   /** Undefined where the group's members cannot be changed from here. */
   readonly admission: Admission | undefined;
+  /** The same. */
+  readonly quorum: Quorum | undefined;
   readonly #options: ClusterOptions;
   readonly #applied: AppliedMetadata;
   readonly #turns: OperationTurns;
@@ -113,6 +116,7 @@ export class MetadataNode {
     const membership = new MetadataMembership({ nodeId, group, clock, image, isLeading });
     const onAddress = (node: JoiningNode): void => options.onAddress?.(node);
     this.#membership = membership;
+    this.quorum = new Quorum({ nodeId, clock, log, group, peers, moved: this.#moved });
     this.admission = new Admission({
       nodeId,
       clock,
@@ -147,9 +151,10 @@ export class MetadataNode {
   }
 
   get services(): ReadonlyMap<string, PeerService> {
-    const { admission } = this;
+    const { admission, quorum } = this;
     return new Map<string, PeerService>([
       ...(admission === undefined ? [] : ([[admissionKind, admission.service]] as const)),
+      ...(quorum === undefined ? [] : ([[quorumKind, quorum.service]] as const)),
       [controllerKind, ({ payload }) => this.#caller.serve(payload)],
       [
         heartbeatKind,

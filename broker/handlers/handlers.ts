@@ -11,6 +11,7 @@ import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeGroups } from './describe-groups.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
+import { describeQuorum } from './describe-quorum.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { electLeaders } from './elect-leaders.ts';
 import { fetch } from './fetch.ts';
@@ -48,6 +49,7 @@ export const handlers: readonly AnyHandler[] = [
   describeConfigs,
   describeGroups,
   describeLogDirs,
+  describeQuorum,
   describeTopicPartitions,
   electLeaders,
   fetch,

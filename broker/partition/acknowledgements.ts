@@ -8,6 +8,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { CommitLog } from '../log/commit-log.ts';
 import { membersOf } from '../raft/configuration.ts';
+import { nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
 import type { Consensus } from './consensus/consensus.ts';
 import { InSync } from './in-sync.ts';
@@ -79,7 +80,8 @@ export class Acknowledgements {
   /** This node leads, or the voters of the group that it leads are others. */
   follow(): void {
     const { id, configuration } = this.#options.consensus.raft;
-    this.#inSync.follow(configuration.voters.filter((voter) => voter !== id));
+    const members = membersOf(configuration).filter((member) => member !== id);
+    this.#inSync.follow(members, (member) => configuration.voters.includes(member));
     this.#toldInSync = this.inSyncMembers();
   }
 
@@ -120,18 +122,23 @@ export class Acknowledgements {
 
   /** How far each member has come; empty where this node does not lead. */
   progress(): MemberProgress[] {
-    const { raft } = this.#options.consensus;
+    const { consensus, log, silentMs } = this.#options;
+    const { raft } = consensus;
     if (raft.role !== 'leader') return [];
     return membersOf(raft.configuration).map((member) => {
       const isSelf = member === raft.id;
+      const isVoter = raft.configuration.voters.includes(member);
       const progress = raft.progressOf(member);
       const heldEndIndex = isSelf ? raft.flushedEndIndex : (progress?.matchedEndIndex ?? 0);
       return {
         member,
-        isVoter: raft.configuration.voters.includes(member),
-        isInSync: isSelf || this.#inSync.has(member),
+        isVoter,
+        isInSync: isSelf || (isVoter && this.#inSync.has(member)),
         heldEndIndex,
         lagEntries: raft.endIndex - heldEndIndex,
+        heldEndOffset: heldEndIndex < raft.startIndex ? 0 : log.offsetOfIndex(heldEndIndex),
+        silentMs: isSelf ? 0 : silentMs(nodeOf(member)),
+        behindMs: isSelf ? 0 : this.#inSync.behindMs(member),
         state: isSelf ? 'leader' : (progress?.state ?? 'unknown'),
       };
     });

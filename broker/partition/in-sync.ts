@@ -1,6 +1,7 @@
 /**
  * Which voters of a group are in sync, as its leader sees it: those that have had all of its log at some time within
  * `replica.lag.time.max.ms` (Kafka's definition). One that has all of it now is in sync for as long as its node is heard.
+ * When learners had all of it is known too; they are not asked for here.
  *
  * A follower of a busy log never has all of it at once. So each answer is held against where the log ended at the answer before:
  * what it lacked then it has now, and so it had everything at that time.
@@ -21,7 +22,8 @@ export interface InSyncOptions {
 }
 
 interface Follower {
-  /** When it had everything, at the latest. */
+  readonly isVoter: boolean;
+  /** When it had everything, at the latest; -Infinity: never. */
   caughtUpAtMs: number;
   /** Where the log ended at its last answer, and when that was. */
   aimEndIndex: number;
@@ -39,24 +41,15 @@ export class InSync {
     this.#options = options;
   }
 
-  /** A leadership begins, or its voters are others: those whose nodes are there get the time to catch up. */
-  follow(members: readonly MemberId[]): void {
+  /** A leadership begins, or its members are others: new voters whose nodes are there get the time to catch up. */
+  follow(members: readonly MemberId[], votes: (member: MemberId) => boolean): void {
     if (members.length === 0) {
       this.#followers = nobody;
       return;
     }
-    const { clock, silentMs } = this.#options;
-    const nowMs = clock.monotonicMs();
     const before = this.#followers;
     this.#followers = new Map(
-      members.map((member) => [
-        member,
-        before.get(member) ?? {
-          caughtUpAtMs: nowMs - silentMs(nodeOf(member)),
-          aimEndIndex: this.#options.endIndex(),
-          aimAtMs: nowMs,
-        },
-      ]),
+      members.map((member) => [member, this.#follower(before.get(member), member, votes(member))]),
     );
   }
 
@@ -89,11 +82,32 @@ export class InSync {
   }
 
   has(member: MemberId): boolean {
+    return this.behindMs(member) <= this.#options.lagMsMax();
+  }
+
+  /** For how long it has not had everything, as far as is known; Infinity where it never had, or is nobody's. */
+  behindMs(member: MemberId): number {
     const follower = this.#followers.get(member);
-    if (follower === undefined) return false;
-    const { clock, endIndex, heldBy, lagMsMax, silentMs } = this.#options;
-    const lagMs =
-      heldBy(member) >= endIndex() ? silentMs(nodeOf(member)) : clock.monotonicMs() - follower.caughtUpAtMs;
-    return lagMs <= lagMsMax();
+    if (follower === undefined) return Infinity;
+    const { clock, endIndex, heldBy, silentMs } = this.#options;
+    return heldBy(member) >= endIndex()
+      ? silentMs(nodeOf(member))
+      : clock.monotonicMs() - follower.caughtUpAtMs;
+  }
+
+  #follower(known: Follower | undefined, member: MemberId, isVoter: boolean): Follower {
+    if (known?.isVoter === isVoter) return known;
+    const { clock, silentMs, endIndex } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const neverMs = Number.NEGATIVE_INFINITY;
+    return {
+      isVoter,
+      caughtUpAtMs: Math.max(
+        known?.caughtUpAtMs ?? neverMs,
+        isVoter ? nowMs - silentMs(nodeOf(member)) : neverMs,
+      ),
+      aimEndIndex: known?.aimEndIndex ?? endIndex(),
+      aimAtMs: known?.aimAtMs ?? nowMs,
+    };
   }
 }

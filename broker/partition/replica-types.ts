@@ -121,5 +121,10 @@ export interface MemberProgress {
   /** One past the last entry that it holds durably, and how many of the leader's it lacks. */
   readonly heldEndIndex: number;
   readonly lagEntries: number;
+  /** Kafka's offset at `heldEndIndex`. */
+  readonly heldEndOffset: number;
+  /** How long nothing has been heard of its node, and for how long it has not had all of the log; Infinity: it never was. */
+  readonly silentMs: number;
+  readonly behindMs: number;
   readonly state: string;
 }

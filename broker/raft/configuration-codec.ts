@@ -4,7 +4,7 @@
  */
 import { ProtocolError, Reader, Writer } from '../../protocol/index.ts';
 import type { Configuration } from './configuration.ts';
-import { memberId, nodeOf } from './member.ts';
+import { directoryOf, memberId, nodeOf } from './member.ts';
 import type { MemberId } from './member.ts';
 
 const formatVersion = 0;
@@ -51,11 +51,6 @@ export function readConfiguration(reader: Reader): Configuration {
   const learners = readMembers(reader);
   if (voters.length === 0) throw new ProtocolError('bad-value', 'a configuration without a voter');
   return { voters, outgoing, learners, revision };
-}
-
-/** The directory that a member's log lies in, by its id. */
-export function directoryOf(member: MemberId): string {
-  return member.slice(member.indexOf('/') + 1);
 }
 
 /** Throws ProtocolError. */

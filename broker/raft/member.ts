@@ -20,3 +20,8 @@ export function memberId(nodeId: number, directoryId: string): MemberId {
 export function nodeOf(member: MemberId): number {
   return Number.parseInt(member, 10);
 }
+
+/** The directory that its log lies in, by its id. */
+export function directoryOf(member: MemberId): string {
+  return member.slice(member.indexOf('/') + 1);
+}

@@ -5,13 +5,8 @@
 import { ProtocolError } from '../../protocol/index.ts';
 import type { Reader, Writer } from '../../protocol/index.ts';
 import type { PlacedConfiguration } from './configuration.ts';
-import {
-  directoryOf,
-  memberOf,
-  readConfiguration,
-  readNatural,
-  writeConfiguration,
-} from './configuration-codec.ts';
+import { memberOf, readConfiguration, readNatural, writeConfiguration } from './configuration-codec.ts';
+import { directoryOf } from './member.ts';
 import type { MemberId } from './member.ts';
 import type { Append, AppendAnswer, Message, Snapshot } from './messages.ts';
 import type { TermStart } from './term-log.ts';

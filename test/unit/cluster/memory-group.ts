@@ -2,8 +2,9 @@
  * The metadata log of several nodes without a network, disks or time: what Raft promises, one small step at a time, each of which
  * a test asks for. Leaders are deposed without hearing of it, followers lag, and what a deposed leader wrote may stay or go.
  */
-import type { AppendOutcome } from '../../../broker/partition/replica-types.ts';
+import type { AppendOutcome, MemberProgress } from '../../../broker/partition/replica-types.ts';
 import type { MetadataReplica } from '../../../broker/cluster/replica-metadata-log.ts';
+import { membersOf } from '../../../broker/raft/configuration.ts';
 import type { Configuration } from '../../../broker/raft/configuration.ts';
 import { memberId, nodeOf } from '../../../broker/raft/member.ts';
 import type { MemberId } from '../../../broker/raft/member.ts';
@@ -74,6 +75,26 @@ export class MemoryReplica implements MetadataReplica {
   get highWatermark(): number {
     return this.entries[this.committed - 1]?.endOffset ?? 0;
   }
+
+  /** Each member's log is its own; nobody is ever silent. */
+  readonly acknowledgements = {
+    progress: (): MemberProgress[] =>
+      membersOf(this.configuration).map((member) => {
+        const held = nodeOf(member) === this.nodeId ? this.entries.length : this.matched.get(nodeOf(member));
+        const heldEndIndex = held ?? 0;
+        return {
+          member,
+          isVoter: this.configuration.voters.includes(member),
+          isInSync: heldEndIndex === this.entries.length,
+          heldEndIndex,
+          lagEntries: this.entries.length - heldEndIndex,
+          heldEndOffset: this.entries[heldEndIndex - 1]?.endOffset ?? 0,
+          silentMs: 0,
+          behindMs: heldEndIndex === this.entries.length ? 0 : Infinity,
+          state: 'replicate',
+        };
+      }),
+  };
 
   append(batch: Buffer, header: BatchHeader): AppendOutcome {
     if (!this.isLeader) return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' };

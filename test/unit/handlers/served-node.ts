@@ -69,9 +69,11 @@ export async function serveNode(
     maintenance: config,
   });
   const { partitions, identity } = storage;
+  const metadata = await storage.openMetadata();
   const cluster: Cluster = new Cluster({
     nodeId: 1,
-    log: new ReplicaMetadataLog(await storage.openMetadata(), platform.clock),
+    log: new ReplicaMetadataLog(metadata, platform.clock),
+    group: metadata,
     clock: platform.clock,
     ids: platform.ids,
     config,
