@@ -24,8 +24,8 @@ COPY package.json LICENSE ./
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
-# Kafka clients; health, readiness and metrics.
-EXPOSE 9092 8080
+# Kafka clients; other nodes; health, readiness and metrics.
+EXPOSE 9092 9093 8080
 # Clients outside of the container need an address that they can reach: KAPPALOG_ADVERTISED_HOST=host:port.
 ENV KAPPALOG_HOST=0.0.0.0 KAPPALOG_DATA_DIR=/data
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
