@@ -3,6 +3,7 @@
  *
  *   npm run bench log -- ...   the commit log alone: bench/log.ts
  *   npm run bench raft -- ...  consensus between three nodes: bench/raft.ts
+ *   npm run bench cluster -- ...  three nodes against three of Apache Kafka: bench/cluster.ts
  *   npm run bench -- [--pairs 5] [--rows TEXT] [--quick] [--subject kappalog|kafka]
  *
  * `--rows 'produce 100 B'` keeps the rows whose names contain the text. `--quick` runs one pair of a tenth of the size:
@@ -20,14 +21,16 @@ import { formatKafkaStorage, projectDirectory, startBroker } from '../test/suppo
 import { ChildProcesses } from '../test/support/child-processes.ts';
 import { Kbench } from '../test/support/kbench.ts';
 import { residentBytes } from '../test/support/process-stats.ts';
+import { benchCluster } from './cluster.ts';
 import { benchLog } from './log.ts';
-import { type Bench, type Sample, measureShape } from './measure.ts';
+import { type Bench, type Sample, type Target, measureShape } from './measure.ts';
 import { benchRaft } from './raft.ts';
 import { type Mode, rowName, shapes } from './rows.ts';
 import { type Row, markdown } from './table.ts';
 
 /** Benches of parts, by the word after the command. */
 const parts: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  cluster: benchCluster,
   log: benchLog,
   raft: benchRaft,
 };
@@ -46,6 +49,7 @@ const { values } = parseArgs({
 /** One of the two brokers, with what has been measured of it so far. */
 interface Contender {
   readonly broker: BrokerProcess;
+  readonly target: Target;
   readonly readyMs: readonly number[];
   readonly startedBytes: number;
 }
@@ -64,7 +68,10 @@ async function contend(
     const broker = await startBroker(kind, children, spec);
     readyMs.push(broker.readyMs);
     await new Promise((resolve) => setTimeout(resolve, 2000));
-    if (i === starts) return { broker, readyMs, startedBytes: residentBytes(broker.pid) };
+    if (i === starts) {
+      const target = { address: broker.address, pids: [broker.pid] };
+      return { broker, target, readyMs, startedBytes: residentBytes(broker.pid) };
+    }
     await broker.stop();
     rmSync(spec.directory, { recursive: true });
   }
@@ -76,7 +83,7 @@ async function warmUp(bench: Bench, contenders: readonly Contender[]): Promise<v
   for (let round = 0; round < rounds; round += 1) {
     for (const sizeBytes of [100, 1024, 10_240]) {
       const shape = { sizeBytes, partitions: 6, modes: ['produce', 'consume'] as const };
-      for (const { broker } of contenders) await measureShape(bench, broker, shape, `warm-${round}`);
+      for (const { target } of contenders) await measureShape(bench, target, shape, `warm-${round}`);
     }
   }
 }
@@ -126,8 +133,8 @@ async function measureRows(bench: Bench, subject: Contender, peer: Contender): P
   for (const shape of shapes(values.rows)) {
     const measured: { subject: Map<Mode, Sample>; peer: Map<Mode, Sample> }[] = [];
     for (let pair = 0; pair < pairs; pair += 1) {
-      const first = await measureShape(bench, subject.broker, shape, String(pair));
-      const second = await measureShape(bench, peer.broker, shape, String(pair));
+      const first = await measureShape(bench, subject.target, shape, String(pair));
+      const second = await measureShape(bench, peer.target, shape, String(pair));
       measured.push({ subject: first, peer: second });
     }
     for (const mode of shape.modes) {

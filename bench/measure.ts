@@ -1,5 +1,4 @@
-/** One run of kbench against one broker, with the CPU time that the broker spent on it. */
-import type { BrokerProcess } from '../test/support/broker-process.ts';
+/** One run of kbench against one broker or one cluster, with the CPU time that its processes spent on it. */
 import type { ChildProcesses } from '../test/support/child-processes.ts';
 import type { Kbench, KbenchResult } from '../test/support/kbench.ts';
 import { cpuSeconds } from '../test/support/process-stats.ts';
@@ -10,10 +9,18 @@ export interface Sample {
   readonly megabytesPerSecond: number;
   /** Records by the time until the operating system had all of it on disk, of produce runs. */
   readonly onDiskPerSecond: number;
-  /** The broker's, user and system. */
+  /** Of the broker, or all nodes of the cluster, user and system. */
   readonly cpuSeconds: number;
+  readonly cpuSecondsPerMillion: number;
   readonly ackP50Ms?: number;
   readonly ackP99Ms?: number;
+}
+
+/** What is measured: a broker, or the nodes of a cluster. */
+export interface Target {
+  /** `host:port`, several with commas. */
+  readonly address: string;
+  readonly pids: readonly number[];
 }
 
 export interface Bench {
@@ -22,24 +29,35 @@ export interface Bench {
   readonly quick: boolean;
 }
 
+/** Where the records of a produce or consume run go. */
+export function topicOf(shape: Pick<Shape, 'sizeBytes' | 'partitions'>, label: string): string {
+  return `bench-${shape.sizeBytes}-${shape.partitions}-${label}`;
+}
+
 /** Runs the modes of a shape on fresh topics, in order, and removes the topics. */
 export async function measureShape(
   bench: Bench,
-  broker: BrokerProcess,
+  target: Target,
   shape: Shape,
   label: string,
 ): Promise<Map<Mode, Sample>> {
   const samples = new Map<Mode, Sample>();
-  const n = recordCount(shape.sizeBytes, bench.quick);
-  const topic = `bench-${shape.sizeBytes}-${shape.partitions}-${label}`;
-  const common = { brokers: broker.address, size: shape.sizeBytes, partitions: shape.partitions };
+  const n = shape.records ?? recordCount(shape.sizeBytes, bench.quick);
+  const topic = topicOf(shape, label);
+  const common = {
+    brokers: target.address,
+    size: shape.sizeBytes,
+    partitions: shape.partitions,
+    rf: shape.replicationFactor ?? 1,
+    'topic-configs': shape.topicConfigs ?? '',
+  };
   const stored = { ...common, topic, n };
   if (shape.modes.includes('produce') || shape.modes.includes('consume')) {
-    samples.set('produce', await measure(bench, broker, { ...stored, mode: 'produce' }));
+    samples.set('produce', await measure(bench, target, { ...stored, mode: 'produce' }));
   }
   if (shape.modes.includes('consume')) {
     const flags = { ...stored, mode: 'consume', rounds: consumeRounds };
-    samples.set('consume', await measure(bench, broker, flags));
+    samples.set('consume', await measure(bench, target, flags));
   }
   if (samples.size > 0) await bench.kbench.run({ ...common, topic, mode: 'delete' });
   if (shape.modes.includes('e2e')) {
@@ -51,7 +69,7 @@ export async function measureShape(
       rate: latencyRate,
       n: latencyRate * seconds,
     };
-    samples.set('e2e', await measure(bench, broker, flags));
+    samples.set('e2e', await measure(bench, target, flags));
     await bench.kbench.run({ ...common, topic: `${topic}-e2e`, mode: 'delete' });
   }
   return samples;
@@ -59,14 +77,14 @@ export async function measureShape(
 
 async function measure(
   bench: Bench,
-  broker: BrokerProcess,
+  target: Target,
   flags: Readonly<Record<string, string | number>>,
 ): Promise<Sample> {
   // What an earlier run left in the page cache to be written would be charged to this one.
   await syncDisks(bench);
-  const before = cpuSeconds(broker.pid);
+  const before = cpuSecondsOf(target);
   const result = await bench.kbench.run(flags);
-  const spent = cpuSeconds(broker.pid) - before;
+  const spent = cpuSecondsOf(target) - before;
   verify(result, flags);
   // Deleting the topic later would spare a broker that acknowledges from memory the writing.
   const seconds = (result.seconds ?? 0) + (await syncDisks(bench));
@@ -75,8 +93,13 @@ async function measure(
     recordsPerSecond: result.records_s ?? 0,
     megabytesPerSecond: result.mb_s ?? 0,
     cpuSeconds: spent,
+    cpuSecondsPerMillion: (1e6 * spent) / (result.n ?? Number.NaN),
     ...(result.ack_ms === undefined ? {} : { ackP50Ms: result.ack_ms.p50, ackP99Ms: result.ack_ms.p99 }),
   };
+}
+
+function cpuSecondsOf({ pids }: Target): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
 /** Seconds that it took. */

@@ -7,6 +7,12 @@ export interface Shape {
   readonly sizeBytes: number;
   readonly partitions: number;
   readonly modes: readonly Mode[];
+  /** 1 where absent. */
+  readonly replicationFactor?: number;
+  /** `name=value`, several with commas. */
+  readonly topicConfigs?: string;
+  /** Of a produce or consume run; recordCount where absent. */
+  readonly records?: number;
 }
 
 const sizesBytes = [100, 1024, 10_240];

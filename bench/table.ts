@@ -75,7 +75,7 @@ function cpuCells(pairs: Row['pairs']): string[] {
   return [subject.toFixed(2), peer.toFixed(2), ratio.toFixed(2)];
 }
 
-function rate(samples: readonly Sample[]): string {
+export function rate(samples: readonly Sample[]): string {
   const records = median(samples.map(({ recordsPerSecond }) => recordsPerSecond));
   const megabytes = median(samples.map(({ megabytesPerSecond }) => megabytesPerSecond));
   const text = records >= 1e6 ? `${(records / 1e6).toFixed(2)} M/s` : `${(records / 1e3).toFixed(0)} k/s`;
@@ -112,11 +112,11 @@ function footprint({ subject, peer, subjectFootprint, peerFootprint }: Report): 
   ];
 }
 
-function mebibytes(bytes: number): string {
+export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 }
 
-function machine(): string {
+export function machine(): string {
   const model = cpus()[0]?.model ?? 'an unknown processor';
   return `${cpus().length} cores (${model}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}, Node ${process.version}`;
 }

@@ -123,11 +123,32 @@ func createTopic(ctx context.Context, cl *kgo.Client) {
 			cfg[k] = &v
 		}
 	}
-	r, err := kadm.NewClient(cl).CreateTopics(ctx, int32(*partitions), int16(*rf), cfg, *topic)
+	adm := kadm.NewClient(cl)
+	r, err := adm.CreateTopics(ctx, int32(*partitions), int16(*rf), cfg, *topic)
 	die(err)
 	if e := r[*topic].Err; e != nil && e != kerr.TopicAlreadyExists {
 		die(e)
 	}
+	for !isInSync(ctx, adm) {
+		time.Sleep(20 * time.Millisecond)
+		die(ctx.Err())
+	}
+}
+
+// isInSync says whether every partition has a leader and all its replicas in sync, so that a run measures no elections.
+func isInSync(ctx context.Context, adm *kadm.Client) bool {
+	topics, err := adm.ListTopics(ctx, *topic)
+	die(err)
+	t := topics[*topic]
+	if t.Err != nil || len(t.Partitions) != *partitions {
+		return false
+	}
+	for _, p := range t.Partitions {
+		if p.Err != nil || p.Leader < 0 || len(p.ISR) != *rf {
+			return false
+		}
+	}
+	return true
 }
 
 // value is half random and half zero, so that compression has something to do but not everything.

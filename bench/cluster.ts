@@ -1,0 +1,164 @@
+/**
+ * Three nodes of Kappalog against three nodes of Apache Kafka on this machine, replication factor 3, acks=all, in turn.
+ *
+ *   npm run bench cluster -- [--pairs 5] [--rows TEXT] [--quick] [--partitions 1000] [--port 23300]
+ *
+ * Rows: `produce SIZE x 6`, `e2e SIZE x 6` (the time to an ack at a fixed rate), and `many`, a topic of 1,000 partitions. Kappalog takes
+ * part twice, as it is and with `write.caching`. `--quick` is a check of the bench, not a measurement. Needs java, mvn and go.
+ * Prints Markdown tables and writes them to bench/results/.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { installKafkaJars } from '../test/support/apache-kafka-jars.ts';
+import { projectDirectory } from '../test/support/broker-process.ts';
+import { ChildProcesses } from '../test/support/child-processes.ts';
+import { Kbench } from '../test/support/kbench.ts';
+import { type Contender, residentBytesOf, startContenders } from './cluster/contenders.ts';
+import { sequentialRate } from './cluster/disk-rate.ts';
+import { type ManyPartitionsSample, measureManyPartitions } from './cluster/many-partitions.ts';
+import { type Measured, clusterMarkdown } from './cluster/report.ts';
+import { type Bench, type Sample, measureShape } from './measure.ts';
+import { type Mode, type Shape, recordCount, rowName } from './rows.ts';
+
+const sizesBytes = [100, 1024, 10_240];
+const partitions = 6;
+
+interface Options {
+  readonly pairs: number;
+  readonly rows: string | undefined;
+  readonly manyPartitions: number;
+  readonly directory: string;
+}
+
+export async function benchCluster(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      pairs: { type: 'string' },
+      rows: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      partitions: { type: 'string' },
+      port: { type: 'string', default: '23300' },
+    },
+  });
+  const { quick, rows } = values;
+  const directory = mkdtempSync(join(tmpdir(), 'kappalog-bench-cluster-'));
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const children = new ChildProcesses();
+  await installKafkaJars(children);
+  const bench = { kbench: await Kbench.build(children), children, quick };
+  const contenders = await startContenders(children, { directory, port: Number(values.port), heap: '1g' });
+  const clusters = [contenders[0]!, contenders.at(-1)!];
+  const startedBytes = clusters.map(residentBytesOf);
+  await warmUp(bench, contenders);
+  const measured = await measureAll(bench, contenders, {
+    pairs: Number(values.pairs ?? (quick ? 1 : 5)),
+    rows,
+    manyPartitions: Number(values.partitions ?? (quick ? 100 : 1000)),
+    directory,
+  });
+  const date = new Date().toISOString().slice(0, 10);
+  const text = clusterMarkdown({
+    command: ['npm run bench cluster --', ...args].join(' '),
+    date,
+    contenders: contenders.map(({ name }) => name),
+    ...measured,
+    footprints: clusters.map((contender, place) => ({
+      name: contender.name,
+      startedBytes: startedBytes[place]!,
+      loadedBytes: residentBytesOf(contender),
+    })),
+  });
+  for (const { cluster } of clusters) await cluster.stop();
+  console.log(text);
+  const results = join(projectDirectory, 'bench/results');
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, `${date}-cluster${quick ? '-quick' : ''}.md`), text);
+}
+
+/** A JVM is slow until its code is compiled, and so is Node; all get the same loads before anything counts. */
+async function warmUp(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+  for (let round = 0; round < (bench.quick ? 1 : 3); round++) {
+    for (const sizeBytes of sizesBytes)
+      await measureTurn(bench, contenders, { sizeBytes, modes: ['produce'] }, `warm-${round}`);
+  }
+}
+
+async function measureAll(
+  bench: Bench,
+  contenders: readonly Contender[],
+  options: Options,
+): Promise<{
+  diskRates: number[];
+  produce: Measured<Sample>[];
+  latency: Measured<Sample>[];
+  many: Measured<ManyPartitionsSample>[];
+}> {
+  const { pairs, rows, directory, manyPartitions } = options;
+  const wants = (name: string): boolean => rows === undefined || name.includes(rows);
+  const diskRates: number[] = [];
+  const measureDisk = (): void => {
+    diskRates.push(sequentialRate(directory, (bench.quick ? 128 : 512) * 2 ** 20));
+  };
+  const rowsOf = async (mode: Mode): Promise<Measured<Sample>[]> => {
+    const measured: Measured<Sample>[] = [];
+    for (const sizeBytes of sizesBytes) {
+      const name = rowName(mode, { sizeBytes, partitions });
+      if (!wants(name)) continue;
+      const runs: Sample[][] = [];
+      for (let pair = 0; pair < pairs; pair++) {
+        measureDisk();
+        const samples = await measureTurn(bench, contenders, { sizeBytes, modes: [mode] }, `${pair}`);
+        runs.push(samples.map((each) => each.get(mode)!));
+      }
+      measured.push({ name, runs });
+      console.error(`measured ${name}`);
+    }
+    return measured;
+  };
+  const produce = await rowsOf('produce');
+  const latency = await rowsOf('e2e');
+  const many: Measured<ManyPartitionsSample>[] = [];
+  if (wants('many')) {
+    const runs: ManyPartitionsSample[][] = [];
+    // Each takes a minute, and creation and rest vary little.
+    for (let pair = 0; pair < Math.min(pairs, 3); pair++) {
+      measureDisk();
+      const samples: ManyPartitionsSample[] = [];
+      for (const [place, contender] of contenders.entries()) {
+        const label = `many-${pair}-${place}`;
+        const shape = {
+          partitions: manyPartitions,
+          sizeBytes: 1024,
+          restSeconds: bench.quick ? 4 : 20,
+          label,
+        };
+        const records = recordCount(1024, bench.quick) / 2;
+        samples.push(await measureManyPartitions(bench, contender, { ...shape, records }));
+      }
+      runs.push(samples);
+    }
+    many.push({ name: `${manyPartitions} partitions`, runs });
+    console.error(`measured ${manyPartitions} partitions`);
+  }
+  return { diskRates, produce, latency, many };
+}
+
+/** Every contender once; they take topics of their own. */
+async function measureTurn(
+  bench: Bench,
+  contenders: readonly Contender[],
+  shape: Pick<Shape, 'sizeBytes' | 'modes'>,
+  label: string,
+): Promise<Map<Mode, Sample>[]> {
+  const samples: Map<Mode, Sample>[] = [];
+  for (const [place, { target, topicConfigs }] of contenders.entries()) {
+    const full = { ...shape, partitions, replicationFactor: 3, topicConfigs };
+    // Three copies go to one disk: half of what a single broker gets.
+    const records = recordCount(shape.sizeBytes, bench.quick) / 2;
+    samples.push(await measureShape(bench, target, { ...full, records }, `${label}-${place}`));
+  }
+  return samples;
+}
