@@ -1,6 +1,7 @@
 /** What the admin client takes and gives. Lists keep the order of what was asked for where the broker answers one by one. */
 import type { KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../messages.ts';
+import type { CallOptions } from '../options.ts';
 
 export interface NewTopic {
   readonly name: string;
@@ -130,6 +131,62 @@ export interface BrokerDescription {
   readonly host: string;
   readonly port: number;
   readonly rack: string | null;
+  /** The cluster does not hear of it, or it is not ready. Brokers before 4.1 leave such nodes out. */
+  readonly fenced: boolean;
+}
+
+/** What the cluster's nodes have to agree on before they use it. */
+export interface FeatureDescription {
+  readonly name: string;
+  /** What the broker that answered can serve. */
+  readonly minVersion: number;
+  readonly maxVersion: number;
+  /** What the cluster has agreed on; null: it does not use it. */
+  readonly level: number | null;
+}
+
+/** The group that keeps the cluster's metadata. */
+export interface QuorumDescription {
+  /** -1 while there is none. */
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  /** One past the last offset that is committed. */
+  readonly highWatermark: number;
+  /** Each list by id; the leader is a voter. */
+  readonly voters: readonly QuorumMember[];
+  readonly observers: readonly QuorumMember[];
+}
+
+export interface QuorumMember {
+  readonly id: number;
+  /** -1 where the leader does not know. */
+  readonly logEndOffset: number;
+  /** When the leader last heard of it, and when it last had all; -1 where that is not known. */
+  readonly lastFetchTimestamp: number;
+  readonly lastCaughtUpTimestamp: number;
+}
+
+export interface PartitionReassignment extends TopicPartition {
+  /** Broker ids, the preferred leader first; null takes back what is under way. */
+  readonly replicas: readonly number[] | null;
+}
+
+export interface ReassignOptions extends CallOptions {
+  /** Whether a partition may get more or fewer replicas than it has. Default true; brokers before 4.0 always allow it. */
+  readonly allowReplicationFactorChange?: boolean;
+}
+
+/** What became of one partition of a request; null: what was asked for. */
+export interface PartitionResult extends TopicPartition {
+  readonly error: KafkaError | null;
+}
+
+/** A partition whose replicas are on their way to other nodes. */
+export interface OngoingReassignment extends TopicPartition {
+  /** Those that are to be, the preferred leader first, and those that are to go. */
+  readonly replicas: readonly number[];
+  readonly adding: readonly number[];
+  readonly removing: readonly number[];
 }
 
 export interface GroupListing {

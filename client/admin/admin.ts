@@ -3,11 +3,14 @@ import type { Components } from '../components.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import type { CallOptions } from '../options.ts';
 import type { TopicPartition } from '../messages.ts';
-import { alterConfigs, describeConfigs } from './configs.ts';
+import { alterConfigs, describeConfigs, type DescribeConfigsOptions } from './configs.ts';
 import { deleteGroups, describeGroups, listGroups } from './groups.ts';
 import { commitGroupOffsets, fetchGroupOffsets } from './group-offsets.ts';
-import { describeLogDirs } from './log-dirs.ts';
+import { describeLogDirs, type LogDirOptions } from './log-dirs.ts';
+import { describeCluster, describeFeatures, unregisterBroker } from './nodes.ts';
 import { listOffsets } from './offsets.ts';
+import { describeQuorum } from './quorum.ts';
+import { alterPartitionReassignments, electLeaders, listPartitionReassignments } from './reassignments.ts';
 import {
   createPartitions,
   createTopics,
@@ -22,6 +25,7 @@ import type {
   ConfigDescription,
   ConfigResource,
   CreatedTopic,
+  FeatureDescription,
   GroupDescription,
   GroupListing,
   GroupOffset,
@@ -30,6 +34,11 @@ import type {
   NewTopic,
   OffsetQuery,
   OffsetResult,
+  OngoingReassignment,
+  PartitionResult,
+  PartitionReassignment,
+  QuorumDescription,
+  ReassignOptions,
   TopicDescription,
   TopicListing,
 } from './admin-types.ts';
@@ -90,7 +99,7 @@ export class Admin {
 
   describeConfigs(
     resources: readonly ConfigResource[],
-    options: CallOptions = {},
+    options: DescribeConfigsOptions = {},
   ): Promise<ConfigDescription[]> {
     return describeConfigs(this.#cluster, resources, options);
   }
@@ -105,22 +114,56 @@ export class Admin {
     return listOffsets(this.#cluster, queries, { ...options, isReadCommitted: false });
   }
 
-  async describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
-    const response = await this.#cluster.fetchMetadata([], options);
-    return {
-      clusterId: response.clusterId ?? '',
-      controllerId: response.controllerId,
-      brokers: response.brokers
-        .map(({ nodeId, host, port, rack }) => ({ id: nodeId, host, port, rack }))
-        .sort((a, b) => a.id - b.id),
-    };
+  /** Its nodes, fenced ones too where the broker tells of them, and who is the controller. */
+  describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
+    return describeCluster(this.#cluster, options);
   }
 
-  /** The data directories of all brokers; with the partitions of some topics, or of all. */
-  describeLogDirs(
-    options: CallOptions & { readonly topics?: readonly string[] } = {},
-  ): Promise<LogDirDescription[]> {
-    return describeLogDirs(this.#cluster, options.topics, options);
+  /** What the nodes can serve and have agreed on, by name. */
+  describeFeatures(options: CallOptions = {}): Promise<FeatureDescription[]> {
+    return describeFeatures(this.#cluster, options);
+  }
+
+  /** Who votes on the metadata, who leads that, and how far each is. */
+  describeQuorum(options: CallOptions = {}): Promise<QuorumDescription> {
+    return describeQuorum(this.#cluster, options);
+  }
+
+  /** Takes a broker out for good. Kappalog refuses one that is alive and holds replicas (INVALID_REQUEST). */
+  unregisterBroker(brokerId: number, options: CallOptions = {}): Promise<void> {
+    return unregisterBroker(this.#cluster, brokerId, options);
+  }
+
+  /**
+   * Gives partitions other replicas, or takes that back; one outcome for each, in order. It has begun then: what is under way
+   * is told by `listPartitionReassignments`.
+   */
+  alterPartitionReassignments(
+    reassignments: readonly PartitionReassignment[],
+    options: ReassignOptions = {},
+  ): Promise<PartitionResult[]> {
+    return alterPartitionReassignments(this.#cluster, reassignments, options);
+  }
+
+  /** Those under way, by topic and partition. */
+  listPartitionReassignments(options: CallOptions = {}): Promise<OngoingReassignment[]> {
+    return listPartitionReassignments(this.#cluster, options);
+  }
+
+  /**
+   * Hands partitions to their preferred leaders; resolves when they have taken over or did not (that is an outcome, too).
+   * Without partitions all are meant, and only those are told that changed or could not.
+   */
+  electLeaders(
+    partitions?: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<PartitionResult[]> {
+    return electLeaders(this.#cluster, partitions, options);
+  }
+
+  /** The data directories of all brokers, or of some; with the partitions of some topics, or of all. */
+  describeLogDirs(options: LogDirOptions = {}): Promise<LogDirDescription[]> {
+    return describeLogDirs(this.#cluster, options);
   }
 
   /** The groups of all brokers, by id. */

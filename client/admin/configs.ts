@@ -22,10 +22,15 @@ const sources: readonly ConfigSource[] = [
 
 const operations = { set: 0, remove: 1, append: 2, subtract: 3 } as const;
 
+export interface DescribeConfigsOptions extends CallOptions {
+  /** Only settings of these names. */
+  readonly settings?: readonly string[];
+}
+
 export async function describeConfigs(
   cluster: Cluster,
   resources: readonly ConfigResource[],
-  options: CallOptions,
+  options: DescribeConfigsOptions,
 ): Promise<ConfigDescription[]> {
   const described: ConfigDescription[] = [];
   // Only the broker itself knows its own settings.
@@ -40,16 +45,16 @@ export async function describeConfigs(
 async function describeAt(
   cluster: Cluster,
   resources: readonly ConfigResource[],
-  options: CallOptions,
+  options: DescribeConfigsOptions,
 ): Promise<ConfigDescription[]> {
   const body = {
     resources: resources.map(({ type, name }) => ({
       resourceType: resourceTypes[type],
       resourceName: name,
-      configurationKeys: null,
+      configurationKeys: options.settings === undefined ? null : [...options.settings],
     })),
   };
-  const doing = `describe the configuration of ${resources.map(({ type, name }) => `${type} ${name}`).join(', ')}`;
+  const doing = `describe the configuration of ${nameAll(resources)}`;
   return cluster.retry(
     doing,
     async () => {
@@ -96,7 +101,7 @@ async function alterAt(
     })),
     validateOnly: options.validateOnly ?? false,
   };
-  const doing = `change the configuration of ${changes.map(({ type, name }) => `${type} ${name}`).join(', ')}`;
+  const doing = `change the configuration of ${nameAll(changes)}`;
   await cluster.retry(
     doing,
     async () => {
@@ -129,6 +134,12 @@ function operationsOf(
     value: null,
   }));
   return [...withValues, ...removed];
+}
+
+function nameAll(resources: readonly ConfigResource[]): string {
+  return resources
+    .map(({ type, name }) => (type === 'broker' && name === '' ? 'all brokers' : `${type} ${name}`))
+    .join(', ');
 }
 
 /** Where the resource is to be asked about: a broker's own name, or '' where any broker will do. */

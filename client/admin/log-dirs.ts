@@ -5,18 +5,26 @@ import { brokerError } from '../errors.ts';
 import type { CallOptions } from '../options.ts';
 import type { LogDirDescription } from './admin-types.ts';
 
-/** The data directories of all brokers, by broker; each with the partitions of the topics asked for, or all. */
+export interface LogDirOptions extends CallOptions {
+  readonly topics?: readonly string[];
+  /** Only these; one that is not there is left out. */
+  readonly brokers?: readonly number[];
+}
+
+/** The data directories of all brokers, or of those asked for, by broker; with the partitions of some topics, or of all. */
 export async function describeLogDirs(
   cluster: Cluster,
-  topics: readonly string[] | undefined,
-  options: CallOptions,
+  options: LogDirOptions,
 ): Promise<LogDirDescription[]> {
   const doing = 'describe the data directories';
+  const { topics, brokers } = options;
   const byNode = await cluster.retry(
     doing,
     async () => {
       await cluster.refresh();
-      const nodes = [...cluster.metadata.nodes.values()].sort((a, b) => a.id - b.id);
+      const nodes = [...cluster.metadata.nodes.values()]
+        .filter(({ id }) => brokers?.includes(id) !== false)
+        .sort((a, b) => a.id - b.id);
       return Promise.all(nodes.map((node) => ask(cluster, node, doing, options)));
     },
     options,

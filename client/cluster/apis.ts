@@ -38,6 +38,11 @@ const spokenVersions = {
   DescribeCluster: [0, 2],
   DeleteRecords: [0, 2],
   DescribeLogDirs: [1, 4],
+  ElectLeaders: [0, 2],
+  AlterPartitionReassignments: [0, 1],
+  ListPartitionReassignments: [0, 0],
+  DescribeQuorum: [0, 2],
+  UnregisterBroker: [0, 0],
 } as const satisfies Record<string, readonly [min: number, max: number]>;
 
 export type ApiName = keyof typeof spokenVersions;

@@ -56,6 +56,20 @@ export class EmbeddedCluster implements AsyncDisposable {
     await node[Symbol.asyncDispose]();
   }
 
+  /** One more, which is no voter of the list; it may not be started again. */
+  async joinNode(id: number, options: BrokerOptions = {}): Promise<Embedded> {
+    const join = this.#voters.get(this.running[0]!)!;
+    const own = { nodeId: id, internalPort: await freePort(), join, machine: `machine ${id}` };
+    const node = await embed({ ...this.#options, ...own, ...options });
+    this.#nodes.set(id, node);
+    return node;
+  }
+
+  /** Where clients reach them. */
+  get addresses(): string {
+    return this.running.map((id) => `${host}:${this.node(id).broker.port}`).join();
+  }
+
   /** All that a stopped node had is gone. */
   loseDisk(id: number): void {
     this.#disks.delete(id);
