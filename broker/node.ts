@@ -6,6 +6,7 @@ import { Cluster } from './cluster/cluster.ts';
 import { MetadataSnapshots } from './cluster/metadata-snapshots.ts';
 import { Leaderships } from './cluster/leaderships.ts';
 import { PartitionSteering } from './cluster/partition-steering.ts';
+import { ReplicationThrottles } from './cluster/replication-throttles.ts';
 import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
@@ -289,6 +290,13 @@ class Node implements Broker {
         requests: network,
         incarnation: ids.uuid(),
         bytesPerSecondMax: () => this.#config.kappalogCatchUpBytesPerSecond,
+        throttles: new ReplicationThrottles({
+          nodeId,
+          clock,
+          image: () => this.#cluster!.image,
+          leaderships: this.#leaderships,
+          topicConfig: (topic) => this.#cluster!.topicConfig(topic),
+        }),
       });
       network.serve(copyKind, this.#copying.serve);
     }

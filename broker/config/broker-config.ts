@@ -9,7 +9,7 @@ import { brokerConfigDefinitions } from './config-definition.ts';
 import type { BrokerConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ParsedConfig } from './config-value.ts';
-import { clusterSettings, honouredSettings } from './honoured-settings.ts';
+import { clusterSettings, honouredSettings, runtimeSettings } from './honoured-settings.ts';
 import { refusedBrokerSettings } from './refused-settings.ts';
 import { brokerSettingFault, topicDefaults } from './topic-defaults.ts';
 
@@ -59,6 +59,8 @@ export class BrokerConfig {
     const given = new Map<string, ParsedConfig>();
     for (const [name, text] of settings) {
       if (clusterSettings.has(name)) throw new BrokerConfigError('not-honoured', name, notAtStart(name));
+      if (runtimeSettings.has(name))
+        throw new BrokerConfigError('not-honoured', name, onlyWhileRunning(name));
       given.set(name, parseBrokerSetting(name, text));
     }
     this.#layers = {
@@ -293,6 +295,10 @@ function notHonoured(name: string): string {
 
 function notAtStart(name: string): string {
   return `"${name}" belongs to the cluster as a whole: set it for all brokers while they run, not at the start of one.`;
+}
+
+function onlyWhileRunning(name: string): string {
+  return `"${name}" is set while brokers run, for one or for all; leave it out at the start.`;
 }
 
 /** Splits `name=value` as given to `--set`; throws a BrokerConfigError where there is no name or no "=". */

@@ -61,6 +61,10 @@ const topicConfigs = [
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
 const brokerConfigs = [
   ...brokerFile.configs,
+  ...brokerFile.otherEntities.brokerReplicationQuotas.map((quota) => ({
+    ...quota,
+    updateMode: 'per-broker',
+  })),
   ...ownFile.brokerConfigs,
 ] as unknown as readonly BrokerConfigDefinition[];
 

@@ -37,6 +37,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'The most record bytes in the answer to one fetch; a first batch larger than that still goes whole.',
   ],
   [
+    'follower.replication.throttled.rate',
+    'Bytes per second that this node is sent as a new replica of the partitions named by the topic setting; set while it runs.',
+  ],
+  [
     'group.initial.rebalance.delay.ms',
     'How long an empty group waits for more members before its first assignment.',
   ],
@@ -45,7 +49,7 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   ['group.min.session.timeout.ms', 'The shortest session timeout that a group member may ask for.'],
   [
     'kappalog.catch.up.bytes.per.second',
-    'Bytes per second at which this node copies the logs of replicas that lack what their leaders have only as files.',
+    'Bytes per second at which this node copies what its replicas lack as files, and at which it sends new replicas what they lack as records.',
   ],
   [
     'kappalog.drained.nodes',
@@ -58,6 +62,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
   [
     'leader.imbalance.check.interval.seconds',
     'How often a node looks whether others are to lead what it leads.',
+  ],
+  [
+    'leader.replication.throttled.rate',
+    'Bytes per second that this node sends new replicas of the partitions named by the topic setting; set while it runs.',
   ],
   ['log.cleaner.backoff.ms', 'How long compaction rests when no log needs it.'],
   ['log.cleaner.dedupe.buffer.size', 'Bytes of memory for the keys of the log that is being compacted.'],
@@ -209,3 +217,9 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
  * start of a node nor for one alone.
  */
 export const clusterSettings: ReadonlySet<string> = new Set(['kappalog.drained.nodes']);
+
+/** Settings of one node that others read too, from the metadata: they cannot be given at its start. */
+export const runtimeSettings: ReadonlySet<string> = new Set([
+  'follower.replication.throttled.rate',
+  'leader.replication.throttled.rate',
+]);

@@ -4,14 +4,11 @@
  */
 
 const tiering = 'Kappalog has no tiered storage';
-const throttling = 'replication is not throttled here: Kappalog bounds what catching up may take by itself';
 
 /** Why a topic cannot have another value than the default, by the setting's name. */
 export const refusedTopicSettings: ReadonlyMap<string, string> = new Map([
   ['compression.lz4.level', 'lz4 has one level here'],
   ['errors.deadletterqueue.group.enable', 'Kappalog has no share groups'],
-  ['follower.replication.throttled.replicas', throttling],
-  ['leader.replication.throttled.replicas', throttling],
   ['local.retention.bytes', tiering],
   ['local.retention.ms', tiering],
   ['remote.copy.lag.bytes', tiering],

@@ -27,13 +27,13 @@ export const topicConfigNotes: ReadonlyMap<string, string> = new Map([
   ],
   [
     'follower.replication.throttled.replicas',
-    'Replicas whose catching up is slowed down; only the default is possible here.',
+    'New replicas (partition:broker, or *) that are sent no more than follower.replication.throttled.rate.',
   ],
   ['index.interval.bytes', 'Bytes of log between two entries of its index.'],
   ['internal.segment.bytes', 'The segment size, without the lower bound of segment.bytes; for tests.'],
   [
     'leader.replication.throttled.replicas',
-    'Replicas whose feeding of followers is slowed down; only the default is possible here.',
+    'Leaders (partition:broker, or *) that send new replicas no more than leader.replication.throttled.rate.',
   ],
   [
     'local.retention.bytes',

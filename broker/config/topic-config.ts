@@ -22,10 +22,12 @@ export interface TopicConfig {
   readonly compressionZstdLevel: number;
   readonly deleteRetentionMs: number;
   readonly fileDeleteDelayMs: number;
+  readonly followerThrottledReplicas: ThrottledReplicas;
   /** 2^63 stands for no bound, here and in flushMs. */
   readonly flushMessages: number;
   readonly flushMs: number;
   readonly indexIntervalBytes: number;
+  readonly leaderThrottledReplicas: ThrottledReplicas;
   readonly maxCompactionLagMs: number;
   /** The most bytes that one compressed batch may hold when decompressed. */
   readonly maxDecompressedMessageBytes: number;
@@ -51,6 +53,9 @@ export interface TopicConfig {
   readonly writeCaching: boolean;
 }
 
+/** As `partition:broker`; or all. */
+export type ThrottledReplicas = ReadonlySet<string> | 'all';
+
 /** What is set on the topic itself, by name. */
 export type TopicOverrides = ReadonlyMap<string, string>;
 
@@ -68,9 +73,11 @@ export function resolveTopicConfig(overrides: TopicOverrides, broker: BrokerConf
     compressionType: parsed('compression.type')?.text ?? 'producer',
     deleteRetentionMs: number('delete.retention.ms'),
     fileDeleteDelayMs: number('file.delete.delay.ms'),
+    followerThrottledReplicas: throttledReplicas(parsed('follower.replication.throttled.replicas')),
     flushMessages: number('flush.messages'),
     flushMs: number('flush.ms'),
     indexIntervalBytes: number('index.interval.bytes'),
+    leaderThrottledReplicas: throttledReplicas(parsed('leader.replication.throttled.replicas')),
     maxCompactionLagMs: number('max.compaction.lag.ms'),
     maxDecompressedMessageBytes: number('max.decompressed.message.bytes'),
     maxMessageBytes: number('max.message.bytes'),
@@ -91,6 +98,13 @@ export function resolveTopicConfig(overrides: TopicOverrides, broker: BrokerConf
     segmentMs: number('segment.ms'),
     writeCaching: booleanOf('write.caching', parsed('write.caching')),
   };
+}
+
+const noReplicas: ReadonlySet<string> = new Set();
+
+function throttledReplicas(parsed: ParsedConfig | undefined): ThrottledReplicas {
+  if (parsed === undefined || parsed.text === '') return noReplicas;
+  return parsed.text === '*' ? 'all' : new Set(parsed.text.split(','));
 }
 
 /** Puts new values into a live view. */

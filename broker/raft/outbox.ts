@@ -28,6 +28,8 @@ export type Output =
   | {
       readonly kind: 'read-entries';
       readonly read: number;
+      /** Whom they are for. */
+      readonly to: MemberId;
       readonly fromIndex: number;
       readonly endIndex: number;
       readonly bytesMax: number;

@@ -98,6 +98,7 @@ export class Replication {
       outbox.put({
         kind: 'read-entries',
         read: follower.read,
+        to: follower.member,
         fromIndex: follower.nextIndex,
         endIndex: log.endIndex,
         bytesMax: settings.messageBytesMax,

@@ -17,7 +17,7 @@ import type { Appended, CommitLog } from '../../log/commit-log.ts';
 import { noPayload } from '../../log/raft-only.ts';
 import type { RaftOnlyEntry } from '../../log/raft-only.ts';
 import { encodeConfiguration } from '../../raft/configuration-codec.ts';
-import { membersOf } from '../../raft/configuration.ts';
+import { isVoter, membersOf } from '../../raft/configuration.ts';
 import { nodeOf } from '../../raft/member.ts';
 import type { PlacedConfiguration } from '../../raft/configuration.ts';
 import type { MemberId } from '../../raft/member.ts';
@@ -27,7 +27,7 @@ import type { HardState, Output } from '../../raft/raft.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { CommittedPosition } from './committed-position.ts';
 import type { ConsensusListener, ConsensusOptions, GroupMember } from './consensus-types.ts';
-import { EntryReads } from './entry-reads.ts';
+import { EntryReads, learnerPace } from './entry-reads.ts';
 import { GroupLog } from './group-log.ts';
 import { receivedBatches } from './received-entries.ts';
 import type { ReceivedBatch } from './received-entries.ts';
@@ -98,6 +98,7 @@ export class Consensus implements GroupMember {
         this.#input((raft) => raft.entriesRead(read, endIndex, sizeBytes));
       },
       failed: (error) => listener.readFailed(error),
+      pace: learnerPace(options, (member) => !isVoter(this.#raft.configuration, member)),
     });
     this.#catchUp = new CatchUp(options, {
       entries: this.#entries,

@@ -1,11 +1,18 @@
 /**
  * The reads of entries that a leader's followers wait for. They begin at the end of the turn in which they are asked for, so that
  * one read, and one message, takes all that the turn has appended. A read belongs to one term: the core numbers them anew in each.
+ *
+ * Those for learners wait until their bytes may be sent (`catch-up/send-pace.ts`); the core asks for no more of a member meanwhile, and
+ * time has no part in what it thinks of a read. A learner that comes to vote waits no longer.
  */
 import { assert } from '../../../platform/assert.ts';
+import { nodeOf } from '../../raft/member.ts';
+import type { MemberId } from '../../raft/member.ts';
 import type { Append } from '../../raft/messages.ts';
 import type { Output } from '../../raft/raft.ts';
+import type { ConsensusOptions } from './consensus-types.ts';
 import type { GroupLog, ReadEntries } from './group-log.ts';
+import type { Grant, SendPace } from './catch-up/send-pace.ts';
 import { withoutFirst } from './received-entries.ts';
 
 type Wanted = Extract<Output, { kind: 'read-entries' }>;
@@ -17,6 +24,23 @@ export interface EntryReadsOptions {
   readonly endIndex: () => number;
   readonly finished: (read: number, endIndex: number, sizeBytes: number) => void;
   readonly failed: (error: unknown) => void;
+  /** Undefined: nobody waits. */
+  readonly pace?: LearnerPace | undefined;
+}
+
+export interface LearnerPace {
+  readonly group: string;
+  readonly sending: SendPace;
+  readonly isLearner: (member: MemberId) => boolean;
+}
+
+/** Of groups whose members are brought up by copies of segments: a state machine's log is short, and urgent. */
+export function learnerPace(
+  { group, catchUp }: Pick<ConsensusOptions, 'group' | 'catchUp'>,
+  isLearner: LearnerPace['isLearner'],
+): LearnerPace | undefined {
+  if (catchUp?.means.kind !== 'segments') return undefined;
+  return { group, sending: catchUp.means.copying.sending, isLearner };
 }
 
 interface Held extends ReadEntries {
@@ -60,21 +84,49 @@ export class EntryReads {
     this.#wanted = [];
     const term = this.#options.leadsIn();
     if (term === undefined) return;
-    for (const each of wanted) this.#read(each, term);
+    const { pace } = this.#options;
+    for (const each of wanted) {
+      if (pace?.isLearner(each.to) === true) void this.#readForLearner(each, term, pace);
+      else this.#read(each, term);
+    }
   }
 
-  #read({ read, fromIndex, endIndex, bytesMax }: Wanted, term: number): void {
+  async #readForLearner(wanted: Wanted, term: number, pace: LearnerPace): Promise<void> {
+    const { group, sending, isLearner } = pace;
+    const { to, bytesMax } = wanted;
+    const grant = await sending.grant({
+      kind: 'entries',
+      group,
+      to: nodeOf(to),
+      bytesMax,
+      state: () => {
+        if (this.#options.leadsIn() !== term) return 'unwanted';
+        return isLearner(to) ? 'waiting' : 'free';
+      },
+    });
+    if (grant !== undefined) this.#read({ ...wanted, bytesMax: grant.bytesMax }, term, grant);
+  }
+
+  #read({ read, fromIndex, endIndex, bytesMax }: Wanted, term: number, grant?: Grant): void {
     const { entries, leadsIn } = this.#options;
-    if (leadsIn() !== term) return;
+    if (leadsIn() !== term) {
+      grant?.used(0);
+      return;
+    }
     const end = Math.max(endIndex, this.#options.endIndex());
     const result = entries.read(fromIndex, end, bytesMax);
     if (!(result instanceof Promise)) {
+      grant?.used(result.sizeBytes);
       this.#finish(read, { ...result, release: () => result.release(), fromIndex }, term);
       return;
     }
     result.then(
-      (done) => this.#finish(read, { ...done, release: () => done.release(), fromIndex }, term),
+      (done) => {
+        grant?.used(done.sizeBytes);
+        this.#finish(read, { ...done, release: () => done.release(), fromIndex }, term);
+      },
       (error: unknown) => {
+        grant?.used(0);
         if (leadsIn() !== term) return;
         this.#options.finished(read, fromIndex, 0);
         this.#options.failed(error);

@@ -8,7 +8,11 @@ import {
   splitSetting,
 } from '../../../broker/config/broker-config.ts';
 import { brokerConfigDefinitions } from '../../../broker/config/config-definition.ts';
-import { clusterSettings, honouredSettings } from '../../../broker/config/honoured-settings.ts';
+import {
+  clusterSettings,
+  honouredSettings,
+  runtimeSettings,
+} from '../../../broker/config/honoured-settings.ts';
 import { topicSettingsFrom } from '../../../broker/config/topic-defaults.ts';
 
 const brokerDirectory = join(import.meta.dirname, '../../../broker');
@@ -94,6 +98,12 @@ describe('the settings of a broker', () => {
       '"kappalog.drained.nodes" belongs to the cluster as a whole: set it for all brokers while they run, not at the start of one.',
     ],
     [
+      { 'leader.replication.throttled.rate': '1000' },
+      'not-honoured',
+      'leader.replication.throttled.rate',
+      '"leader.replication.throttled.rate" is set while brokers run, for one or for all; leave it out at the start.',
+    ],
+    [
       { 'num.partitions': '0' },
       'bad-value',
       'num.partitions',
@@ -133,7 +143,10 @@ describe('the settings of a broker', () => {
 });
 
 /** Those that a node has, and does not only know from the metadata. */
-const nodeSettings = [...honouredSettings.keys()].filter((name) => !clusterSettings.has(name));
+/** The others are read from the metadata, by name. */
+const nodeSettings = [...honouredSettings.keys()].filter(
+  (name) => !clusterSettings.has(name) && !runtimeSettings.has(name),
+);
 
 describe('the table of honoured settings', () => {
   it('has only settings of Kafka, in order of name, each with a sentence', () => {
@@ -192,9 +205,11 @@ describe('the table of honoured settings', () => {
     expect(
       dynamic.filter((name) => honouredSettings.has(name) && topicSettingsFrom(name).length === 0),
     ).toEqual([
+      'follower.replication.throttled.rate',
       'kappalog.catch.up.bytes.per.second',
       'kappalog.drained.nodes',
       'kappalog.scrub.bytes.per.second',
+      'leader.replication.throttled.rate',
       'log.cleaner.backoff.ms',
       'log.cleaner.dedupe.buffer.size',
       'log.cleaner.io.buffer.load.factor',

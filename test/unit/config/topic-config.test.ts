@@ -37,7 +37,9 @@ describe('the settings of a topic', () => {
       fileDeleteDelayMs: 60_000,
       flushMessages: 2 ** 63,
       flushMs: 2 ** 63,
+      followerThrottledReplicas: new Set(),
       indexIntervalBytes: 4096,
+      leaderThrottledReplicas: new Set(),
       maxCompactionLagMs: 2 ** 63,
       maxDecompressedMessageBytes: 2_147_483_639,
       maxMessageBytes: 1_048_588,
@@ -125,12 +127,24 @@ describe('the settings of a topic', () => {
     expect(own.writeCaching).toBe(false);
   });
 
+  it('names throttled replicas one by one, or all of them', () => {
+    const config = resolveTopicConfig(
+      overridesOf({
+        'leader.replication.throttled.replicas': '0:1,0:2,11:3',
+        'follower.replication.throttled.replicas': '*',
+      }),
+      plain,
+    );
+    expect(config.leaderThrottledReplicas).toEqual(new Set(['0:1', '0:2', '11:3']));
+    expect(config.followerThrottledReplicas).toBe('all');
+    const wrong = overridesOf({ 'leader.replication.throttled.replicas': '0-1' });
+    expect(checkTopicOverrides(wrong, plain)).toMatch(/must be "\*" or a list of the form partition:broker/);
+  });
+
   it('that nothing acts on can have no value but their default, each for a reason', () => {
     const others: Record<string, string> = {
       'compression.lz4.level': '3',
       'errors.deadletterqueue.group.enable': 'true',
-      'follower.replication.throttled.replicas': '0:1',
-      'leader.replication.throttled.replicas': '*',
       'local.retention.bytes': '100',
       'local.retention.ms': '100',
       'remote.copy.lag.bytes': '100',

@@ -64,7 +64,7 @@ async function open(): Promise<Opened> {
 }
 
 function want(read: number, fromIndex: number): Parameters<EntryReads['want']>[0] {
-  return { kind: 'read-entries', read, fromIndex, endIndex: 5, bytesMax: 10_000 };
+  return { kind: 'read-entries', read, to: memberId(2, 'b'), fromIndex, endIndex: 5, bytesMax: 10_000 };
 }
 
 function messageOf(fromIndex: number, endIndex: number): Append {

@@ -8,6 +8,8 @@ import type { PeerService } from '../../../peers/peer-requests.ts';
 import type { CommitLog } from '../../../log/commit-log.ts';
 import type { LogCopy } from '../../../log/log-copy.ts';
 import type { PlacedConfiguration } from '../../../raft/configuration.ts';
+import { nodeOf } from '../../../raft/member.ts';
+import type { Grant, SendPace } from './send-pace.ts';
 import { decodeQuestion, encodeManifest, encodePiece, encodeStatus } from './copy-protocol.ts';
 import type { CopyManifest, CopyQuestion } from './copy-protocol.ts';
 
@@ -26,6 +28,8 @@ interface Held {
   lastAskedMs: number;
 }
 
+/** How long a piece is held back, at most: who asks does not wait for ever. */
+const pacedMsMax = 15_000;
 /** A follower that has started anew finds what it had begun to copy for so long. */
 const heldMs = 120_000;
 
@@ -33,14 +37,17 @@ export class CopyService {
   readonly #clock: Clock;
   /** Tells manifests apart, those of other nodes and earlier starts too. */
   readonly #incarnation: string;
+  /** Undefined: nobody waits. */
+  readonly #sending: SendPace | undefined;
   readonly #sources = new Map<string, CopySource>();
   readonly #held = new Map<string, Held>();
   #count = 0;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, incarnation: string) {
+  constructor(clock: Clock, incarnation: string, sending?: SendPace) {
     this.#clock = clock;
     this.#incarnation = incarnation;
+    this.#sending = sending;
   }
 
   /** Manifests that are held now. */
@@ -58,10 +65,10 @@ export class CopyService {
   }
 
   /** Throws a MalformedCopy; rejects with a DiskError. */
-  readonly serve: PeerService = async ({ payload }) => {
+  readonly serve: PeerService = async ({ from, payload }) => {
     const question = decodeQuestion(payload);
     if (question.operation === 'begin') return this.#begin(question);
-    if (question.operation === 'read') return this.#read(question);
+    if (question.operation === 'read') return this.#read(question, from);
     const held = this.#held.get(question.manifest);
     if (held !== undefined) this.#release(held);
     return [encodeStatus('done')];
@@ -109,11 +116,39 @@ export class CopyService {
     return manifest;
   }
 
-  async #read(question: Extract<CopyQuestion, { operation: 'read' }>): Promise<readonly Buffer[]> {
-    const held = this.#held.get(question.manifest);
+  async #read(
+    { manifest, file, position, sizeBytes }: Extract<CopyQuestion, { operation: 'read' }>,
+    from: number,
+  ): Promise<readonly Buffer[]> {
+    const held = this.#held.get(manifest);
     if (held === undefined) return [encodeStatus('absent')];
     held.lastAskedMs = this.#clock.monotonicMs();
-    return encodePiece(await held.copy.read(question.file, question.position, question.sizeBytes));
+    const grant = await this.#grant(held, from, sizeBytes);
+    if (!this.#held.has(manifest)) {
+      grant?.used(0);
+      return [encodeStatus('absent')];
+    }
+    held.lastAskedMs = this.#clock.monotonicMs();
+    const bytes = await held.copy.read(file, position, Math.min(sizeBytes, grant?.bytesMax ?? sizeBytes));
+    grant?.used(bytes.length);
+    return encodePiece(bytes);
+  }
+
+  /** Pieces for a node that votes in the group go at once. */
+  #grant({ group, manifest }: Held, to: number, bytesMax: number): Promise<Grant | undefined> | undefined {
+    const { voters, outgoing } = manifest.configuration.configuration;
+    if ([...voters, ...outgoing].some((voter) => nodeOf(voter) === to)) return undefined;
+    const untilMs = this.#clock.monotonicMs() + pacedMsMax;
+    return this.#sending?.grant({
+      kind: 'files',
+      group,
+      to,
+      bytesMax,
+      state: () => {
+        if (!this.#held.has(manifest.id)) return 'unwanted';
+        return this.#clock.monotonicMs() < untilMs ? 'waiting' : 'free';
+      },
+    });
   }
 
   #release(held: Held): void {

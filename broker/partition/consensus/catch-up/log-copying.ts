@@ -3,6 +3,8 @@ import type { Clock } from '../../../../platform/clock.ts';
 import type { Disk } from '../../../../platform/disk.ts';
 import type { PeerRequests, PeerService } from '../../../peers/peer-requests.ts';
 import { CopyPace } from './copy-pace.ts';
+import { SendPace } from './send-pace.ts';
+import type { ReplicationThrottles } from './send-pace.ts';
 import { CopyService } from './copy-service.ts';
 import type { CopySource } from './copy-service.ts';
 import { SegmentCopy } from './segment-copy.ts';
@@ -15,8 +17,12 @@ export interface LogCopyingOptions {
   readonly requests: PeerRequests;
   /** No other start of any node has had it. */
   readonly incarnation: string;
-  /** Of all logs that this node copies from others, together; read again at each use. Infinity for no limit. */
+  /**
+   * Of all logs that this node copies from others, together, and of all entries that it sends to learners; read again at each use.
+   * Infinity for no limit.
+   */
   readonly bytesPerSecondMax: () => number;
+  readonly throttles?: ReplicationThrottles;
 }
 
 /** Logs that are copied at one time; the others wait. */
@@ -24,6 +30,8 @@ const copiesMax = 4;
 
 export class LogCopying {
   readonly #options: LogCopyingOptions;
+  /** For what this node sends to learners. */
+  readonly sending: SendPace;
   readonly #service: CopyService;
   readonly #pace: CopyPace;
   #running = 0;
@@ -33,9 +41,10 @@ export class LogCopying {
   readonly #last = new Map<string, Promise<unknown>>();
 
   constructor(options: LogCopyingOptions) {
-    const { clock, incarnation, bytesPerSecondMax } = options;
+    const { clock, incarnation, bytesPerSecondMax, throttles } = options;
     this.#options = options;
-    this.#service = new CopyService(clock, incarnation);
+    this.sending = new SendPace({ clock, entriesPerSecondMax: bytesPerSecondMax, throttles });
+    this.#service = new CopyService(clock, incarnation, this.sending);
     this.#pace = new CopyPace({ clock, bytesPerSecondMax });
   }
 
