@@ -59,6 +59,16 @@ export async function openDataDirectory(
   return identity;
 }
 
+/** Who the directory belongs to. Rejects with a StartError where it is none of a node's, or with a DiskError. */
+export async function readIdentity(disk: Disk, directory: string): Promise<ClaimedDirectory> {
+  const path = `${directory}/${fileName}`;
+  if (await disk.exists(path)) return check(await readProperties(disk, path), directory);
+  throw new StartError(
+    'foreign-directory',
+    `${directory} is no data directory of a node: it holds no ${fileName}`,
+  );
+}
+
 /** The directory's node has become part of this cluster, for good. Rejects with a DiskError. */
 export async function enterCluster(
   disk: Disk,
@@ -69,7 +79,11 @@ export async function enterCluster(
   return identity;
 }
 
-function check(properties: ReadonlyMap<string, string>, directory: string, nodeId: number): ClaimedDirectory {
+function check(
+  properties: ReadonlyMap<string, string>,
+  directory: string,
+  nodeId = Number(properties.get('node.id')),
+): ClaimedDirectory {
   const format = properties.get('kappalog.format');
   const clusterId = properties.get('cluster.id');
   const directoryId = properties.get('directory.id');

@@ -33,6 +33,7 @@ import {
   nodePlatform,
   splitAdvertised,
 } from './node-start.ts';
+import { NodeRecovery } from './node-recovery.ts';
 import { NodeStorage } from './node-storage.ts';
 import { copyKind } from './partition/consensus/catch-up/copy-protocol.ts';
 import { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
@@ -133,6 +134,7 @@ class Node implements Broker {
   readonly #leaderships = new Leaderships();
   #steering: PartitionSteering | undefined;
   #groups: GroupService | undefined;
+  #recovery: NodeRecovery | undefined;
   #fetchSessions: FetchSessions | undefined;
   #listener: KafkaListener | undefined;
   #http: HttpServer | undefined;
@@ -192,6 +194,9 @@ class Node implements Broker {
         `the metadata log in ${storage.firstDirectory.path} is damaged; restore it from a backup`,
       );
     }
+    const recovery = await NodeRecovery.asked(storage, this.#platform, this.#logger);
+    this.#recovery = recovery;
+    await recovery?.force([metadata]);
     const cluster = this.#openCluster(metadata, peers);
     await startAmongOthers(cluster, peers, this.#platform.clock);
     const steering = this.#steer(storage, cluster, peers);
@@ -201,6 +206,8 @@ class Node implements Broker {
       this.#followGroups(replica);
     });
     await openReplicas(storage, cluster);
+    await recovery?.force(storage.partitions.all());
+    void recovery?.finish(metadata, storage.partitions);
     this.#listener = await this.#listen(services);
     const client = { name: clientListenerName, securityProtocol: 0 };
     await cluster.register({
@@ -232,6 +239,7 @@ class Node implements Broker {
   async #stop(): Promise<void> {
     const wasReady = this.#ready;
     this.#ready = false;
+    this.#recovery?.end();
     if (wasReady) {
       await this.#cluster?.prepareStop();
       await this.#storage?.handOver();

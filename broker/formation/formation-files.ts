@@ -1,6 +1,7 @@
 /**
  * What a node keeps of its cluster in its first data directory (storage-format.md): `formation`, which cluster it belongs to and
- * whom the metadata's group began with; `known-nodes`, where the others were last; `incarnation`, how often it was started.
+ * whom the metadata's group began with; `known-nodes`, where the others were last; `incarnation`, how often it was started;
+ * `survivors`, which nodes are left of a lost majority, until what they have is a cluster again.
  */
 import type { Disk } from '../../platform/disk.ts';
 import type { Address } from '../../platform/network.ts';
@@ -10,6 +11,7 @@ import { readSealedJson, writeSealedJson } from './sealed-json.ts';
 const formationFile = { name: 'formation', magic: 'KLFORMA1' };
 const nodesFile = { name: 'known-nodes', magic: 'KLNODES1' };
 const incarnationFile = { name: 'incarnation', magic: 'KLINCAR1' };
+const survivorsFile = { name: 'survivors', magic: 'KLSURVI1' };
 
 /** Undefined for a node that began alone, or belongs to no cluster yet. Rejects with a DamagedFile or a DiskError. */
 export async function readFormation(disk: Disk, directory: string): Promise<Formation | undefined> {
@@ -50,4 +52,22 @@ export async function nextIncarnation(disk: Disk, directory: string): Promise<nu
   const incarnation = last + 1;
   await writeSealedJson(disk, { directory, ...incarnationFile }, incarnation);
   return incarnation;
+}
+
+/** The nodes that an operator has said are left; undefined where nobody has. Rejects with a DamagedFile or a DiskError. */
+export async function readSurvivors(disk: Disk, directory: string): Promise<readonly number[] | undefined> {
+  const { name, magic } = survivorsFile;
+  const content = await readSealedJson(disk, `${directory}/${name}`, magic);
+  if (content === undefined) return undefined;
+  const nodes: number[] = JSON.parse(content);
+  return nodes;
+}
+
+export async function writeSurvivors(disk: Disk, directory: string, nodes: readonly number[]): Promise<void> {
+  await writeSealedJson(disk, { directory, ...survivorsFile }, nodes);
+}
+
+export async function removeSurvivors(disk: Disk, directory: string): Promise<void> {
+  await disk.remove(`${directory}/${survivorsFile.name}`);
+  await disk.syncDirectory(directory);
 }

@@ -111,6 +111,15 @@ export type AppendRefusal =
   | 'KAFKA_STORAGE_ERROR'
   | 'REQUEST_TIMED_OUT';
 
+/** By why consensus has refused an entry. */
+export const appendRefusals = {
+  'not-leader': 'NOT_LEADER_OR_FOLLOWER',
+  // The client finds the next leader when it asks again.
+  transferring: 'NOT_LEADER_OR_FOLLOWER',
+  busy: 'REQUEST_TIMED_OUT',
+  failed: 'KAFKA_STORAGE_ERROR',
+} as const satisfies Record<string, AppendRefusal>;
+
 export type DeletionRefusal = 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE';
 
 /** How far a member has come, as its leader sees it. */

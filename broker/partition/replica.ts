@@ -19,7 +19,7 @@ import { encodeDeleteRecords } from '../log/raft-only.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import { memberId, nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
-import type { Raft, Role } from '../raft/raft.ts';
+import type { ForceRefusal, Raft, Role } from '../raft/raft.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { ConfirmedReads } from './confirmed-reads.ts';
 import type { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
@@ -31,9 +31,9 @@ import type { LogDirectory } from './log-directory.ts';
 import type { LogProducers } from './log-producers.ts';
 import { RecordDeletions } from './record-deletions.ts';
 import { keyOf } from './vote-records.ts';
+import { appendRefusals } from './replica-types.ts';
 import type {
   AppendOutcome,
-  AppendRefusal,
   DeletionRefusal,
   OpenedReplica,
   ReplicaFailure,
@@ -336,6 +336,11 @@ export class Replica {
     return this.#consensus.changeMembers(...members);
   }
 
+  /** See Raft. */
+  forceConfiguration(...members: Parameters<Raft['forceConfiguration']>): ForceRefusal | undefined {
+    return this.#consensus.forceConfiguration(...members);
+  }
+
   /** Hands leadership to the voter on that node; false where it is none, or does not take it in time. */
   transferLeadership(nodeId: number): Promise<boolean> {
     const to = this.configuration.voters.find((voter) => nodeOf(voter) === nodeId);
@@ -490,11 +495,3 @@ export class Replica {
     this.#wakeWatchers();
   }
 }
-
-const appendRefusals = {
-  'not-leader': 'NOT_LEADER_OR_FOLLOWER',
-  // The client finds the next leader when it asks again.
-  transferring: 'NOT_LEADER_OR_FOLLOWER',
-  busy: 'REQUEST_TIMED_OUT',
-  failed: 'KAFKA_STORAGE_ERROR',
-} as const satisfies Record<string, AppendRefusal>;

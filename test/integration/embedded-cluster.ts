@@ -70,6 +70,11 @@ export class EmbeddedCluster implements AsyncDisposable {
     return this.running.map((id) => `${host}:${this.node(id).broker.port}`).join();
   }
 
+  /** What a node of the first three has. */
+  diskOf(id: number): MemoryDisk {
+    return this.#disks.get(id)!;
+  }
+
   /** All that a stopped node had is gone. */
   loseDisk(id: number): void {
     this.#disks.delete(id);
