@@ -41,6 +41,8 @@ const lookEveryMs = 100;
 
 export class MajorityRecovery {
   readonly #options: MajorityRecoveryOptions;
+  /** Lost nodes that were listened to. */
+  readonly #silent = new Set<number>();
   #isEnded = false;
 
   constructor(options: MajorityRecoveryOptions) {
@@ -52,16 +54,11 @@ export class MajorityRecovery {
    * anything is done.
    */
   async force(replicas: Iterable<Replica>): Promise<void> {
-    const { clock, survivors, onForced } = this.#options;
+    const { survivors, onForced } = this.#options;
     const needy = [...replicas].filter((replica) => this.#needsHelp(replica));
     if (needy.length === 0) return;
-    const lost = new Set(needy.flatMap((replica) => this.#lostOf(replica.configuration)));
-    for (let waitedMs = 0; waitedMs < listeningMs && !this.#isEnded; waitedMs += lookEveryMs) {
-      for (const nodeId of lost) {
-        if (this.#options.silentMs(nodeId) < listeningMs) throw new SurvivorFound(nodeId);
-      }
-      await pause(clock, lookEveryMs);
-    }
+    const lost = needy.flatMap((replica) => this.#lostOf(replica.configuration));
+    await this.#listenTo(lost.filter((nodeId) => !this.#silent.has(nodeId)));
     for (const replica of needy) {
       // Another survivor may lead it by now.
       if (this.#isEnded || !this.#needsHelp(replica)) continue;
@@ -89,7 +86,18 @@ export class MajorityRecovery {
     this.#isEnded = true;
   }
 
-  /** It is a voter itself, or was to be one, and too many of the others are lost. */
+  /** Resolves when none of these nodes has been heard for some time. Rejects with a SurvivorFound. */
+  async #listenTo(nodes: readonly number[]): Promise<void> {
+    const { clock, silentMs } = this.#options;
+    if (nodes.length === 0) return;
+    for (let waitedMs = 0; waitedMs < listeningMs && !this.#isEnded; waitedMs += lookEveryMs) {
+      for (const nodeId of nodes) if (silentMs(nodeId) < listeningMs) throw new SurvivorFound(nodeId);
+      await pause(clock, lookEveryMs);
+    }
+    for (const nodeId of nodes) this.#silent.add(nodeId);
+  }
+
+  /** Too many of its voters are lost. */
   #needsHelp({ configuration }: Replica): boolean {
     const { survivors } = this.#options;
     return voteResult(configuration, (member) => survivors.has(nodeOf(member))) !== 'won';

@@ -105,6 +105,7 @@ it('a node that is said to be lost and answers keeps the others from going on wi
 
 it('a node is not told to go on without itself', async () => {
   const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
   await openDataDirectory(disk, directory, { nodeId: 1, ids: realPlatform().ids });
   await expect(sayWhoSurvived(disk, directory, [2, 3])).rejects.toThrow(
     '/kappalog is that of node 1, which is not among the survivors',
