@@ -1,5 +1,6 @@
 /** A node among others: the listener for traffic between nodes, and how the node finds its cluster at its start. */
 import { hostname } from 'node:os';
+import { BufferPool } from '../platform/buffer-pool.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
 import { internalListener } from './cluster/registration.ts';
@@ -57,6 +58,8 @@ export interface NodePeers {
   nodesChanged(addresses: ReadonlyMap<number, Address>): void;
 }
 
+/** Memory of large frames kept for the next ones. */
+const idleBuffersBytes = 32 * 1024 * 1024;
 /** Kafka's numbers. */
 const securityProtocols = { plaintext: 0, tls: 1 };
 
@@ -150,6 +153,7 @@ async function openNetwork(
       random: random.fork('peers'),
       address,
       identity: { nodeId, incarnation, clusterId: claimed.clusterId ?? '', softwareVersion },
+      pool: new BufferPool({ idleBytesMax: idleBuffersBytes }),
       onNotice: ({ kind, message, ...fields }) => logger.warn({ kind, ...fields }, message),
       ...(internalTls === undefined ? {} : { tls: internalTls }),
     }),

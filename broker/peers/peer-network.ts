@@ -7,6 +7,7 @@
  * certificate vouches for that it is one of ours. Everything held is bounded. Whatever comes in may end a connection and no
  * more. docs/internal-protocol.md has the bytes.
  */
+import type { BufferPool, Lease } from '../../platform/buffer-pool.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Address, Network } from '../../platform/network.ts';
 import type { Random } from '../../platform/random.ts';
@@ -40,6 +41,8 @@ export interface PeerNetworkOptions {
   /** For an operator. Never called from within a call of this class. */
   readonly onNotice: (notice: PeerNotice) => void;
   readonly limits?: Partial<PeerLimits>;
+  /** Of the memory of large frames of consensus; without it each has memory of its own. */
+  readonly pool?: BufferPool | undefined;
   /** Those of this release, unless told. */
   readonly versions?: VersionRange;
 }
@@ -76,6 +79,7 @@ export class PeerNetwork implements Transport, PeerRequests {
       tls: options.tls,
       limits: { ...defaultPeerLimits, ...options.limits },
       scratch: Buffer.allocUnsafeSlow(scratchBytes),
+      pool: options.pool,
       counters: this.counters,
       spokenVersions: options.versions ?? spokenVersions,
       identity: () => this.#identity,
@@ -253,12 +257,8 @@ export class PeerNetwork implements Transport, PeerRequests {
   #incomingUp({ peer, hello }: Incoming): void {
     const { nodeId, incarnation } = hello.identity;
     if (hello.lane === 'consensus') {
-      peer.expectFrames(this.#services.limits.consensusFrameBytesMax, (frame) => {
-        this.counters.framesReceived++;
-        if (this.#events?.received(frame) === false) {
-          throw new MalformedFrame('a frame of consensus that cannot be read');
-        }
-      });
+      const { limits, pool } = this.#services;
+      peer.expectFrames(limits.consensusFrameBytesMax, (...frame) => this.#received(...frame), pool);
     } else {
       const serviceOf = (kind: string): PeerService | undefined => this.#kinds.get(kind);
       new QuestionServer({ peer, from: nodeId, serviceOf }, this.#services).start();
@@ -269,6 +269,13 @@ export class PeerNetwork implements Transport, PeerRequests {
     node?.endBefore(incarnation);
     node?.heardOn(peer);
     node?.poke();
+  }
+
+  #received(frame: Buffer, lease: Lease): void {
+    this.counters.framesReceived++;
+    const isRead = this.#events?.received(frame, lease) !== false;
+    lease.release();
+    if (!isRead) throw new MalformedFrame('a frame of consensus that cannot be read');
   }
 
   #incomingDown({ peer, hello }: Incoming): void {

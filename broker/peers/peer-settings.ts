@@ -1,4 +1,5 @@
 /** What bounds the traffic between nodes, and what the parts of this folder share. */
+import type { BufferPool } from '../../platform/buffer-pool.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Address, Network } from '../../platform/network.ts';
 import type { Random } from '../../platform/random.ts';
@@ -80,6 +81,8 @@ export interface PeerServices {
   readonly limits: PeerLimits;
   /** Shared by all connections; see FrameCutter. */
   readonly scratch: Buffer;
+  /** Of large frames of consensus. */
+  readonly pool: BufferPool | undefined;
   readonly counters: PeerCounters;
   readonly spokenVersions: VersionRange;
   identity(): PeerIdentity;

@@ -1,6 +1,7 @@
 /**
  * One connection between two nodes, from its first byte: a greeting, then frames. Whatever cannot be read ends it, and it alone.
  */
+import type { BufferPool, Lease } from '../../platform/buffer-pool.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { FrameCutter } from '../../platform/frame-cutter.ts';
 import type { ByteReceiver, ByteStream } from '../../platform/network.ts';
@@ -14,6 +15,12 @@ export class MalformedFrame extends Error {
     this.name = 'MalformedFrame';
   }
 }
+
+/** The lease's one reference is the receiver's. */
+export type FrameReceiver = (frame: Buffer, lease: Lease) => void;
+
+/** From this size on the memory of a frame comes from a pool, where there is one. */
+const pooledBytesMin = 64 * 1024;
 
 export interface PeerStreamOptions {
   readonly clock: Clock;
@@ -30,7 +37,7 @@ export class PeerStream {
   readonly #options: PeerStreamOptions;
   /** undefined: no bytes are expected. */
   #receiver: ByteReceiver | undefined;
-  #onFrame: ((frame: Buffer) => void) | undefined;
+  #onFrame: FrameReceiver | undefined;
   #cutter: FrameCutter | undefined;
   /** When bytes last came; the start where none have. */
   heardMs: number;
@@ -64,8 +71,11 @@ export class PeerStream {
     return `${this.stream.remote.host}:${this.stream.remote.port}`;
   }
 
-  /** Frames of at most `frameBytesMax` come from here on; each is the receiver's. To be called when the greeting has come. */
-  expectFrames(frameBytesMax: number, onFrame: (frame: Buffer) => void): void {
+  /**
+   * Frames of at most `frameBytesMax` come from here on. To be called when the greeting has come. Large ones lie in memory of the
+   * pool; without one each frame is the receiver's for good.
+   */
+  expectFrames(frameBytesMax: number, onFrame: FrameReceiver, pool?: BufferPool): void {
     this.#onFrame = onFrame;
     this.#cutter = new FrameCutter({
       scratch: this.#options.scratch,
@@ -74,9 +84,15 @@ export class PeerStream {
           throw new MalformedFrame(`a frame of ${sizeBytes} bytes, where ${frameBytesMax} are the most`);
         }
       },
-      memory: { first: ownMemory, more: ownMemory },
-      onFrame: (frame) => {
-        if (!this.#hasEnded) this.#onFrame!(frame);
+      memory: {
+        first: (sizeBytes) =>
+          pool !== undefined && sizeBytes >= pooledBytesMin ? pool.take(sizeBytes) : ownMemory(sizeBytes),
+        more: (sizeBytes, before) =>
+          pool === undefined || Buffer.isBuffer(before) ? ownMemory(sizeBytes) : pool.take(sizeBytes),
+      },
+      onFrame: (frame, lease) => {
+        if (this.#hasEnded) lease.release();
+        else this.#onFrame!(frame, lease);
       },
     });
     this.#receiver = this.#cutter;

@@ -6,6 +6,8 @@
  * why); groups at rest get none, and there is one timer however many groups there are, none where nobody needs one.
  */
 import { assert } from '../../../platform/assert.ts';
+import { unpooled } from '../../../platform/buffer-pool.ts';
+import type { Lease } from '../../../platform/buffer-pool.ts';
 import type { Clock, Timer } from '../../../platform/clock.ts';
 import { ProtocolError } from '../../../protocol/index.ts';
 import { decodeFrame } from '../../raft/frame-codec.ts';
@@ -117,7 +119,7 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     this.#unpersisted.delete(member);
   }
 
-  received(bytes: Buffer): boolean {
+  received(bytes: Buffer, lease: Lease = unpooled): boolean {
     if (this.#hasEnded) return true;
     this.beforeInput();
     let frame: Frame;
@@ -136,8 +138,10 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     if (!this.#heartbeats.isCurrent(frame.from, frame.incarnation)) return true;
     for (const { group, message, bytes: parts } of frame.groupMessages) {
       const member = this.#groups.get(group);
-      if (member !== undefined) member.step(message, parts[0]);
-      else this.#keepEarly(group, message);
+      if (member === undefined) this.#keepEarly(group, message);
+      else if (message.kind === 'append') member.step(message, parts[0], lease);
+      // A piece of a snapshot is kept until it is written, without a lease.
+      else member.step(message, parts[0] === undefined ? undefined : Buffer.from(parts[0]));
     }
     return true;
   }

@@ -1,4 +1,5 @@
 /** What consensus on one replica's log asks of the node around it, and tells whoever makes use of the log. */
+import type { Lease } from '../../../platform/buffer-pool.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
@@ -27,7 +28,8 @@ export interface GroupMember {
   readonly quietUntil: number;
   /** After `persistFailed`. */
   retryPersist(): void;
-  step(message: Message, bytes: Buffer | undefined): void;
+  /** The bytes are this call's; where there is a lease, those of entries may be kept by it. */
+  step(message: Message, bytes: Buffer | undefined, lease?: Lease): void;
   nodeHeard(nodeId: number): void;
   nodeSilent(nodeId: number): void;
   nodeRestarted(nodeId: number): void;

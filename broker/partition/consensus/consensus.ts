@@ -186,11 +186,11 @@ export class Consensus implements GroupMember {
   }
 
   /** A message for this member, with the bytes that came with it. */
-  step(message: Message, bytes: Buffer | undefined): void {
+  step(message: Message, bytes: Buffer | undefined, lease: Lease = unpooled): void {
     if (this.#hasEnded || message.to !== this.#raft.id) return;
     const isDamaged = this.#isDamaged;
     if (message.kind === 'append' && !isDamaged) {
-      this.#stepAppend(message, bytes);
+      this.#stepAppend(message, bytes ?? Buffer.alloc(0), lease);
       return;
     }
     const passed = this.#catchUp.pass(message, bytes, isDamaged);
@@ -291,8 +291,8 @@ export class Consensus implements GroupMember {
     return this.#log.failure?.kind === 'damage';
   }
 
-  #stepAppend(message: Append, bytes: Buffer | undefined): void {
-    const batches = receivedBatches(message, bytes ?? Buffer.alloc(0));
+  #stepAppend(message: Append, bytes: Buffer, lease: Lease): void {
+    const batches = receivedBatches(message, bytes, lease);
     if (batches === undefined || !this.#isInPlace(message, batches)) {
       this.malformedMessages++;
       return;

@@ -194,8 +194,9 @@ export class GroupLog {
     this.#put({ kind: 'own', entry });
   }
 
-  /** What a leader sent, in the order of the log. */
+  /** What a leader sent, in the order of the log. The memory that it lies in is retained until it is placed, and by the log. */
   appendReceived(batches: readonly ReceivedBatch[]): void {
+    for (const { lease } of batches) lease.retain();
     this.#put({ kind: 'received', batches });
   }
 
@@ -321,15 +322,17 @@ export class GroupLog {
     for (const resolve of this.#restWaiters.splice(0)) resolve();
   }
 
-  #place({ index, batch, raftOnly }: ReceivedBatch): void {
+  #place({ index, batch, raftOnly, lease }: ReceivedBatch): void {
     assert(index === this.#log.endIndex, 'what a leader sent continues the log');
     if (raftOnly !== undefined) {
       this.#placeOwn(raftOnly);
+      lease.release();
       return;
     }
     assert(batchField.baseOffset(batch) === this.#log.logEndOffset, 'an index has one offset in all logs');
-    this.#log.append(batch, batchField.leaderEpoch(batch));
+    this.#log.append(batch, batchField.leaderEpoch(batch), lease);
     this.#events.batchReceived(batch);
+    lease.release();
   }
 
   #placeOwn(entry: RaftOnlyEntry): void {

@@ -3,22 +3,29 @@
  * consensus counts on a single entry: that they are whole and unharmed, follow each other, and are what the message says.
  */
 import { assert } from '../../../platform/assert.ts';
+import { unpooled } from '../../../platform/buffer-pool.ts';
+import type { Lease } from '../../../platform/buffer-pool.ts';
 import { batchField, batchHeaderBytes, verifyBatchCrc } from '../../../protocol/index.ts';
 import { isRaftOnly, readRaftOnly } from '../../log/raft-only.ts';
 import type { PlacedRaftOnlyEntry } from '../../log/raft-only.ts';
 import { encodeConfiguration } from '../../raft/configuration-codec.ts';
 import type { Append } from '../../raft/messages.ts';
 
-/** A batch at its place; its bytes are a part of the message's. */
+/** A batch at its place; its bytes are a part of the message's, in memory that belongs to whoever has the lease. */
 export interface ReceivedBatch {
   readonly index: number;
   readonly batch: Buffer;
   /** Undefined for data. */
   readonly raftOnly: PlacedRaftOnlyEntry | undefined;
+  readonly lease: Lease;
 }
 
 /** Undefined where they are not what the message says: then it is as good as lost. */
-export function receivedBatches(message: Append, bytes: Buffer): readonly ReceivedBatch[] | undefined {
+export function receivedBatches(
+  message: Append,
+  bytes: Buffer,
+  lease: Lease = unpooled,
+): readonly ReceivedBatch[] | undefined {
   const batches: ReceivedBatch[] = [];
   let index = message.fromIndex;
   let term = message.previousTerm;
@@ -38,7 +45,7 @@ export function receivedBatches(message: Append, bytes: Buffer): readonly Receiv
     if (raftOnly === undefined) {
       const offsets = batchField.lastOffsetDelta(batch) + 1;
       if (offsets < 1 || batchField.leaderEpoch(batch) !== term) return undefined;
-      batches.push({ index, batch, raftOnly });
+      batches.push({ index, batch, raftOnly, lease });
       index += offsets;
       offset += offsets;
     } else {
@@ -53,7 +60,7 @@ export function receivedBatches(message: Append, bytes: Buffer): readonly Receiv
         if (!encodeConfiguration(placed.configuration).equals(raftOnly.payload)) return undefined;
       }
       if (raftOnly.term !== term) return undefined;
-      batches.push({ index, batch, raftOnly });
+      batches.push({ index, batch, raftOnly, lease });
       index++;
     }
     position += sizeBytes;

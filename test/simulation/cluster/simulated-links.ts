@@ -2,6 +2,7 @@
  * The network between simulated nodes: frames take their time, overtake each other, get lost or come twice; links can be cut, each
  * way. What is asked of other nodes beside consensus (`PeerRequests`) belongs here, too: on the same links, with the same faults.
  */
+import { lend } from '../../support/lent-memory.ts';
 import { decodeFrame } from '../../../broker/raft/frame-codec.ts';
 import type { GroupMessage } from '../../../broker/raft/frame-codec.ts';
 import type { Transport, TransportEvents } from '../../../broker/peers/transport.ts';
@@ -172,7 +173,7 @@ export class SimulatedLinks {
     this.#clock.after(this.#delayMs(), () => {
       if (this.isCut(from, to)) return;
       this.#trace.note(this.#clock.monotonicMs(), 'arrives', 'links', from * 1000 + to, bytes.length);
-      const isRead = this.#endpoints.get(to)?.received(bytes);
+      const isRead = lend(bytes, (frame, lease) => this.#endpoints.get(to)?.received(frame, lease));
       if (isRead === false) throw new Error(`node ${to} cannot read what node ${from} has sent`);
     });
   }

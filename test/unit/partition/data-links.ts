@@ -1,5 +1,6 @@
 /** Frames between nodes of one process: handed over in a turn of their own, or lost where a link is cut. */
 import type { Transport, TransportEvents } from '../../../broker/peers/transport.ts';
+import { lend } from '../../support/lent-memory.ts';
 
 export class DataLinks {
   readonly #nodes = new Map<number, TransportEvents>();
@@ -14,7 +15,7 @@ export class DataLinks {
         this.frames++;
         setImmediate(() => {
           if (this.#cut.has(`${from}>${to}`) || !this.#nodes.has(from)) return;
-          this.#nodes.get(to)?.received(frame);
+          lend(frame, (bytes, lease) => this.#nodes.get(to)?.received(bytes, lease));
         });
       },
     };

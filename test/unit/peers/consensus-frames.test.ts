@@ -1,5 +1,7 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { BufferPool, unpooled } from '../../../platform/buffer-pool.ts';
+import type { Lease } from '../../../platform/buffer-pool.ts';
 import type { Network } from '../../../platform/network.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { CuttingNetwork } from '../../support/cutting-network.ts';
@@ -32,6 +34,33 @@ describe('frames of consensus', () => {
     expect(two.seen.frames.map((frame, index) => frame.equals(sent[index]!))).toEqual(sent.map(() => true));
     expect(released).toEqual(sent.map(() => 1));
     expect(one.peers.counters).toMatchObject({ framesSent: sent.length, framesDropped: 0 });
+  });
+
+  it('lie in memory that is used again once nobody refers to it, where they are large', async () => {
+    const [one, two] = await pair({ pool: new BufferPool({ idleBytesMax: 1_000_000 }) });
+    const frames: { readonly memory: ArrayBufferLike; readonly lease: Lease; readonly isWhole: boolean }[] =
+      [];
+    const sent = new SeededRandom(4).bytes(100_000);
+    two.peers.deliverTo({
+      received: (frame, lease = unpooled) => {
+        // The second is kept for longer than the call.
+        if (frames.length === 1) lease.retain();
+        frames.push({ memory: frame.buffer, lease, isWhole: frame.equals(sent) });
+        return true;
+      },
+      connected: () => undefined,
+      disconnected: () => undefined,
+    });
+    const send = async (count: number): Promise<void> => {
+      one.peers.send(2, [sent], () => undefined);
+      expect(await cluster.clock.runUntil(() => frames.length === count, 1000)).toBe(true);
+    };
+    for (const count of [1, 2, 3]) await send(count);
+    frames[1]!.lease.release();
+    await send(4);
+    expect(frames.map(({ isWhole }) => isWhole)).toEqual([true, true, true, true]);
+    const places = frames.map(({ memory }) => frames.findIndex((other) => other.memory === memory));
+    expect(places).toEqual([0, 0, 2, 0]);
   });
 
   it('arrive whatever their sizes and the pieces that they come in', async () => {
