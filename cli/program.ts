@@ -18,6 +18,7 @@ export function buildProgram(context: CommandContext, finish: (code: ExitCode) =
   addConsume(program, context);
   addGroup(program, context);
   addLogDirs(program, context);
+  addCluster(program, context, finish);
   addReplay(program, context, finish);
   addLog(program, context, finish);
   return program;
@@ -254,6 +255,81 @@ function addLogDirs(program: Command, context: CommandContext): void {
     .action(async (topics, options) => {
       const { describeLogDirs } = await import('./log-dirs/log-dirs.ts');
       await describeLogDirs(topics, options, context);
+    });
+}
+
+function addCluster(program: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
+  const cluster = program
+    .command('cluster')
+    .description('nodes of the cluster: how it is, and what goes where');
+  client(
+    cluster.command('status').description('the cluster at a glance; the exit code says whether it is well'),
+  ).action(async (options) => {
+    const { showStatus } = await import('./cluster/status.ts');
+    finish(await showStatus(options, context));
+  });
+  client(
+    cluster.command('nodes').description('the nodes, what they hold and who votes on the metadata'),
+  ).action(async (options) => {
+    const { showNodes } = await import('./cluster/status.ts');
+    await showNodes(options, context);
+  });
+  const load = () => import('./cluster/drain.ts');
+  client(
+    cluster
+      .command('drain')
+      .argument('<node>')
+      .description('move all that a node holds to others, and keep it empty'),
+  )
+    .option('--undo', 'let the node take replicas again')
+    .option('--dry-run', 'say what would move, and whether it can')
+    .option('--no-wait', 'do not wait until it is empty')
+    .action(async (node, options) => finish(await (await load()).drainNode(node, options, context)));
+  client(
+    cluster
+      .command('decommission')
+      .argument('<node>')
+      .description('drain a node, then take it out of the cluster for good'),
+  )
+    .option('-y, --yes', 'do not ask')
+    .action(async (node, options) => (await load()).decommissionNode(node, options, context));
+  addMoves(cluster, context, finish);
+}
+
+function addMoves(cluster: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
+  client(
+    cluster
+      .command('rebalance')
+      .description('give leadership back to preferred leaders, or spread replicas evenly'),
+  )
+    .option('--replicas', 'spread replicas and preferred leaderships evenly first, as after a node was added')
+    .option('--at-once <COUNT>', 'with --replicas: partitions that are moved at one time', '10')
+    .option('--dry-run', 'print what would be done and do nothing')
+    .option('-y, --yes', 'do not ask')
+    .action(async (options) => {
+      const { rebalance } = await import('./cluster/rebalance.ts');
+      finish(await rebalance(options, context));
+    });
+  client(
+    cluster
+      .command('reassign')
+      .argument('[topic...]', 'NAME for all of its partitions, or NAME:0-2,5')
+      .description('put partitions on other nodes'),
+  )
+    .option('--to <NODES>', 'the nodes that are to hold them, such as 1,2,3; what lies there stays')
+    .option(
+      '-r, --replication-factor <COUNT>',
+      'with --to: replicas of each partition (default: as many as it has)',
+    )
+    .option('--file <FILE>', 'as kafka-reassign-partitions takes it: JSON with topic, partition and replicas')
+    .option('--list', 'show what is under way')
+    .option('--cancel', 'take back what is under way')
+    .option('--dry-run', 'print what would be done and do nothing')
+    .option('--no-wait', 'do not wait until it is done')
+    .option('-y, --yes', 'do not ask')
+    .action(async (topics, options) => {
+      const { reassign } = await import('./cluster/reassign.ts');
+      finish(await reassign(topics, options, context));
     });
 }
 

@@ -33,7 +33,7 @@ export function decideDrain(state: ControllerState, names: readonly string[]): D
   const { brokers } = state.image;
   const unknown = names.find((name) => !/^\d{1,10}$/.test(name) || !brokers.has(Number(name)));
   if (unknown !== undefined) {
-    const known = [...brokers.keys()].join(', ');
+    const known = inOrder(brokers.keys());
     return refuse('BROKER_ID_NOT_REGISTERED', `Node ${unknown} is not registered. Registered: ${known}.`);
   }
   const nodeIds = new Set(names.map(Number));
@@ -99,12 +99,16 @@ function refuseTooFew(
 ): Drain {
   const more = topics.length > namesShownMax ? ` and ${topics.length - namesShownMax} more` : '';
   const left = takers(state, nodeIds).map(({ id }) => id);
-  const others = left.length === 0 ? 'none' : left.join(', ');
+  const others = left.length === 0 ? 'none' : inOrder(left);
   return refuse(
     'INVALID_REPLICATION_FACTOR',
     `Without node ${[...nodeIds].join(', ')} too few nodes are left for the replicas of ${topics.slice(0, namesShownMax).join(', ')}${more} ` +
       `(nodes that take replicas now: ${others}). Add a node, or give these topics fewer replicas.`,
   );
+}
+
+function inOrder(nodeIds: Iterable<number>): string {
+  return [...nodeIds].sort((left, right) => left - right).join(', ');
 }
 
 function refuse(error: Refusal['error'], message: string): Drain {

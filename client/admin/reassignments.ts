@@ -21,6 +21,7 @@ export async function alterPartitionReassignments(
   reassignments: readonly PartitionReassignment[],
   options: ReassignOptions,
 ): Promise<PartitionResult[]> {
+  if (reassignments.length === 0) return [];
   const doing = 'reassign partitions';
   const body = {
     timeoutMs: brokerTimeoutMs,
