@@ -294,6 +294,20 @@ function addCluster(program: Command, context: CommandContext, finish: (code: Ex
     .option('-y, --yes', 'do not ask')
     .action(async (node, options) => (await load()).decommissionNode(node, options, context));
   addMoves(cluster, context, finish);
+  cluster
+    .command('recover')
+    .description(
+      'on a stopped node: go on without nodes whose data is lost for good, when they were the majority',
+    )
+    .requiredOption('--data-dir <DIRECTORY>', 'the data directory of this node')
+    .requiredOption('--survivors <NODES>', 'all nodes that are left, such as 1,4')
+    .option('--accept-data-loss', 'what only the lost nodes had is lost')
+    .addOption(outputOption())
+    .option('-q, --quiet', 'only data and errors')
+    .action(async (options) => {
+      const { recoverCluster } = await import('./cluster/recover.ts');
+      await recoverCluster(options, context);
+    });
 }
 
 function addMoves(cluster: Command, context: CommandContext, finish: (code: ExitCode) => void): void {
