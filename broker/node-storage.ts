@@ -2,6 +2,7 @@
  * What a node keeps: its data directories, the caches that all logs share, and the replicas themselves.
  */
 import type { Platform } from '../platform/platform.ts';
+import type { Yield } from '../platform/yield.ts';
 import type { DirectoryReport } from './cluster/node-reports.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
 import type { DataDirectories } from './data-directories.ts';
@@ -71,6 +72,8 @@ const namesShownMax = 100;
 const tailCacheBytes = 128 * 1024 * 1024;
 const readPoolBytes = 64 * 1024 * 1024;
 const openFilesMax = 256;
+/** Replicas that are counted at one time. */
+const figuresSlice = 500;
 /** What handing over leaderships may take when the node stops. */
 const handOverMs = 10_000;
 /** Kafka's own: the UUID 0-0-0-0-1. */
@@ -111,6 +114,7 @@ export class NodeStorage {
   readonly #tailCache = new TailCache({ maxBytes: tailCacheBytes });
   readonly #readPool: ReadPool;
   readonly #logger: Logger;
+  readonly #yielding: Yield;
 
   constructor(options: NodeStorageOptions) {
     const { directories } = options;
@@ -169,6 +173,7 @@ export class NodeStorage {
       minInSyncReplicas: (topic) => topicConfig(topic).minInsyncReplicas,
     });
     const { yielding } = platform;
+    this.#yielding = yielding;
     const maintenance = new LogMaintenance({
       partitions: this.partitions,
       disk,
@@ -187,6 +192,11 @@ export class NodeStorage {
     return this.#directories.all[0]!;
   }
 
+  /** The replica that `openMetadata` has opened. */
+  get metadata(): Replica {
+    return this.#metadata.replica(clusterMetadataTopic, 0)!;
+  }
+
   /** The ids of those that can be used. */
   onlineDirectoryIds(): string[] {
     return this.#directories.all.flatMap(({ isOnline, id }) => (isOnline && id !== undefined ? [id] : []));
@@ -197,7 +207,7 @@ export class NodeStorage {
     const identity = { topic: clusterMetadataTopic, topicId: metadataTopicId, partition: 0 };
     const intended = voters === undefined ? undefined : { members: voters, revision: 0 };
     await this.#metadata.open([{ ...identity, intended }]);
-    return this.#metadata.replica(clusterMetadataTopic, 0)!;
+    return this.metadata;
   }
 
   /** What the directories that can be used have free, and how many replicas lie in each. */
@@ -224,7 +234,8 @@ export class NodeStorage {
     this.#maintenance.start();
   }
 
-  figures(): StorageFigures {
+  /** Counted in slices, between which others run. */
+  async figures(): Promise<StorageFigures> {
     const figures = {
       partitionsFailed: 0,
       partitionsDamaged: 0,
@@ -233,7 +244,9 @@ export class NodeStorage {
       logQueuedBytes: 0,
       producers: 0,
     };
+    let seen = 0;
     for (const replica of this.partitions.all()) {
+      if (++seen % figuresSlice === 0) await this.#yielding.turn();
       if (replica.failed) figures.partitionsFailed++;
       else if (replica.hasDamage) figures.partitionsDamaged++;
       figures.logBytes += replica.log.sizeBytes;

@@ -6,7 +6,6 @@ import { Cluster } from './cluster/cluster.ts';
 import { MetadataSnapshots } from './cluster/metadata-snapshots.ts';
 import { Leaderships } from './cluster/leaderships.ts';
 import { PartitionSteering } from './cluster/partition-steering.ts';
-import { ReplicationThrottles } from './cluster/replication-throttles.ts';
 import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
@@ -23,6 +22,8 @@ import type { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
 import { joinKind } from './formation/form-cluster.ts';
 import { joinService, startAmongOthers } from './formation/joining.ts';
+import { readClusterFigures } from './cluster-figures.ts';
+import { openCopying } from './node-catch-up.ts';
 import { meetCluster } from './node-peers.ts';
 import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
@@ -35,9 +36,9 @@ import {
 } from './node-start.ts';
 import { NodeRecovery } from './node-recovery.ts';
 import { NodeStorage } from './node-storage.ts';
-import { copyKind } from './partition/consensus/catch-up/copy-protocol.ts';
-import { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
+import type { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
+import { LeadershipWatch } from './partition/leadership-watch.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -132,6 +133,7 @@ class Node implements Broker {
   #storage: NodeStorage | undefined;
   #cluster: Cluster | undefined;
   readonly #leaderships = new Leaderships();
+  readonly #watch: LeadershipWatch;
   #steering: PartitionSteering | undefined;
   #groups: GroupService | undefined;
   #recovery: NodeRecovery | undefined;
@@ -148,6 +150,7 @@ class Node implements Broker {
   constructor(options: BrokerOptions) {
     this.#options = options;
     this.#platform = nodePlatform(options);
+    this.#watch = new LeadershipWatch(this.#platform.clock);
     this.#logger = options.logger ?? silentLogger;
     const { config, directories } = directoriesFrom(options, brokerConfigFrom(options.settings ?? {}));
     this.#config = config;
@@ -202,6 +205,7 @@ class Node implements Broker {
     const steering = this.#steer(storage, cluster, peers);
     const services = this.#services(storage, cluster);
     storage.partitions.onLeadership((replica) => {
+      this.#watch.changed(replica);
       steering.replicaChanged(replica);
       this.#followGroups(replica);
     });
@@ -290,24 +294,14 @@ class Node implements Broker {
       },
     });
     const { incarnation, network } = peers!;
-    if (network !== undefined) {
-      const { disk, clock, ids } = platform;
-      this.#copying = new LogCopying({
-        disk,
-        clock,
-        requests: network,
-        incarnation: ids.uuid(),
-        bytesPerSecondMax: () => this.#config.kappalogCatchUpBytesPerSecond,
-        throttles: new ReplicationThrottles({
-          nodeId,
-          clock,
-          image: () => this.#cluster!.image,
-          leaderships: this.#leaderships,
-          topicConfig: (topic) => this.#cluster!.topicConfig(topic),
-        }),
-      });
-      network.serve(copyKind, this.#copying.serve);
-    }
+    this.#copying = openCopying({
+      nodeId,
+      platform,
+      config: this.#config,
+      network,
+      leaderships: this.#leaderships,
+      cluster: () => this.#cluster!,
+    });
     this.#storage = new NodeStorage({
       nodeId,
       platform,
@@ -485,6 +479,16 @@ class Node implements Broker {
         requestBytesHeld: () => this.#memory.usedBytes,
         fetchSessions: () => this.#fetchSessions!.count,
         storage: () => this.#storage!.figures(),
+        cluster: () =>
+          readClusterFigures({
+            yielding: this.#platform.yielding,
+            cluster: this.#cluster!,
+            storage: this.#storage!,
+            leaderships: this.#leaderships,
+            watch: this.#watch,
+            network: this.#peers!.network,
+            copying: this.#copying,
+          }),
       },
     });
     this.#http = http;

@@ -1,16 +1,19 @@
 /**
  * What a node tells Prometheus. Each node has a registry of its own. Gauges are read when somebody asks; only requests
- * are counted as they go. The README lists every name here, and a test holds the two together.
+ * are counted as they go. The README lists every name here, docs/operations.md those of the cluster, and a test holds them together.
  */
 import { Gauge, Histogram, Registry } from 'prom-client';
+import type { ClusterFigures } from '../cluster-figures.ts';
 import type { StorageFigures } from '../node-storage.ts';
+import { addClusterMetrics } from './cluster-metrics.ts';
 
 /** What the gauges read. */
 export interface NodeGauges {
   connections(): number;
   requestBytesHeld(): number;
   fetchSessions(): number;
-  storage(): StorageFigures;
+  storage(): Promise<StorageFigures>;
+  cluster(): Promise<ClusterFigures>;
 }
 
 type MaintenanceFigures = StorageFigures['maintenance'];
@@ -21,9 +24,11 @@ export class Metrics {
   /** One child for each API, so that counting a request looks up no labels. */
   readonly #byApi = new Map<string, { observe(seconds: number): void }>();
 
-  readonly #readStorage: () => StorageFigures;
-  /** As read for the present answer. */
+  readonly #gauges: NodeGauges;
+  /** As counted for the present answer; there is one at a time. */
   #storage: StorageFigures | undefined;
+  #cluster: ClusterFigures | undefined;
+  #answering: Promise<{ contentType: string; text: string }> | undefined;
 
   constructor(gauges: NodeGauges) {
     this.#requestSeconds = new Histogram({
@@ -38,8 +43,9 @@ export class Metrics {
       gauges.requestBytesHeld(),
     );
     this.#addGauge('kappalog_fetch_sessions', 'Incremental fetch sessions.', () => gauges.fetchSessions());
-    this.#readStorage = () => gauges.storage();
-    this.#addStorage(() => (this.#storage ??= gauges.storage()));
+    this.#gauges = gauges;
+    this.#addStorage(() => this.#storage!);
+    addClusterMetrics(this.#registry, () => this.#cluster!);
     this.#addGauge('kappalog_resident_memory_bytes', 'Resident memory of the process.', () =>
       process.memoryUsage.rss(),
     );
@@ -58,9 +64,18 @@ export class Metrics {
     child.observe(tookMs / 1000);
   }
 
-  async text(): Promise<{ contentType: string; text: string }> {
+  /** Who asks while an answer is being made gets the same. */
+  text(): Promise<{ contentType: string; text: string }> {
+    this.#answering ??= this.#text().finally(() => {
+      this.#answering = undefined;
+    });
+    return this.#answering;
+  }
+
+  async #text(): Promise<{ contentType: string; text: string }> {
     // One walk over all replicas for all gauges.
-    this.#storage = this.#readStorage();
+    this.#storage = await this.#gauges.storage();
+    this.#cluster = await this.#gauges.cluster();
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 

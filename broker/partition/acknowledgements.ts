@@ -144,6 +144,21 @@ export class Acknowledgements {
     });
   }
 
+  /** Bytes of the log from this offset on, about: within a segment, by the share of its offsets. */
+  bytesAfter(offset: number): number {
+    let bytes = 0;
+    for (const segment of this.#options.log.segments().toReversed()) {
+      const { baseOffset, endOffset, sizeBytes } = segment;
+      if (offset <= baseOffset) {
+        bytes += sizeBytes;
+        continue;
+      }
+      if (offset < endOffset) bytes += (sizeBytes * (endOffset - offset)) / (endOffset - baseOffset);
+      break;
+    }
+    return Math.ceil(bytes);
+  }
+
   get #voterCount(): number {
     return this.#options.consensus.raft.configuration.voters.length;
   }

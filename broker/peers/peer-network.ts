@@ -25,6 +25,7 @@ import { addressText, defaultPeerLimits } from './peer-settings.ts';
 import type { PeerCounters, PeerLimits, PeerNotice, PeerServices, PeerTls } from './peer-settings.ts';
 import { PendingQuestion } from './pending-question.ts';
 import { callService, failureOf, QuestionServer } from './question-server.ts';
+import { PeerTraffics } from './peer-traffic.ts';
 import { ToldOnce } from './told-once.ts';
 import type { Transport, TransportEvents } from './transport.ts';
 
@@ -59,6 +60,8 @@ export class PeerNetwork implements Transport, PeerRequests {
     strangers: 0,
     refusals: 0,
   };
+  /** With the nodes whose addresses are known. */
+  readonly traffics = new PeerTraffics();
   readonly #services: PeerServices;
   readonly #nodes = new Map<number, PeerNode>();
   readonly #kinds = new Map<string, PeerService>();
@@ -81,6 +84,7 @@ export class PeerNetwork implements Transport, PeerRequests {
       scratch: Buffer.allocUnsafeSlow(scratchBytes),
       pool: options.pool,
       counters: this.counters,
+      traffics: this.traffics,
       spokenVersions: options.versions ?? spokenVersions,
       identity: () => this.#identity,
       isClosing: () => this.#closed !== undefined,
@@ -138,6 +142,7 @@ export class PeerNetwork implements Transport, PeerRequests {
       const node = this.#nodes.get(nodeId);
       this.#nodes.delete(nodeId);
       node?.setAddress(undefined);
+      this.traffics.forget(nodeId);
     } else if (nodeId !== this.#identity.nodeId && this.#closed === undefined) {
       this.#nodeOf(nodeId).setAddress(address);
     }
@@ -250,7 +255,10 @@ export class PeerNetwork implements Transport, PeerRequests {
       onDisconnected: () => this.#disconnected(nodeId),
     });
     this.#nodes.set(nodeId, node);
-    for (const { peer } of this.#listener!.from(nodeId)) node.heardOn(peer);
+    for (const { peer } of this.#listener!.from(nodeId)) {
+      peer.traffic = this.traffics.of(nodeId);
+      node.heardOn(peer);
+    }
     return node;
   }
 
@@ -266,6 +274,7 @@ export class PeerNetwork implements Transport, PeerRequests {
     if (nodeId === -1 || nodeId === this.#identity.nodeId) return;
     this.#listener!.replaceWith({ peer, hello });
     const node = this.#nodes.get(nodeId);
+    if (node !== undefined) peer.traffic = this.traffics.of(nodeId);
     node?.endBefore(incarnation);
     node?.heardOn(peer);
     node?.poke();

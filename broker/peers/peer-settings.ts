@@ -1,4 +1,5 @@
 /** What bounds the traffic between nodes, and what the parts of this folder share. */
+import type { PeerTraffics } from './peer-traffic.ts';
 import type { BufferPool } from '../../platform/buffer-pool.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Address, Network } from '../../platform/network.ts';
@@ -84,6 +85,7 @@ export interface PeerServices {
   /** Of large frames of consensus. */
   readonly pool: BufferPool | undefined;
   readonly counters: PeerCounters;
+  readonly traffics: PeerTraffics;
   readonly spokenVersions: VersionRange;
   identity(): PeerIdentity;
   isClosing(): boolean;

@@ -5,6 +5,7 @@ import type { BufferPool, Lease } from '../../platform/buffer-pool.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { FrameCutter } from '../../platform/frame-cutter.ts';
 import type { ByteReceiver, ByteStream } from '../../platform/network.ts';
+import type { PeerTraffic } from './peer-traffic.ts';
 import { GreetingReader, NoGreeting } from './greeting-reader.ts';
 import { ProtocolError } from '../../protocol/index.ts';
 
@@ -34,6 +35,8 @@ export interface PeerStreamOptions {
 
 export class PeerStream {
   readonly stream: ByteStream;
+  /** Of the node at the other end, once it is known. */
+  traffic: PeerTraffic | undefined;
   readonly #options: PeerStreamOptions;
   /** undefined: no bytes are expected. */
   #receiver: ByteReceiver | undefined;
@@ -91,8 +94,12 @@ export class PeerStream {
           pool === undefined || Buffer.isBuffer(before) ? ownMemory(sizeBytes) : pool.take(sizeBytes),
       },
       onFrame: (frame, lease) => {
-        if (this.#hasEnded) lease.release();
-        else this.#onFrame!(frame, lease);
+        if (this.#hasEnded) {
+          lease.release();
+          return;
+        }
+        if (this.traffic !== undefined) this.traffic.receivedFrames++;
+        this.#onFrame!(frame, lease);
       },
     });
     this.#receiver = this.#cutter;
@@ -106,6 +113,10 @@ export class PeerStream {
   writeFrame(parts: readonly Buffer[], sizeBytes: number, onSent?: () => void): boolean {
     const sizeField = Buffer.allocUnsafe(4);
     sizeField.writeInt32BE(sizeBytes);
+    if (this.traffic !== undefined) {
+      this.traffic.sentFrames++;
+      this.traffic.sentBytes += sizeField.length + sizeBytes;
+    }
     return this.stream.write([sizeField, ...parts], onSent);
   }
 
@@ -125,6 +136,7 @@ export class PeerStream {
   #received(count: number): void {
     if (this.#hasEnded) return;
     this.heardMs = this.#options.clock.monotonicMs();
+    if (this.traffic !== undefined) this.traffic.receivedBytes += count;
     try {
       if (this.#receiver === undefined) throw new MalformedFrame('bytes where none are expected');
       this.#receiver.received(count);

@@ -113,6 +113,7 @@ export class Redial {
         onUp: (dialed) => {
           this.#cancel = undefined;
           this.#peer = dialed.peer;
+          dialed.peer.traffic = this.#services.traffics.of(this.#goal.nodeId);
           this.#upSinceMs = this.#services.clock.monotonicMs();
           this.#handlers.onUp(dialed);
         },

@@ -47,7 +47,7 @@ const layers: readonly (readonly [layer: string, below: readonly string[]])[] = 
     ],
   ],
   ['broker/network', ['broker/handlers', 'broker/logger.ts', 'platform', 'protocol']],
-  ['broker/http', ['broker/node-storage.ts', 'platform', 'protocol']],
+  ['broker/http', ['broker/node-storage.ts', 'broker/cluster-figures.ts', 'platform', 'protocol']],
   ['broker', ['broker', 'platform', 'protocol']],
   ['client', ['platform', 'protocol']],
   ['cli', ['client', 'broker/index.ts', 'broker/config', 'platform', 'protocol']],

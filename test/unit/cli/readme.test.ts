@@ -5,11 +5,12 @@ import { ExitCode } from '../../../cli/exit-codes.ts';
 import { startOptions } from '../../../cli/start/start-options.ts';
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+const operations = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
 
 /** What stands between the comment that begins with `name` and the one that ends it. */
-function section(name: string): string {
-  const match = new RegExp(`<!-- ${name}[^>]*-->\n([\\s\\S]*?)<!-- end of ${name} -->`).exec(readme);
-  expect(match, `README.md has no section "${name}"`).not.toBeNull();
+function section(name: string, document = readme): string {
+  const match = new RegExp(`<!-- ${name}[^>]*-->\n([\\s\\S]*?)<!-- end of ${name} -->`).exec(document);
+  expect(match, `there is no section "${name}"`).not.toBeNull();
   return match![1]!;
 }
 
@@ -39,6 +40,10 @@ describe('README', () => {
     const documented = [...section('metrics').matchAll(/^\| `(\S+)` \| (\S+) \| (.*) \|$/gm)].map(
       (match) => `${match[1]} ${match[2]} ${match[3]!.replace(' (label `api`)', '')}`,
     );
+    const rows = /^\| `(\S+)` \| (\S+) \| ([^|]*) \| [^|]*\|$/gm;
+    for (const match of section('cluster metrics', operations).matchAll(rows)) {
+      documented.push(`${match[1]} ${match[2]} ${match[3]}`);
+    }
     expect(documented.sort()).toEqual(told.sort());
   });
 });

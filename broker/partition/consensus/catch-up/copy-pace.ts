@@ -20,15 +20,22 @@ export class CopyPace {
   readonly #options: CopyPaceOptions;
   /** When all bytes so far will have been paid for, on the monotonic clock. */
   #paidMs = 0;
+  #chargedBytes = 0;
 
   constructor(options: CopyPaceOptions) {
     this.#options = options;
+  }
+
+  /** Bytes of all pieces so far. */
+  get chargedBytes(): number {
+    return this.#chargedBytes;
   }
 
   /** Resolves when the next piece may be asked for: these bytes took `tookMs`. */
   async charge(sizeBytes: number, tookMs: number): Promise<void> {
     const { clock, bytesPerSecondMax } = this.#options;
     const nowMs = clock.monotonicMs();
+    this.#chargedBytes += sizeBytes;
     this.#paidMs = Math.max(this.#paidMs, nowMs - tookMs) + (sizeBytes * 1000) / bytesPerSecondMax();
     const restMs = tookMs > busyMs ? Math.min(tookMs, restMsMax) : 0;
     const waitMs = Math.max(this.#paidMs - nowMs, restMs);

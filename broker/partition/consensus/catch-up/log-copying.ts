@@ -58,6 +58,11 @@ export class LogCopying {
     return this.#service.heldCount;
   }
 
+  /** Bytes of files that this node has copied from others. */
+  get copiedBytes(): number {
+    return this.#pace.chargedBytes;
+  }
+
   /** Others may copy this log from now on. */
   add(group: string, source: CopySource): void {
     this.#service.add(group, source);
