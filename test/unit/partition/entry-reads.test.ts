@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { SendPace } from '../../../broker/partition/consensus/catch-up/send-pace.ts';
 import { EntryReads } from '../../../broker/partition/consensus/entry-reads.ts';
+import type { LearnerPace } from '../../../broker/partition/consensus/entry-reads.ts';
 import { GroupLog } from '../../../broker/partition/consensus/group-log.ts';
 import { indexesIn } from '../../../broker/partition/consensus/received-entries.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { Append } from '../../../broker/raft/messages.ts';
 import { unpooled } from '../../../platform/buffer-pool.ts';
+import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { batchOf, flushed, openLog } from '../log/log-harness.ts';
 import { Gate } from './lone-member.ts';
@@ -27,7 +30,7 @@ interface Opened {
 }
 
 /** Index 1 begins the term; 2, 3 and 4 are one record each. Nothing is in memory. */
-async function open(): Promise<Opened> {
+async function open(pace?: LearnerPace): Promise<Opened> {
   const gate = new Gate();
   const disk = new MemoryDisk({
     delay: (operation) => (operation === 'read' ? gate.pass() : Promise.resolve()),
@@ -59,6 +62,7 @@ async function open(): Promise<Opened> {
     failed: (error) => {
       throw error;
     },
+    pace,
   });
   return { reads, finished, gate, leads, use };
 }
@@ -91,6 +95,57 @@ async function settle(): Promise<void> {
     });
   }
 }
+
+/** A learner on node 2 that has just been sent what the limit allows in ten seconds. */
+async function slowLearner() {
+  const clock = new ManualClock();
+  const sending = new SendPace({ clock, entriesPerSecondMax: () => 100 });
+  const isLearner = { now: true };
+  const opened = await open({ group: 'g', sending, isLearner: () => isLearner.now });
+  const grant = await sending.grant({
+    kind: 'entries',
+    group: 'g',
+    to: 2,
+    bytesMax: 1_000,
+    state: () => 'waiting',
+  });
+  grant?.used(1_000);
+  return { ...opened, clock, isLearner };
+}
+
+describe('the entries that a leader reads for a learner', () => {
+  it('wait until they may be sent', async () => {
+    const { reads, finished, clock } = await slowLearner();
+    reads.want(want(1, 2));
+    for (let passed = 0; passed < 9_900; passed += 100) {
+      await settle();
+      clock.advance(100);
+    }
+    expect(finished).toEqual([]);
+    clock.advance(200);
+    await expect.poll(() => finished, { interval: 0 }).toEqual([{ read: 1, endIndex: 5, inTerm: 1 }]);
+  });
+
+  it('wait no longer once it votes, and are not read at all once the leadership has ended', async () => {
+    const { reads, finished, clock, isLearner, leads } = await slowLearner();
+    reads.want(want(1, 2));
+    await settle();
+    isLearner.now = false;
+    clock.advance(50);
+    await expect.poll(() => finished, { interval: 0 }).toEqual([{ read: 1, endIndex: 5, inTerm: 1 }]);
+    // A voter's is read at once.
+    reads.want(want(2, 2));
+    await expect.poll(() => finished.length, { interval: 0 }).toBe(2);
+    isLearner.now = true;
+    reads.want(want(3, 2));
+    await settle();
+    leads.in = undefined;
+    clock.advance(60_000);
+    await settle();
+    expect(finished.length).toBe(2);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
 
 describe('the entries that a leader reads for a follower', () => {
   it('are sent without those that the follower has meanwhile', async () => {
