@@ -73,11 +73,14 @@ export class CommitLog {
 
   /**
    * Recovers the log; what it holds is synced before this resolves. Rejects with a DiskError only: what is wrong with the
-   * bytes is in the report. A damaged log opens for reading up to the damage, and takes no appends.
+   * bytes is in the report. A damaged log opens for reading up to the damage, and takes no appends. `doubtedOffset`: see recoverLog.
    */
-  static async open(options: LogOptions): Promise<{ log: CommitLog; recovery: RecoveryReport }> {
+  static async open(
+    options: LogOptions,
+    doubtedOffset?: number,
+  ): Promise<{ log: CommitLog; recovery: RecoveryReport }> {
     const indexes = indexesOf(options);
-    const recovered = await recoverLog(options, indexes);
+    const recovered = await recoverLog(options, indexes, doubtedOffset);
     return { log: new CommitLog(options, indexes, recovered), recovery: recovered.report };
   }
 
@@ -298,10 +301,10 @@ export class CommitLog {
     );
   }
 
-  /** Visits the header of every batch with an offset at or above this one, control batches too, Raft-only ones not. */
+  /** Visits the header of every batch with an offset at or above this one, control batches too, Raft-only ones not; each is checked. Rejects with a DamagedSegment or a DiskError. */
   async scanHeaders(fromOffset: number, visit: HeaderVisitor): Promise<void> {
     await this.#parts.writer.written();
-    await this.#parts.search.scanHeaders(fromOffset, visit);
+    await this.#parts.search.scanHeaders(fromOffset, this.#parts.books.table, visit);
   }
 
   /**

@@ -6,8 +6,9 @@ import { assert } from '../../platform/assert.ts';
 import { batchField, readBatchHeader } from '../../protocol/index.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { scanBatches } from './batch-scan.ts';
-import type { ScannedBatch } from './batch-scan.ts';
+import type { ScanEnd, ScannedBatch, Visit } from './batch-scan.ts';
 import { isCleanedHeader } from './cleaned-header.ts';
+import { scanSound } from './header-scan.ts';
 import type { FoundRecord } from './log-types.ts';
 import type { PositionTable } from './position-table.ts';
 import { isRaftOnly, raftOnlyIndex } from './raft-only.ts';
@@ -105,8 +106,11 @@ export class LogSearch {
     return best === undefined ? undefined : this.#time.firstWith(best.segment, best, range);
   }
 
-  /** Calls `visit` for each batch that holds an offset at or above this one, Raft-only batches left out. */
-  async scanHeaders(fromOffset: number, visit: HeaderVisitor): Promise<void> {
+  /**
+   * Calls `visit` for each batch that holds an offset at or above this one, Raft-only batches left out. Rejects with a DamagedSegment
+   * or a DiskError.
+   */
+  async scanHeaders(fromOffset: number, table: PositionTable, visit: HeaderVisitor): Promise<void> {
     let nextOffset = fromOffset;
     const { generation } = this.#segments;
     try {
@@ -114,14 +118,12 @@ export class LogSearch {
         const segment = this.#segments.at(place)!;
         const from = await this.#positionOf(segment, Math.max(fromOffset, segment.baseOffset));
         if (this.#segments.generation !== generation) break;
-        await this.#walk(segment, from, farBytes, (batch) => {
-          if (segment.isRemoved) return 'stop';
-          if (lastOffsetOf(batch) >= fromOffset && !isRaftOnly(batch.buffer, batch.at)) {
-            const header = readBatchHeader(batch.buffer, batch.at);
-            visit(header, { segmentBaseOffset: segment.baseOffset, position: batch.position });
-            nextOffset = header.lastOffset + 1;
-          }
-          return undefined;
+        const walk = (each: Visit): Promise<ScanEnd> => this.#walkTo(segment, from, farBytes, each);
+        await scanSound({ segment, from, table }, walk, (batch) => {
+          if (lastOffsetOf(batch) < fromOffset || isRaftOnly(batch.buffer, batch.at)) return;
+          const header = readBatchHeader(batch.buffer, batch.at);
+          visit(header, { segmentBaseOffset: segment.baseOffset, position: batch.position });
+          nextOffset = header.lastOffset + 1;
         });
         if (this.#segments.generation !== generation) break;
       }
@@ -129,7 +131,7 @@ export class LogSearch {
       if (this.#segments.generation === generation) throw error;
     }
     // Segments went meanwhile: the rest is read from those that are there now.
-    if (this.#segments.generation !== generation) await this.scanHeaders(nextOffset, visit);
+    if (this.#segments.generation !== generation) await this.scanHeaders(nextOffset, table, visit);
   }
 
   /** Where the entry at `index` begins, which must be the first of its batch; or the end, for the log's end index. */
@@ -209,16 +211,16 @@ export class LogSearch {
   }
 
   /** Returns where the walk ended. */
-  async #walk(
-    segment: Segment,
-    from: number,
-    chunkBytes: number,
-    visit: (batch: ScannedBatch) => string | undefined,
-  ): Promise<number> {
+  async #walk(segment: Segment, from: number, chunkBytes: number, visit: Visit): Promise<number> {
+    return (await this.#walkTo(segment, from, chunkBytes, visit)).position;
+  }
+
+  /** Says, too, why no batch follows. */
+  async #walkTo(segment: Segment, from: number, chunkBytes: number, visit: Visit): Promise<ScanEnd> {
     const lease = await this.#pool.files.lease(segment.path);
     try {
       const range = { from, to: segment.writtenBytes, chunkBytes };
-      return (await scanBatches(lease.file, range, visit)).position;
+      return await scanBatches(lease.file, range, visit);
     } finally {
       lease.release();
     }

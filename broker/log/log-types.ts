@@ -120,7 +120,8 @@ export interface LogDamage {
   /** What is valid before it ends here... */
   readonly validEndIndex: number;
   readonly validEndOffset: number;
-  /** ...and this much was once durable. */
+  /** ...and this much was once durable, the last of it of that term. */
+  readonly floorTerm: number;
   readonly floorEndIndex: number;
 }
 

@@ -11,6 +11,9 @@
 import type { DiskFile } from '../../platform/disk.ts';
 import { scanBatches } from './batch-scan.ts';
 import { knownSegment, pointAtEnd } from './checkpoints.ts';
+import { reachOf } from './damage-extent.ts';
+import type { Floor } from './durable-floors.ts';
+import { setSize, takeFull } from './found-segment.ts';
 import { LogChecker } from './log-checker.ts';
 import type { LogDamage, LogOptions, RecoveryReport } from './log-types.ts';
 import { PositionTable, firstLogStart } from './position-table.ts';
@@ -18,7 +21,9 @@ import { setAside } from './recovery-damage.ts';
 import { removeSegments, settleLeftovers } from './recovery-leftovers.ts';
 import type { FoundFiles } from './recovery-leftovers.ts';
 import { findLogStart } from './recovery-start.ts';
-import { readReplicaState, writeReplicaState } from './replica-state-file.ts';
+import { restOf } from './recovery-tail.ts';
+import type { Rest } from './recovery-tail.ts';
+import { readReplicaState, stateBefore, writeReplicaState } from './replica-state-file.ts';
 import type { KnownSegment, RecoveryPoint, ReplicaState } from './replica-state-file.ts';
 import { accountFor, loadIndexes } from './segment-files.ts';
 import type { SegmentIndexes } from './segment-files.ts';
@@ -45,11 +50,21 @@ const scanChunkBytes = 4 * 1024 * 1024;
 /** Files that are measured at a time. */
 const measuredMax = 32;
 
-/** Rejects with a DiskError; what is wrong with the files' contents is in the report. */
-export async function recoverLog(options: LogOptions, indexes: SegmentIndexes): Promise<RecoveredLog> {
+/**
+ * Rejects with a DiskError; what is wrong with the files' contents is in the report. `doubtedOffset`: base offset of a segment that is
+ * checked, with all after it, though the recovery point vouches for it.
+ */
+export async function recoverLog(
+  options: LogOptions,
+  indexes: SegmentIndexes,
+  doubtedOffset?: number,
+): Promise<RecoveredLog> {
   const found = await settleLeftovers(options);
   const state = found.hasState ? await readReplicaState(options.disk, options.directory) : undefined;
-  return new Recovery(options, indexes, found, typeof state === 'object' ? state : undefined).run();
+  const known = typeof state === 'object' ? state : undefined;
+  const floor = furthest(options.floor?.current() ?? { term: 0, endIndex: 0 }, known);
+  const relied = known && doubtedOffset !== undefined ? stateBefore(known, doubtedOffset) : known;
+  return new Recovery(options, indexes, found, { state: relied, floor }).run();
 }
 
 /** Where the checks stopped before the end of the files. */
@@ -60,11 +75,6 @@ interface Fault {
   readonly reason: string;
   /** The segment does not follow on the one before: none of its bytes is in question. */
   readonly isBetween: boolean;
-}
-
-interface Rest {
-  readonly tornBytes: number;
-  readonly zeroBytes: number;
 }
 
 class Recovery {
@@ -80,19 +90,20 @@ class Recovery {
   #hasCompleted = false;
   /** In the newest segment: where bytes begin that were not known to be durable. */
   #unsurePosition = 0;
-  readonly #floorEndIndex: number;
+  /** The furthest that is known to have been durable, by the floor, the recovery point, or what follows a fault. */
+  #floor: Floor;
 
   constructor(
     options: LogOptions,
     indexes: SegmentIndexes,
     found: FoundFiles,
-    state: ReplicaState | undefined,
+    { state, floor }: { readonly state: ReplicaState | undefined; readonly floor: Floor },
   ) {
     this.#options = options;
     this.#indexes = indexes;
     this.#found = found;
     this.#state = state;
-    this.#floorEndIndex = Math.max(options.floor?.current()?.endIndex ?? 0, state?.point.endIndex ?? 0);
+    this.#floor = floor;
     this.#checker = this.#checkerAt(state?.table.start ?? firstLogStart);
   }
 
@@ -129,7 +140,7 @@ class Recovery {
     const { active, file } = await this.#addSegment();
     await disk.syncDirectory(directory);
     const isDamaged =
-      this.#floorEndIndex > this.#checker.endIndex || this.#found.damaged.length > 0 || this.#endsBelowStart;
+      this.#floor.endIndex > this.#checker.endIndex || this.#found.damaged.length > 0 || this.#endsBelowStart;
     if (!isDamaged) return this.#result(file, 'new', { point: pointAtEnd(active, this.#checker.endIndex) });
     const damage = this.#damageAt(active.path, 0, 'all segments are gone');
     return this.#result(file, 'damaged', { point: pointAtEnd(active, this.#checker.endIndex), damage });
@@ -286,7 +297,7 @@ class Recovery {
 
   async #finish(fault: Fault | undefined, isClean: boolean): Promise<RecoveredLog> {
     const active = this.#segments.at(-1)!;
-    const rest = fault === undefined ? undefined : await this.#restAfter(fault);
+    const rest = fault && (await this.#restAfter(fault));
     if (this.#isDamaged(fault, rest)) return this.#finishDamaged(fault);
     if (isClean && this.#state!.isClosed)
       return this.#result(undefined, 'clean', { point: this.#state!.point });
@@ -332,7 +343,7 @@ class Recovery {
   #isDamaged(fault: Fault | undefined, rest: Rest | undefined): boolean {
     const isFollowed = fault !== undefined && (fault.isBetween || fault.place + 1 < this.#segments.length);
     const isForeign = this.#found.isAdopted && this.#state === undefined && (rest?.tornBytes ?? 0) > 0;
-    const endsEarly = this.#checker.endIndex < this.#floorEndIndex || this.#endsBelowStart;
+    const endsEarly = this.#checker.endIndex < this.#floor.endIndex || this.#endsBelowStart;
     return isFollowed || isForeign || endsEarly || this.#found.damaged.length > 0;
   }
 
@@ -353,6 +364,7 @@ class Recovery {
           : this.#damageAt(earlier, writtenBytes, 'set aside when the log was opened before');
     } else {
       const segment = this.#segments[fault.place]!;
+      await this.#raiseFloor(fault);
       const later = this.#segments.splice(fault.place + (fault.isBetween ? 0 : 1));
       const cut = fault.isBetween
         ? undefined
@@ -390,26 +402,25 @@ class Recovery {
     return position;
   }
 
-  async #restAfter({ place, position }: Fault): Promise<Rest> {
+  #restAfter({ place, position }: Fault): Promise<Rest> {
     const segment = this.#segments[place]!;
-    const sizeBytes = this.#sizes.get(segment)!;
-    const isZero = await this.#isZero(segment, position, sizeBytes);
-    return { tornBytes: isZero ? 0 : sizeBytes - position, zeroBytes: isZero ? sizeBytes - position : 0 };
+    return restOf(this.#options.disk, segment.path, position, this.#sizes.get(segment)!);
   }
 
-  async #isZero(segment: Segment, from: number, to: number): Promise<boolean> {
-    const chunk = Buffer.alloc(Math.min(64 * 1024, to - from));
-    const zeros = Buffer.alloc(chunk.length);
-    const file = await this.#options.disk.open(segment.path, 'read');
-    try {
-      for (let position = from; position < to; position += chunk.length) {
-        const read = await file.read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
-        if (chunk.compare(zeros, 0, read, 0, read) !== 0) return false;
-      }
-      return true;
-    } finally {
-      await file.close();
-    }
+  /** What follows a fault may tell that the log was longer than its floor says: whoever goes by that goes by this, from now on. */
+  async #raiseFloor(fault: Fault): Promise<void> {
+    const { disk, floor } = this.#options;
+    const parts = this.#segments.slice(fault.place).map((segment, at) => ({
+      path: segment.path,
+      baseOffset: segment.baseOffset,
+      position: at === 0 ? fault.position : 0,
+      sizeBytes: this.#sizes.get(segment)!,
+    }));
+    const { table, endIndex, endOffset } = this.#checker;
+    const reached = await reachOf(disk, parts, { term: table.lastTerm, endIndex, endOffset });
+    if (reached.endIndex <= this.#floor.endIndex) return;
+    this.#floor = reached;
+    await floor?.lower(reached);
   }
 
   async #writeAnew(file: DiskFile, active: Segment): Promise<void> {
@@ -435,7 +446,8 @@ class Recovery {
       reason,
       validEndIndex: this.#checker.endIndex,
       validEndOffset: this.#checker.endOffset,
-      floorEndIndex: this.#floorEndIndex,
+      floorTerm: this.#floor.term,
+      floorEndIndex: this.#floor.endIndex,
     };
   }
 
@@ -479,22 +491,8 @@ class Recovery {
   }
 }
 
-/** A full segment as the state has it. */
-function takeFull(segment: Segment, known: KnownSegment, endOffset: number): void {
-  setSize(segment, known.sizeBytes);
-  segment.endOffset = endOffset;
-  segment.startIndex = known.startIndex;
-  Object.assign(segment.totals, known.totals);
-  segment.isCleaned = known.isCleaned;
-  segment.offsetIndexFileBytes = known.offsetIndexBytes;
-  segment.timeIndexFileBytes = known.timeIndexBytes;
-  segment.indexCrc = known.indexCrc;
-  segment.isFull = true;
-  segment.unloadIndexes();
-}
-
-function setSize(segment: Segment, sizeBytes: number): void {
-  segment.appendedBytes = sizeBytes;
-  segment.writtenBytes = sizeBytes;
-  segment.flushedBytes = sizeBytes;
+/** Both were durable, each at its time. */
+function furthest(floor: Floor, state: ReplicaState | undefined): Floor {
+  if (state === undefined || state.point.endIndex <= floor.endIndex) return floor;
+  return { term: state.table.lastTerm, endIndex: state.point.endIndex };
 }

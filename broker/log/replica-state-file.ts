@@ -61,15 +61,23 @@ export function beginningState(
   positions: Pick<ReplicaState, 'logStartOffset' | 'cleanedEndOffset'>,
   nowMs: number,
 ): ReplicaState {
-  const { offset, index } = table.start;
+  const point = beginningPoint(table.start, nowMs);
+  return { table, ...positions, segments: [], point, isClosed: false };
+}
+
+/** The beginning of a segment. */
+function beginningPoint(
+  { offset, index }: { readonly offset: number; readonly index: number },
+  createdMs: number,
+): RecoveryPoint {
   const totals = {
     maxTimestamp: -1,
     maxTimestampOffset: offset,
     firstTimestamp: -1,
-    createdMs: nowMs,
+    createdMs,
     bytesSinceIndexEntry: 0,
   };
-  const point: RecoveryPoint = {
+  return {
     segmentBaseOffset: offset,
     segmentStartIndex: index,
     position: 0,
@@ -80,7 +88,23 @@ export function beginningState(
     timeIndexBytes: 0,
     indexCrc: 0,
   };
-  return { table, ...positions, segments: [], point, isClosed: false };
+}
+
+/** As if nothing were known of the segment with this base offset, and of what follows, but where it begins. */
+export function stateBefore(state: ReplicaState, baseOffset: number): ReplicaState {
+  const place = state.segments.findIndex((segment) => segment.baseOffset === baseOffset);
+  const { point, table, logStartOffset, cleanedEndOffset } = state;
+  if (place < 0 && point.segmentBaseOffset !== baseOffset) return state;
+  const { startIndex = point.segmentStartIndex, totals: { createdMs } = point.totals } =
+    state.segments[place] ?? {};
+  return {
+    table: table.upTo(startIndex),
+    logStartOffset,
+    cleanedEndOffset,
+    segments: place < 0 ? state.segments : state.segments.slice(0, place),
+    point: beginningPoint({ offset: baseOffset, index: startIndex }, createdMs),
+    isClosed: false,
+  };
 }
 
 const magic = Buffer.from('KLSTATE2', 'latin1');

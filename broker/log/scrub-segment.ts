@@ -181,6 +181,7 @@ class ScrubPass {
   add(file: string, position: number, reason: string): void {
     const log = this.#log;
     const validEndOffset = this.#order.nextOffset;
+    const floorEndIndex = log.indexOfOffset(this.#segment.endOffset);
     this.found.push({
       kind: 'corrupt',
       foundBy: 'scrub',
@@ -189,7 +190,8 @@ class ScrubPass {
       reason,
       validEndIndex: this.#order.nextIndex ?? log.indexOfOffset(validEndOffset),
       validEndOffset,
-      floorEndIndex: log.indexOfOffset(this.#segment.endOffset),
+      floorTerm: log.termAt(floorEndIndex - 1),
+      floorEndIndex,
     });
   }
 }

@@ -1,30 +1,20 @@
 /** Opens one replica: its log recovered, its producers' states rebuilt, its group's members known. */
-import { CommitLog } from '../log/commit-log.ts';
 import { memberId } from '../raft/member.ts';
-import type { Impairment } from '../raft/raft.ts';
 import { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
 import type { CatchUpWith } from './consensus/consensus-types.ts';
 import { aloneConfiguration, firstConfiguration, readOrMakeConfiguration } from './first-configuration.ts';
-import { LogProducers } from './log-producers.ts';
+import { openLog } from './open-log.ts';
 import type { ReplicaOptions } from './replica-types.ts';
 import { Replica } from './replica.ts';
 
 /** It belongs to its group once it is started. Rejects with a DamagedConfiguration or a DiskError. */
 export async function openReplica(options: ReplicaOptions): Promise<Replica> {
-  const { disk, clock, log: logOptions, events, home, nodeId } = options;
-  // Recovery lowers it to what is left.
-  const floor = logOptions.floor?.current();
-  const { log, recovery } = await CommitLog.open(logOptions);
+  const { disk, log: logOptions, events, home, nodeId } = options;
   let replica: Replica | undefined;
-  const producers = await LogProducers.open(
-    {
-      disk,
-      clock,
-      expirationMs: options.producerExpirationMs,
-      onSnapshotFailure: (error) => events.snapshotFailed(replica!, error),
-    },
-    log,
-  );
+  const { log, recovery, producers, impairment } = await openLog(logOptions, {
+    expirationMs: options.producerExpirationMs,
+    onSnapshotFailure: (error) => events.snapshotFailed(replica!, error),
+  });
   const self = memberId(nodeId, home.id!);
   // Its term and vote may be from an earlier stay, whose files went when it was taken out: they make it no member of its own.
   const isEmpty = log.endIndex === 1;
@@ -32,11 +22,6 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
     self,
     first: isEmpty ? firstConfiguration(self, options.intended) : aloneConfiguration(self),
   });
-  const { damage } = recovery;
-  const impairment: Impairment | undefined = damage && {
-    kind: 'damaged',
-    floor: { term: floor?.term ?? log.lastTerm, index: damage.floorEndIndex - 1 },
-  };
   const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
   const catchUp = catchUpWith(options, snapshots);
   const opened = { log, recovery, producers, configuration, impairment, snapshots, catchUp };

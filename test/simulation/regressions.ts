@@ -97,6 +97,20 @@ export const regressions: readonly Regression[] = [
     foundBy: 'the same, of a log that was copied whole by a member that had nothing',
   },
   {
+    simulator: 'cluster',
+    seed: 50360,
+    focus: 'copies',
+    foundBy:
+      'a reader took offsets for right that no CRC covers, from a disk that was known to be spoilt (the simulation)',
+  },
+  {
+    simulator: 'cluster',
+    seed: 52088,
+    focus: 'copies',
+    foundBy:
+      'an operator forced a new configuration before the member that held the most had started (the simulation)',
+  },
+  {
     simulator: 'nodes',
     seed: 38,
     foundBy: 'a node that had been a member, and got the partition back, led it all by itself',

@@ -329,5 +329,14 @@ function newDamage(
 ): LogDamage {
   const validEndIndex = log.indexOfOffset(validEndOffset);
   const floorEndIndex = log.indexOfOffset(floorEndOffset);
-  return { kind: 'corrupt', foundBy: 'scrub', ...found, validEndIndex, validEndOffset, floorEndIndex };
+  const floorTerm = log.termAt(floorEndIndex - 1);
+  return {
+    kind: 'corrupt',
+    foundBy: 'scrub',
+    ...found,
+    validEndIndex,
+    validEndOffset,
+    floorTerm,
+    floorEndIndex,
+  };
 }

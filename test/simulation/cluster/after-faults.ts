@@ -114,7 +114,8 @@ function answerForForgotten(
     world.say(`an operator answers for what is forgotten in group ${number}`);
     consensus.overrideImpairment();
   }
-  if (count % looksUntilForced > 0) return;
+  // Nobody decides that without those who are still starting: they may hold the most.
+  if (count % looksUntilForced > 0 || members.length < machines.length) return;
   const [best] = members.toSorted(
     (one, other) => other.log.lastTerm - one.log.lastTerm || other.log.endIndex - one.log.endIndex,
   );

@@ -1,5 +1,5 @@
 /** One node of a simulated cluster, from the start of its process to its end: real logs, votes, consensus and heartbeats. */
-import { CommitLog } from '../../../broker/log/commit-log.ts';
+import type { CommitLog } from '../../../broker/log/commit-log.ts';
 import { DurableFloors } from '../../../broker/log/durable-floors.ts';
 import type { LogConfig, LogOptions } from '../../../broker/log/log-types.ts';
 import { openSyncer } from '../../../broker/log/open-syncer.ts';
@@ -13,7 +13,8 @@ import { LogCopying } from '../../../broker/partition/consensus/catch-up/log-cop
 import { ConsensusNode } from '../../../broker/partition/consensus/consensus-node.ts';
 import { Consensus } from '../../../broker/partition/consensus/consensus.ts';
 import type { Transport } from '../../../broker/peers/transport.ts';
-import { LogProducers } from '../../../broker/partition/log-producers.ts';
+import type { LogProducers } from '../../../broker/partition/log-producers.ts';
+import { openLog } from '../../../broker/partition/open-log.ts';
 import { restoreProducers } from '../../../broker/partition/producer-restore.ts';
 import { VoteStore } from '../../../broker/partition/vote-store.ts';
 import type { PeerRequests, PeerService } from '../../../broker/peers/peer-requests.ts';
@@ -166,21 +167,24 @@ async function openGroup(start: LifeStart, shared: Shared, number: number): Prom
   const directory = logDirectory(number);
   const config = logConfigOf(options, number);
   const floor = floors.floor(groupOf(number));
-  const { log, recovery } = await CommitLog.open({
-    ...shared.log,
-    directory,
-    floor,
-    config: () => config,
-    onUpkeepError: (error) => observer.troubled('old files of a log', error),
-  });
+  const opened = await openLog(
+    {
+      ...shared.log,
+      directory,
+      floor,
+      config: () => config,
+      onUpkeepError: (error) => observer.troubled('old files of a log', error),
+    },
+    {
+      expirationMs: () => Infinity,
+      onSnapshotFailure: (error) => observer.troubled('a snapshot of producers', error),
+    },
+  );
+  const { log, recovery, producers } = opened;
   await disk.syncDirectory(dataDirectory);
-  let impairment: Impairment | undefined;
-  if (start.isForgetful(number)) impairment = { kind: 'memory-lost' };
-  if (recovery.damage !== undefined) {
-    observer.damaged(number, recovery.damage);
-    const { term = 0 } = floor.current() ?? {};
-    impairment = { kind: 'damaged', floor: { term, index: recovery.damage.floorEndIndex - 1 } };
-  }
+  if (recovery.damage !== undefined) observer.damaged(number, recovery.damage);
+  const forgetful: Impairment | undefined = start.isForgetful(number) ? { kind: 'memory-lost' } : undefined;
+  const impairment = opened.impairment ?? forgetful;
   const configuration = await readOrMakeConfiguration(start, log, number);
   const hardState: HardState = votes.get(groupOf(number)) ?? { term: 0, votedFor: undefined };
   observer.opened(number, hardState);
@@ -202,15 +206,6 @@ async function openGroup(start: LifeStart, shared: Shared, number: number): Prom
     host: node,
     listener,
   });
-  const producers = await LogProducers.open(
-    {
-      disk,
-      clock,
-      expirationMs: () => Infinity,
-      onSnapshotFailure: (error) => observer.troubled('a snapshot of producers', error),
-    },
-    log,
-  );
   const group = { number, member, log, consensus, producers, listener };
   listener.attach(group);
   return group;

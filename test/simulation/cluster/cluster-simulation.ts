@@ -86,6 +86,7 @@ class ClusterSimulation implements ClusterWorld {
         nodes: this.options.nodes,
         groups: this.#durableGroups,
         group: (nodeId, group) => this.#machines[nodeId]!.group(group),
+        isSpoilt: (nodeId) => this.#machines[nodeId]!.isSpoilt,
         append: (nodeId, group, taken) => this.#append(nodeId, group, taken),
       },
     });

@@ -2,8 +2,9 @@
  * Clients of a simulated cluster, several at once: each asks for one thing after the other, of the node that it believes to lead,
  * which may long have been another one, and goes on after a while without an answer. What they saw is in the history.
  */
+import { nodeOf } from '../../../broker/raft/member.ts';
 import type { Random } from '../../../platform/random.ts';
-import { batchField } from '../../../protocol/index.ts';
+import { batchField, batchHeaderBytes, verifyBatchCrc } from '../../../protocol/index.ts';
 import type { SimulatedClock } from '../simulated-clock.ts';
 import type { TakenBatch } from './cluster-appends.ts';
 import type { ClusterGroup } from './cluster-life.ts';
@@ -37,6 +38,8 @@ export interface ClusterForClients {
   readonly groups: readonly number[];
   /** Undefined where the node is not there. */
   group(nodeId: number, group: number): ClusterGroup | undefined;
+  /** Its disk gives other bytes than were written to it: a reader has to look at what it gets, as those of Kafka do. */
+  isSpoilt(nodeId: number): boolean;
   /** A leader there appends a new batch, tells `taken`, and calls what that gives when it acknowledges. False where it does not lead. */
   append(nodeId: number, group: number, taken: (batch: TakenBatch) => () => void): boolean;
 }
@@ -130,7 +133,7 @@ export class ConcurrentClients {
     latest.answer({ offset: end });
     for (let offset = group.log.logStartOffset; offset < end;) {
       const invocation = invoke({ kind: 'read', offset });
-      const [batch] = await readBatches(group, offset, end, 1);
+      const [batch] = await this.#readBatches(group, offset, end, 1);
       if (batch === undefined) throw new Error(`nothing can be read at offset ${offset}`);
       invocation.answer({ offset: batch.offset, value: batch.value });
       offset = batch.offset + batch.count;
@@ -220,7 +223,7 @@ export class ConcurrentClients {
           answer(end);
           return;
         }
-        readBatches(asked, input.offset, end, 1).then(([batch]) => {
+        this.#readBatches(asked, input.offset, end, 1).then(([batch]) => {
           if (batch === undefined) refuse();
           else answer(batch.offset, batch.value);
         }, refuse);
@@ -244,8 +247,31 @@ export class ConcurrentClients {
         this.#later(this.#options.delayMs, answered);
       };
       if (offset >= end) answer([]);
-      else readBatches(asked, offset, end, 500).then(answer, refused);
+      else this.#readBatches(asked, offset, end, 500).then(answer, refused);
     });
+  }
+
+  /** Nothing where the log has lost that. Never resolves where the node ends meanwhile; rejects with a DiskError, or where bytes have rotted. */
+  async #readBatches(
+    { log, member }: ClusterGroup,
+    offset: number,
+    endOffset: number,
+    maxBytes: number,
+  ): Promise<FetchedBatch[]> {
+    if (offset < log.logStartOffset) return [];
+    const read = await log.read({ offset, endOffset, maxBytes, minOneBatch: true });
+    const bytes = Buffer.concat(read.parts);
+    read.release();
+    if (this.#cluster.isSpoilt(nodeOf(member)) && !areSound(bytes, offset)) throw new Error('rotten bytes');
+    const batches: FetchedBatch[] = [];
+    for (let position = 0; position < bytes.length; position += batchField.sizeBytes(bytes, position)) {
+      batches.push({
+        offset: batchField.baseOffset(bytes, position),
+        value: batchField.baseSequence(bytes, position),
+        count: batchField.lastOffsetDelta(bytes, position) + 1,
+      });
+    }
+    return batches;
   }
 
   #request({ consensus }: ClusterGroup, read: ConfirmedRead): boolean {
@@ -291,24 +317,19 @@ interface Question {
   readonly refused: () => void;
 }
 
-/** Nothing where the log has lost that. Never resolves where the node ends meanwhile; rejects with a DiskError. */
-async function readBatches(
-  { log }: ClusterGroup,
-  offset: number,
-  endOffset: number,
-  maxBytes: number,
-): Promise<FetchedBatch[]> {
-  if (offset < log.logStartOffset) return [];
-  const read = await log.read({ offset, endOffset, maxBytes, minOneBatch: true });
-  const bytes = Buffer.concat(read.parts);
-  read.release();
-  const batches: FetchedBatch[] = [];
-  for (let position = 0; position < bytes.length; position += batchField.sizeBytes(bytes, position)) {
-    batches.push({
-      offset: batchField.baseOffset(bytes, position),
-      value: batchField.baseSequence(bytes, position),
-      count: batchField.lastOffsetDelta(bytes, position) + 1,
-    });
+/** Whole batches, one after the other, the first of which holds this offset. */
+function areSound(bytes: Buffer, offset: number): boolean {
+  let next: number | undefined;
+  for (let position = 0; position < bytes.length;) {
+    if (bytes.length - position < batchHeaderBytes) return false;
+    const sizeBytes = batchField.sizeBytes(bytes, position);
+    if (sizeBytes < batchHeaderBytes || position + sizeBytes > bytes.length) return false;
+    const baseOffset = batchField.baseOffset(bytes, position);
+    const isInPlace = next === undefined ? baseOffset <= offset : baseOffset === next;
+    if (!isInPlace || !verifyBatchCrc(bytes, position)) return false;
+    next = batchField.lastOffset(bytes, position) + 1;
+    if (position === 0 && next <= offset) return false;
+    position += sizeBytes;
   }
-  return batches;
+  return true;
 }

@@ -295,6 +295,7 @@ describe('damage', () => {
       reason: 'the CRC does not fit the batch',
       validEndIndex: 2,
       validEndOffset: 1,
+      floorTerm: 1,
       floorEndIndex: 22,
     } as const;
     log.reportDamage(damage);

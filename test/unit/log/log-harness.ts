@@ -24,6 +24,8 @@ export interface HarnessOptions {
   /** The one log's own where they are not given. */
   readonly directory?: string;
   readonly syncer?: Syncer;
+  /** The segment with this base offset is checked, and all after it. */
+  readonly doubtedOffset?: number;
 }
 
 export interface Opened {
@@ -39,16 +41,19 @@ export async function openLog(options: HarnessOptions): Promise<Opened> {
   const tailCache = new TailCache({ maxBytes: tailBytes });
   const readPool = new ReadPool({ disk, maxBytes: poolBytes, blockBytes });
   const syncer = options.syncer ?? new Syncer();
-  const { log, recovery } = await CommitLog.open({
-    disk,
-    clock: options.clock ?? new ManualClock(),
-    directory: options.directory ?? directory,
-    syncer,
-    tailCache,
-    readPool,
-    config: () => ({ ...logConfigDefaults, ...config }),
-    ...(options.floor === undefined ? {} : { floor: options.floor }),
-  });
+  const { log, recovery } = await CommitLog.open(
+    {
+      disk,
+      clock: options.clock ?? new ManualClock(),
+      directory: options.directory ?? directory,
+      syncer,
+      tailCache,
+      readPool,
+      config: () => ({ ...logConfigDefaults, ...config }),
+      ...(options.floor === undefined ? {} : { floor: options.floor }),
+    },
+    options.doubtedOffset,
+  );
   return { log, recovery, readPool, tailCache, syncer };
 }
 

@@ -132,6 +132,7 @@ describe('a flipped bit', () => {
       reason: 'the CRC does not fit the batch',
       validEndIndex: 4,
       validEndOffset: 2,
+      floorTerm: 2,
       floorEndIndex: 8,
     });
     expect((await bytesOf(disk, `${logPath}.damaged`)).equals(before)).toBe(true);
@@ -162,6 +163,7 @@ describe('files that are missing', () => {
     expect(recovery.damage).toMatchObject({
       reason: 'all segments are gone',
       validEndIndex: 1,
+      floorTerm: 2,
       floorEndIndex: 8,
     });
   });
@@ -244,6 +246,7 @@ describe('a clean stop', () => {
     expect(recovery.damage).toMatchObject({
       reason: 'the file ends early',
       validEndOffset: 1,
+      floorTerm: 1,
       floorEndIndex: 4,
     });
     expect(await readAll(again)).toEqual(expectedRecords(1));

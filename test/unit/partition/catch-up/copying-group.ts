@@ -156,7 +156,7 @@ export class CopyingGroup {
           ? undefined
           : {
               kind: 'damaged',
-              floor: { term: machine.floor?.term ?? 0, index: recovery.damage.floorEndIndex - 1 },
+              floor: { term: recovery.damage.floorTerm, index: recovery.damage.floorEndIndex - 1 },
             },
       catchUp: { means, disk, clock },
       host: node,

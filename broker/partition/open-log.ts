@@ -1,0 +1,47 @@
+/**
+ * Opens a partition's log and makes its producers' states, which go together: the log takes what its recovery point vouches for as it
+ * is, the replay of the producers reads some of that. Where that shows rot, the log is opened again without relying on the segment,
+ * which makes it damaged like any other: what is bad is set aside, what is valid before it can be read, and a peer can repair it.
+ */
+import { CommitLog } from '../log/commit-log.ts';
+import { DamagedSegment } from '../log/header-scan.ts';
+import type { LogDamage, LogOptions, RecoveryReport } from '../log/log-types.ts';
+import type { Impairment } from '../raft/raft.ts';
+import { LogProducers } from './log-producers.ts';
+import type { LogProducersOptions } from './log-producers.ts';
+
+export interface OpenedLog {
+  readonly log: CommitLog;
+  readonly recovery: RecoveryReport;
+  readonly producers: LogProducers;
+  /** Of a damaged log. */
+  readonly impairment: Impairment | undefined;
+}
+
+/** Rejects with a DiskError, or with a DamagedSegment where the disk gives other bytes each time. */
+export async function openLog(
+  options: LogOptions,
+  producersOptions: Omit<LogProducersOptions, 'disk' | 'clock'>,
+): Promise<OpenedLog> {
+  const { disk, clock } = options;
+  let doubtedOffset: number | undefined;
+  for (;;) {
+    const { log, recovery } = await CommitLog.open(options, doubtedOffset);
+    try {
+      const producers = await LogProducers.open({ ...producersOptions, disk, clock }, log);
+      return { log, recovery, producers, impairment: impairmentBy(recovery.damage) };
+    } catch (error) {
+      // Only damage that lies further and further ahead can be found again and again.
+      const isNew = error instanceof DamagedSegment && error.segmentBaseOffset < (doubtedOffset ?? Infinity);
+      await log.flushAndClose();
+      if (!isNew) throw error;
+      doubtedOffset = error.segmentBaseOffset;
+    }
+  }
+}
+
+/** It votes by what it once held. */
+function impairmentBy(damage: LogDamage | undefined): Impairment | undefined {
+  if (damage === undefined) return undefined;
+  return { kind: 'damaged', floor: { term: damage.floorTerm, index: damage.floorEndIndex - 1 } };
+}
