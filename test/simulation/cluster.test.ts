@@ -25,6 +25,7 @@ describe('simulated histories of a cluster', () => {
     expect(counts['consensus']!['failed logs']).toBeGreaterThan(seeds / 10);
     expect(counts['consensus']!['damaged logs']).toBeGreaterThan(0);
     expect(counts['consensus']!['shortened by retention']).toBeGreaterThan(0);
+    expect(counts['copies']!['done']).toBeGreaterThan(seeds / 20);
     expect(counts['faults']!['lost frames']).toBeGreaterThan(seeds);
     expect(counts['clients']!['reads']).toBeGreaterThan(20 * seeds);
     expect(counts['clients']!['fetches']).toBeGreaterThan(10 * seeds);

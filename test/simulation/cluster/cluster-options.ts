@@ -109,7 +109,8 @@ export function drawClusterOptions(
   for (const step of clusterSteps) {
     weights[step] *= indispensable.has(step) ? oneOf(1, 2) : oneOf(0, 0, 1, 1, 3);
   }
-  const copies = focus === 'copies' && !without.has('copies');
+  // Without them, what is deleted and what is lost exclude each other.
+  const copies = unless('copies', focus === 'copies' || random.fork('copies').below(3) > 0, false);
   const absent = oneOf(harming, shortening);
   if (!copies) for (const step of absent) weights[step] = 0;
   const groups = oneOf(1, 1, 2, 4);
