@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { DiskErrorCode } from '../../platform/disk.ts';
 import { MemoryDisk } from '../../platform/memory-disk.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
-import { decodeBatch, encodeBatch, ErrorCode, iterateBatches } from '../../protocol/index.ts';
+import { batchField, decodeBatch, encodeBatch, ErrorCode, iterateBatches } from '../../protocol/index.ts';
 import { embed, fetchOf, fetchVersion, produceVersion } from './embedded.ts';
 import type { Embedded } from './embedded.ts';
 import type { WireConnection } from './wire-connection.ts';
@@ -323,16 +323,22 @@ describe('scrubbing of indexes', () => {
   });
 });
 
+/** Two partitions after a clean stop. */
+async function stoppedNode(): Promise<MemoryDisk> {
+  const disk = new MemoryDisk();
+  const first = await embed({ disk, settings: quiet });
+  const writing = await first.connect();
+  await createTopic(writing, 't', {});
+  await createTopic(writing, 'other', {});
+  await fill(writing, 't', 10);
+  await first.broker.close();
+  await first[Symbol.asyncDispose]();
+  return disk;
+}
+
 describe('a log that is damaged below what was durable', () => {
   it('is read up to the damage and takes no writes, and everything says so', async () => {
-    let disk = new MemoryDisk();
-    const first = await embed({ disk, settings: quiet });
-    const writing = await first.connect();
-    await createTopic(writing, 't', {});
-    await createTopic(writing, 'other', {});
-    await fill(writing, 't', 10);
-    await first.broker.close();
-    await first[Symbol.asyncDispose]();
+    let disk = await stoppedNode();
     const path = '/kappalog/t-0/00000000000000000000.log';
     const file = await disk.open(path, 'read');
     disk.flipBit(path, (await file.size()) - 200, 1);
@@ -370,4 +376,26 @@ describe('a log that is damaged below what was durable', () => {
     expect(await figure(node, 'kappalog_partitions_damaged')).toBe(1);
     expect(await figure(node, 'kappalog_partitions_failed')).toBe(0);
   });
+
+  it.each([3, 10, 16, 22, 45])(
+    'takes no others with it where what makes its producers has rotted: byte %i of a header',
+    async (at) => {
+      let disk = await stoppedNode();
+      const path = '/kappalog/t-0/00000000000000000000.log';
+      const bytes = await readWholeFile(disk, path);
+      // The first batch of records, after the entry that begins the term.
+      disk.flipBit(path, batchField.sizeBytes(bytes) + at, 2);
+      for (const name of await disk.list('/kappalog/t-0'))
+        if (name.endsWith('.snapshot')) await disk.remove(`/kappalog/t-0/${name}`);
+      disk = disk.kill();
+      await using node = await embed({ disk, settings: quiet });
+      const connection = await node.connect();
+      expect(await offsetAt(connection, 't', -1)).toBe(0);
+      expect(await produce(connection, 't', [{ key: 'k', value: 'v' }])).toBe('KAFKA_STORAGE_ERROR');
+      expect(await produce(connection, 'other', [{ key: 'k', value: 'v' }])).toBe('NONE');
+      expect(node.log.lines).toEqual([
+        'error: the log of t-0 is damaged: it takes no writes, and is read up to the damage',
+      ]);
+    },
+  );
 });
