@@ -12,6 +12,7 @@ import type { MemberProgress } from './partition/replica-types.ts';
 import type { PeerTraffic } from './peers/peer-traffic.ts';
 import type { Configuration } from './raft/configuration.ts';
 import { nodeOf } from './raft/member.ts';
+import type { MemberId } from './raft/member.ts';
 
 /** What of a replica is counted. */
 export interface CountedReplica {
@@ -23,7 +24,7 @@ export interface CountedReplica {
   readonly servesReads: boolean;
   readonly configuration: Configuration;
   readonly acknowledgements: {
-    inSyncMembers(): readonly unknown[];
+    inSyncMembers(): readonly MemberId[];
     readonly hasEnoughInSync: boolean;
     progress(): readonly MemberProgress[];
     bytesAfter(offset: number): number;
@@ -143,6 +144,7 @@ async function replicaFigures(options: ClusterFiguresOptions): Promise<ReplicaFi
   const { cluster, storage, yielding } = options;
   const figures = { led: 0, underReplicated: 0, underMinIsr: 0 };
   const lags = new Map<string, FollowerLag>();
+  const isFenced = (member: MemberId): boolean => cluster.image.brokers.get(nodeOf(member))?.fenced === true;
   let seen = 0;
   for (const replica of storage.partitions.all()) {
     if (++seen % sliceLength === 0) await yielding.turn();
@@ -151,7 +153,9 @@ async function replicaFigures(options: ClusterFiguresOptions): Promise<ReplicaFi
     const wanted = cluster.image.topicById(identity.topicId)?.partitions[partition];
     const wantedCount = wanted === undefined ? configuration.voters.length : targetOf(wanted).length;
     figures.led++;
-    if (acknowledgements.inSyncMembers().length < wantedCount) figures.underReplicated++;
+    // One that is fenced is not there, though its leader still gives it time.
+    const inSync = acknowledgements.inSyncMembers().filter((member) => !isFenced(member));
+    if (inSync.length < wantedCount) figures.underReplicated++;
     if (!acknowledgements.hasEnoughInSync) figures.underMinIsr++;
     if (configuration.voters.length + configuration.learners.length > 1) addLags(lags, replica);
   }

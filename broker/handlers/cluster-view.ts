@@ -2,7 +2,8 @@
  * The cluster as a client of this node sees it: the nodes and where they are reached, and who leads each partition.
  *
  * Which nodes hold a partition is the metadata's to say; whether this node leads it, and since which term, is its own
- * replica's, since that is what fences requests. What others lead is what they say; one that is fenced leads nothing.
+ * replica's, since that is what fences requests. What others lead is what they say; one that is fenced leads nothing, and is in
+ * sync with nothing, as with Kafka, though its leader would give it `replica.lag.time.max.ms`.
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { PartitionImage, TopicImage } from '../cluster/metadata-image.ts';
@@ -79,13 +80,22 @@ export function partitionView(
       leaderId: nodeId,
       leaderEpoch: replica.term,
       // A damaged replica is named as the leader, so that what it still has can be read; it is not in sync with anything.
-      isrNodes: replica.acknowledgements.inSyncMembers().map(nodeOf),
+      isrNodes: replica.acknowledgements
+        .inSyncMembers()
+        .map(nodeOf)
+        .filter((id) => id === nodeId || isAlive(id)),
     };
   }
   const said = leaderships.of(topic.id, partition.index);
   if (said !== undefined && said.leader !== nodeId && isAlive(said.leader)) {
     const { leader, term, inSync } = said;
-    return { ...base, errorCode: ErrorCode.NONE, leaderId: leader, leaderEpoch: term, isrNodes: inSync };
+    return {
+      ...base,
+      errorCode: ErrorCode.NONE,
+      leaderId: leader,
+      leaderEpoch: term,
+      isrNodes: inSync.filter(isAlive),
+    };
   }
   return {
     ...base,

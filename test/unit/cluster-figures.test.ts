@@ -149,6 +149,15 @@ describe('the figures of a cluster', () => {
     expect(figures).toMatchObject({ withoutLeader: 3, fencedNodes: 1 });
   });
 
+  it('take a replica on a node that is fenced for one that is not in sync', async () => {
+    const cluster = clusterOf(1);
+    const { state, topicId } = cluster;
+    const { epoch } = state.image.brokers.get(3)!;
+    carryOut(state, decideRegistrationChange(state, { nodeId: 3, epoch, fenced: true }));
+    const figures = await readClusterFigures(optionsOf(cluster, [replicaOf(topicId, 0)]));
+    expect(figures).toMatchObject({ led: 1, underReplicated: 1 });
+  });
+
   it('are counted in slices, between which others run', async () => {
     const cluster = clusterOf(1_000);
     const replicas = Array.from({ length: 1_000 }, (_, partition) => replicaOf(cluster.topicId, partition));
