@@ -15,6 +15,7 @@ import { installKafkaJars } from '../support/apache-kafka-jars.ts';
 import { type BrokerKind, formatKafkaStorage, startBroker } from '../support/broker-process.ts';
 import { ChildProcesses } from '../support/child-processes.ts';
 import { Checks } from './checks.ts';
+import { clusterSuite } from './cluster/cluster-suite.ts';
 import { dumpLogSuite } from './dump-log.ts';
 import { franzGoSuite } from './franz-go.ts';
 import { javaToolsSuite } from './java-tools.ts';
@@ -66,6 +67,7 @@ async function main(kind: BrokerKind): Promise<boolean> {
   await kafkaDirectorySuite(suite, jars);
   await dumpLogSuite(suite, jars, restart);
   await broker.kill();
+  await clusterSuite(suite, { kind, port: spec.port + 10, jarsMissing: jars });
   if (!values.keep) rmSync(directory, { recursive: true });
   console.log(checks.summary());
   return checks.failed === 0;

@@ -3,7 +3,7 @@
  * outlives it. Children are ended by their own handle, never by name. Used by the conformance, process, fuzz and bench
  * programs; not by unit tests.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 
 export interface StartOptions {
@@ -78,6 +78,16 @@ export class ChildProcesses {
       child.once('exit', (code) => resolve(code));
     }).finally(() => this.#live.delete(child));
     return { child, ended };
+  }
+
+  /** Starts a process that is talked to by its standard input and output. */
+  converse(command: string, args: readonly string[]): ChildProcessWithoutNullStreams {
+    const child = spawn(command, args, { stdio: 'pipe' });
+    this.#live.add(child);
+    child.once('close', () => this.#live.delete(child));
+    // What it cannot take because it has ended shows by its end.
+    child.stdin.on('error', () => child.stdin.destroy());
+    return child;
   }
 
   /** Runs a command to its end and gives back what it wrote, whatever its exit code. */
