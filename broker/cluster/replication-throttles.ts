@@ -46,6 +46,14 @@ export class ReplicationThrottles {
     return this.#isNamed(group, nodeId, (config) => config.followerThrottledReplicas);
   }
 
+  isCopyThrottled(group: string, from: number): boolean {
+    const { nodeId } = this.#options;
+    return (
+      this.isFollowerThrottled(group, nodeId) ||
+      this.#isNamed(group, from, (config) => config.leaderThrottledReplicas)
+    );
+  }
+
   leaderPerSecondMax(): number {
     return this.#rate('leader.replication.throttled.rate', this.#options.nodeId);
   }

@@ -73,6 +73,10 @@ describe('throttles of replication', () => {
     expect([0, 1].map((partition) => throttles.isLeaderThrottled(group(partition)))).toEqual([true, false]);
     expect([3, 4].map((nodeId) => throttles.isFollowerThrottled(group(0), nodeId))).toEqual([true, false]);
     expect(throttles.isFollowerThrottled(group(1), 3)).toBe(false);
+    // This node is not named as a follower: what counts is who sends.
+    expect([1, 2].map((from) => throttles.isCopyThrottled(group(1), from))).toEqual([false, true]);
+    set(state, TOPIC, 't', { 'follower.replication.throttled.replicas': '0:3,1:1' });
+    expect(throttles.isCopyThrottled(group(1), 1)).toBe(true);
     set(state, TOPIC, 't', { 'leader.replication.throttled.replicas': '*' });
     expect(throttles.isLeaderThrottled(group(1))).toBe(true);
   });

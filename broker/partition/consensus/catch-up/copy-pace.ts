@@ -31,13 +31,16 @@ export class CopyPace {
     return this.#chargedBytes;
   }
 
-  /** Resolves when the next piece may be asked for: these bytes took `tookMs`. */
-  async charge(sizeBytes: number, tookMs: number): Promise<void> {
+  /**
+   * Resolves when the next piece may be asked for: these bytes took `tookMs`. Where they are `heldBack` by the one who sends them, that says
+   * nothing of who is busy.
+   */
+  async charge(sizeBytes: number, tookMs: number, heldBack = false): Promise<void> {
     const { clock, bytesPerSecondMax } = this.#options;
     const nowMs = clock.monotonicMs();
     this.#chargedBytes += sizeBytes;
     this.#paidMs = Math.max(this.#paidMs, nowMs - tookMs) + (sizeBytes * 1000) / bytesPerSecondMax();
-    const restMs = tookMs > busyMs ? Math.min(tookMs, restMsMax) : 0;
+    const restMs = tookMs > busyMs && !heldBack ? Math.min(tookMs, restMsMax) : 0;
     const waitMs = Math.max(this.#paidMs - nowMs, restMs);
     if (waitMs >= waitMinMs) await this.wait(waitMs);
   }

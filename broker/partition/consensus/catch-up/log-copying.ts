@@ -90,7 +90,9 @@ export class LogCopying {
     while (this.#running >= copiesMax) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#running++;
     try {
-      const options = { ...this.#options, pace: this.#pace, written: this.#written };
+      const { throttles } = this.#options;
+      const isHeldBack = (): boolean => throttles?.isCopyThrottled(order.group, order.from) === true;
+      const options = { ...this.#options, pace: this.#pace, written: this.#written, isHeldBack };
       return await new SegmentCopy(options, order).run();
     } finally {
       this.#running--;

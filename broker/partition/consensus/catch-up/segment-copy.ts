@@ -44,6 +44,8 @@ export interface SegmentCopyOptions {
   readonly clock: Clock;
   readonly requests: PeerRequests;
   readonly pace: CopyPace;
+  /** Whether the one who sends holds pieces back. */
+  readonly isHeldBack: () => boolean;
   /** Manifests all of whose bytes so far this process has written itself, and has met no failed sync of. */
   readonly written: Set<string>;
 }
@@ -150,13 +152,13 @@ export class SegmentCopy {
     file: DiskFile,
     { manifest, place, position }: { manifest: CopyManifest; place: number; position: number },
   ): Promise<number> {
-    const { clock, pace } = this.#options;
+    const { clock, pace, isHeldBack } = this.#options;
     const beganMs = clock.monotonicMs();
     const sizeBytes = Math.min(pieceBytesMax, manifest.files[place]!.sizeBytes - position);
     const question = { operation: 'read', manifest: manifest.id, file: place, position, sizeBytes } as const;
     const bytes = await this.#piece(question);
     await file.write([bytes], position);
-    await pace.charge(bytes.length, clock.monotonicMs() - beganMs);
+    await pace.charge(bytes.length, clock.monotonicMs() - beganMs, isHeldBack());
     return bytes.length;
   }
 

@@ -14,6 +14,8 @@ export interface ReplicationThrottles {
   /** Whether what this node sends of this group is throttled, and what it is sent to this node. */
   isLeaderThrottled(group: string): boolean;
   isFollowerThrottled(group: string, nodeId: number): boolean;
+  /** Whether what that node sends this one of this group is throttled. */
+  isCopyThrottled(group: string, from: number): boolean;
   /** Of all that this node sends of throttled groups, and of its share in what a node may be sent. */
   leaderPerSecondMax(): number;
   followerPerSecondMax(nodeId: number): number;

@@ -29,6 +29,7 @@ async function open() {
     throttles: {
       isLeaderThrottled: () => true,
       isFollowerThrottled: () => false,
+      isCopyThrottled: () => false,
       leaderPerSecondMax: () => 10_000,
       followerPerSecondMax: () => Infinity,
     },

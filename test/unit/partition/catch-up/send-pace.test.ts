@@ -9,6 +9,7 @@ import { ManualClock } from '../../../../platform/manual-clock.ts';
 const throttles: ReplicationThrottles = {
   isLeaderThrottled: (group) => group.startsWith('slow'),
   isFollowerThrottled: (group, nodeId) => group.startsWith('slow') && nodeId === 3,
+  isCopyThrottled: () => false,
   leaderPerSecondMax: () => 100_000,
   followerPerSecondMax: () => 10_000,
 };
