@@ -82,7 +82,7 @@ export class MetadataNode {
       intervalMs: () => config.brokerHeartbeatIntervalMs,
       directories: directories ?? (() => Promise.resolve([])),
       heard: (heartbeat) => this.#sessions.heard(heartbeat),
-      onStale: (endOffset) => void this.registration.stale(endOffset),
+      onStale: (stale) => this.registration.stale(stale),
     });
     this.#turns = new OperationTurns({
       log,

@@ -81,7 +81,9 @@ export class NodeSessions {
     if (!this.#isLeading) return { kind: 'not-leader' };
     const { image, clock, change } = this.#options;
     const broker = image().brokers.get(nodeId);
-    if (broker?.epoch !== epoch) return { kind: 'stale', endOffset: image().endOffset };
+    if (broker?.epoch !== epoch) {
+      return { kind: 'stale', endOffset: image().endOffset, isRegistered: broker !== undefined };
+    }
     this.#sessions.set(nodeId, { epoch, heardMs: clock.monotonicMs(), report });
     const wanted = wantedChange(broker, report);
     if (wanted !== undefined) change(wanted);

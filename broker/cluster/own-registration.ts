@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { AppliedMetadata } from './applied-metadata.ts';
 import type { Refusal } from './controller.ts';
+import type { StaleRegistration } from './heartbeats.ts';
 import type { OperationCaller } from './operation-caller.ts';
 import type { OwnSession } from './own-session.ts';
 import type { NodeRegistration } from './registration.ts';
@@ -84,15 +85,20 @@ export class OwnRegistration {
     }
   }
 
-  /** The controller knew, at this offset, of something else than this registration; this node may have yet to hear of it. */
-  async stale(endOffset: number): Promise<void> {
+  /**
+   * The controller knew of something else than this registration. A controller whose image is behind may have yet to hear of this
+   * node; one that is ahead has it right, and is not waited for: who is out of the cluster gets no more of its log.
+   */
+  stale({ endOffset, isRegistered }: StaleRegistration): void {
     const { nodeId, applied, session, isClosed, onExpelled } = this.#options;
-    if (!(await applied.whenReached(endOffset))) return;
     const { epoch } = session;
     const known = applied.image.brokers.get(nodeId);
-    if (epoch === undefined || known?.epoch === epoch || isClosed() || this.#isExpelled) return;
+    const isAhead = endOffset > applied.image.endOffset;
+    const holds = known?.epoch === epoch && !isAhead;
+    if (epoch === undefined || holds || isClosed() || this.#isExpelled) return;
     this.#isExpelled = true;
     session.close();
-    onExpelled(known === undefined ? 'unregistered' : 'superseded');
+    const isKnown = isAhead ? isRegistered : known !== undefined;
+    onExpelled(isKnown ? 'superseded' : 'unregistered');
   }
 }

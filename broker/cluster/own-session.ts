@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../platform/clock.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import type { PeerRequests } from '../peers/peer-requests.ts';
-import type { Heartbeat, HeartbeatAnswer } from './heartbeats.ts';
+import type { Heartbeat, HeartbeatAnswer, StaleRegistration } from './heartbeats.ts';
 import { heartbeatKind } from './heartbeats.ts';
 import type { MetadataImage } from './metadata-image.ts';
 import type { MetadataLog } from './metadata-log.ts';
@@ -24,7 +24,7 @@ export interface OwnSessionOptions {
   /** The controller's side, for when this node is that. */
   readonly heard: (heartbeat: Heartbeat) => HeartbeatAnswer;
   /** The controller does not know this start of the node: it was unregistered, or another one registered. */
-  readonly onStale: (endOffset: number) => void;
+  readonly onStale: (stale: StaleRegistration) => void;
 }
 
 export class OwnSession {
@@ -107,7 +107,7 @@ export class OwnSession {
     const heartbeat = await this.#heartbeat();
     if (heartbeat === undefined || this.#closed) return false;
     const answer = await this.#send(heartbeat);
-    if (answer?.kind === 'stale' && heartbeat.epoch === this.#epoch) this.#options.onStale(answer.endOffset);
+    if (answer?.kind === 'stale' && heartbeat.epoch === this.#epoch) this.#options.onStale(answer);
     return answer?.kind === 'heard';
   }
 

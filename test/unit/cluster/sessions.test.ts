@@ -164,7 +164,11 @@ describe('a node id that another node has', () => {
       const payload = Buffer.from(JSON.stringify({ nodeId: 3, epoch: name, report }));
       return JSON.parse(String(Buffer.concat(await heartbeat({ from: 3, payload }))));
     };
-    expect(await say(before)).toEqual({ kind: 'stale', endOffset: fleet.node(1).cluster.image.endOffset });
+    expect(await say(before)).toEqual({
+      kind: 'stale',
+      endOffset: fleet.node(1).cluster.image.endOffset,
+      isRegistered: true,
+    });
     expect(await say(epoch)).toEqual({ kind: 'heard', fenced: false });
     await fleet.close();
   });
@@ -217,6 +221,25 @@ describe('a node that was unregistered', () => {
     expect(await fleet.run(fleet.node(2).cluster.unregister(3))).toMatchObject({
       error: 'BROKER_ID_NOT_REGISTERED',
     });
+  });
+});
+
+describe('a node that lags behind', () => {
+  it('hears from the controller that it was unregistered, as it gets no more of the log', async () => {
+    const fleet = await formed();
+    fleet.node(3).replica.reading.close();
+    expect(await fleet.run(fleet.node(2).cluster.unregister(3))).toEqual({ kind: 'unregistered' });
+    await fleet.pass(3_000);
+    expect(fleet.node(3).cluster.image.brokers.has(3)).toBe(true);
+    expect(fleet.node(3).expelled).toEqual(['unregistered']);
+  });
+
+  it('hears from it that another process took its number', async () => {
+    const fleet = await formed();
+    fleet.node(3).replica.reading.close();
+    await fleet.run(fleet.node(2).cluster.register(fleet.registration(3, 1)));
+    await fleet.pass(3_000);
+    expect(fleet.node(3).expelled).toEqual(['superseded']);
   });
 });
 
