@@ -105,3 +105,21 @@ it('throttles by what the follower may be sent, until the throttle is taken away
   // At the first rate it would take half an hour.
   expect(tookMs).toBeLessThan(20_000);
 }, 60_000);
+
+it('throttles the files of a log whose beginning is gone, too', async () => {
+  await using cluster = await EmbeddedCluster.start({ httpPort: 0 });
+  await using connection = await cluster.connect(1);
+  await fill(connection, 'slow');
+  const deleted = await connection.call('DeleteRecords', 2, {
+    topics: [{ name: 'slow', partitions: [{ partitionIndex: 0, offset: 1 }] }],
+    timeoutMs: 10_000,
+  });
+  expect(deleted.topics[0]?.partitions[0]?.errorCode).toBe(ErrorCode.NONE);
+  await set(connection, brokerType, '', { 'leader.replication.throttled.rate': bytesPerSecond });
+  await set(connection, topicType, 'slow', { 'leader.replication.throttled.replicas': '*' });
+  const tookMs = await addReplica(connection, 'slow');
+  expect(tookMs).toBeGreaterThan(((batches - 4) * batchBytes * 1000) / bytesPerSecond);
+  const answer = await fetch(`http://127.0.0.1:${cluster.node(3).broker.httpPort}/metrics`);
+  const received = /^kappalog_catch_up_received_bytes_total (\d+)$/m.exec(await answer.text())?.[1];
+  expect(Number(received)).toBeGreaterThan(batches * batchBytes);
+}, 60_000);
