@@ -119,15 +119,26 @@ export class OwnSession {
     return { nodeId, epoch: this.#epoch, report };
   }
 
-  /** Undefined where nobody answers: the next heartbeat is soon. */
+  /**
+   * Undefined where nobody answers: the next heartbeat is soon. A node that was taken out of the cluster does not hear who leads any
+   * more, so where that is not known all are asked.
+   */
   async #send(heartbeat: Heartbeat): Promise<HeartbeatAnswer | undefined> {
-    const { log, nodeId, peers, heard, intervalMs } = this.#options;
+    const { log, nodeId, heard, image } = this.#options;
     const { leaderNode } = log;
     if (leaderNode === nodeId) return heard(heartbeat);
-    if (leaderNode === undefined || peers === undefined) return undefined;
+    if (leaderNode !== undefined) return this.#ask(leaderNode, heartbeat);
+    const others = [...image().brokers.keys()].filter((id) => id !== nodeId);
+    const answers = await Promise.all(others.map((id) => this.#ask(id, heartbeat)));
+    return answers.find((answer) => answer !== undefined && answer.kind !== 'not-leader');
+  }
+
+  async #ask(other: number, heartbeat: Heartbeat): Promise<HeartbeatAnswer | undefined> {
+    const { peers, intervalMs } = this.#options;
+    if (peers === undefined) return undefined;
     const question = toJson(heartbeat);
     const options = { timeoutMs: intervalMs() };
-    return peers.request(leaderNode, heartbeatKind, [question], options).then(
+    return peers.request(other, heartbeatKind, [question], options).then(
       (answer) => fromJson<HeartbeatAnswer>(answer),
       (error: unknown) => {
         if (error instanceof PeerError) return undefined;

@@ -229,6 +229,8 @@ describe('a node that lags behind', () => {
     const fleet = await formed();
     fleet.node(3).replica.reading.close();
     expect(await fleet.run(fleet.node(2).cluster.unregister(3))).toEqual({ kind: 'unregistered' });
+    // Nor does it hear who leads.
+    fleet.node(3).replica.follow(1, undefined);
     await fleet.pass(3_000);
     expect(fleet.node(3).cluster.image.brokers.has(3)).toBe(true);
     expect(fleet.node(3).expelled).toEqual(['unregistered']);
