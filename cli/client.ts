@@ -11,6 +11,9 @@ import { parseDuration } from './times.ts';
 /** A refusal comes at once; a host that swallows packets is left to the client, with its own limit and its own words. */
 const probeLimitMs = 1_000;
 
+/** A broker that does not even take a connection in this time is passed over for others. */
+const connectLimitMs = 3_000;
+
 /** Runs `work` with a client that is closed afterwards, however that went. The client is loaded here, at first use. */
 export async function withClient<T>(
   options: ClientOptions,
@@ -21,7 +24,7 @@ export async function withClient<T>(
   const client = new Kappalog({
     brokers: options.brokers,
     clientId: 'kappalog-cli',
-    connectTimeoutMs: timeoutMs,
+    connectTimeoutMs: Math.min(timeoutMs, connectLimitMs),
     requestTimeoutMs: Math.max(timeoutMs, 1_000),
     retry: { timeoutMs },
   });

@@ -21,6 +21,8 @@ export interface NodeState {
   readonly rack: string | null;
   /** The cluster does not hear of it, or it is not ready. */
   readonly fenced: boolean;
+  /** It has answered this command; one that is fenced is not asked. */
+  readonly answers: boolean;
   /** It is to hold nothing (`kappalog.drained.nodes`). */
   readonly drained: boolean;
   readonly leaders: number;
@@ -73,8 +75,10 @@ export interface ClusterAnswers {
   readonly minInSync: ReadonlyMap<string, number>;
   readonly drained: ReadonlySet<number>;
   readonly reassignments: readonly OngoingReassignment[];
-  /** Of the nodes that answered. */
+  /** Of the nodes that told of them. */
   readonly directories: ReadonlyMap<number, readonly LogDirDescription[]>;
+  /** Nodes that could not be reached, or did not answer in time. */
+  readonly silent: ReadonlySet<number>;
 }
 
 /** Nodes that hang must not hold up the others' answer for long. */
@@ -91,7 +95,7 @@ export async function readCluster(admin: Admin): Promise<ClusterState> {
     admin.listPartitionReassignments(),
   ]);
   const names = topics.map(({ name }) => name);
-  const [minInSync, directories] = await Promise.all([
+  const [minInSync, { directories, silent }] = await Promise.all([
     readMinInSync(admin, names),
     readDirectories(admin, cluster),
   ]);
@@ -105,6 +109,7 @@ export async function readCluster(admin: Admin): Promise<ClusterState> {
     drained,
     reassignments,
     directories,
+    silent,
   });
 }
 
@@ -141,6 +146,7 @@ export function assembleCluster(answers: ClusterAnswers): ClusterState {
       port,
       rack,
       fenced,
+      answers: !fenced && !answers.silent.has(id),
       drained: answers.drained.has(id),
       leaders: leaders.get(id) ?? 0,
       replicas: replicas.get(id) ?? 0,
@@ -164,6 +170,18 @@ export function assembleCluster(answers: ClusterAnswers): ClusterState {
 /** The replicas that are to be when nothing is under way any more, the preferred leader first. */
 export function targetOf({ replicas, removing }: Pick<PartitionState, 'replicas' | 'removing'>): number[] {
   return replicas.filter((id) => !removing.includes(id));
+}
+
+/**
+ * Whether a majority of the replicas that vote is on these nodes: without one nobody leads, whatever was last heard of a leader.
+ * New ones vote only when they have all.
+ */
+export function hasMajority(
+  { replicas, adding }: Pick<PartitionState, 'replicas' | 'adding'>,
+  serving: ReadonlySet<number>,
+): boolean {
+  const voters = replicas.filter((id) => !adding.includes(id));
+  return voters.filter((id) => serving.has(id)).length > voters.length / 2;
 }
 
 /** Internal ones too, by name. */
@@ -224,8 +242,9 @@ async function readMinInSync(admin: Admin, names: readonly string[]): Promise<Ma
 async function readDirectories(
   admin: Admin,
   { brokers }: ClusterDescription,
-): Promise<Map<number, readonly LogDirDescription[]>> {
+): Promise<{ directories: Map<number, readonly LogDirDescription[]>; silent: Set<number> }> {
   const directories = new Map<number, readonly LogDirDescription[]>();
+  const silent = new Set<number>();
   const asked = brokers.filter(({ fenced }) => !fenced);
   await Promise.all(
     asked.map(async ({ id }) => {
@@ -236,10 +255,11 @@ async function readDirectories(
       } catch (error) {
         // Its place in the picture stays empty.
         if (!(error instanceof KafkaError) || error.code === 'CLOSED') throw error;
+        if (error.retriable || error.code === 'ABORTED') silent.add(id);
       }
     }),
   );
-  return directories;
+  return { directories, silent };
 }
 
 function metadataPart(

@@ -6,7 +6,7 @@ import { confirm, parseCount, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { countOf, formatCount } from '../table.ts';
-import { describeAllTopics, drainedNodesSetting, readDrained } from './cluster-state.ts';
+import { describeAllTopics, drainedNodesSetting, hasMajority, readDrained } from './cluster-state.ts';
 import { watch } from './watching.ts';
 
 export interface DrainOptions extends ClientOptions {
@@ -23,9 +23,12 @@ export interface DecommissionOptions extends ClientOptions {
 interface Held {
   readonly replicas: number;
   readonly leaders: number;
-  /** Of its partitions, those that nobody leads: they cannot be moved. */
-  readonly leaderless: number;
+  /** Of its partitions, those that cannot be moved, as too few of their replicas are there. */
+  readonly blocked: number;
 }
+
+/** So long nothing but what cannot be moved must be left before the command waits no more. */
+const stuckMsMax = 30_000;
 
 /** How long the metadata's voters may take to change after the last replica has gone. */
 const votersMsMax = 10_000;
@@ -48,10 +51,13 @@ export async function drainNode(
       return ExitCode.ok;
     }
     const after = options.wait ? await whenEmpty(admin, nodeId, context) : before;
+    const isStuck = options.wait && after.replicas > 0;
     const votes = options.wait ? await whenNoVoter(admin, nodeId) : undefined;
     const document = { node: nodeId, drained: after.replicas === 0, ...after, votes: votes ?? null };
-    context.output.result(document, () => drainedText(nodeId, { before, after, votes }));
-    return ExitCode.ok;
+    context.output.result(document, () =>
+      isStuck ? stuckText(nodeId, after) : drainedText(nodeId, { before, after, votes }),
+    );
+    return isStuck ? ExitCode.partial : ExitCode.ok;
   });
 }
 
@@ -71,7 +77,11 @@ export async function decommissionNode(
     const question = `${wouldMove(nodeId, before)} Then the node is taken out of the cluster for good.${await voterNote(admin, nodeId)}`;
     await confirm(question, { yes: options.yes === true }, context);
     await askForDrain(admin, nodeId, false);
-    await whenEmpty(admin, nodeId, context);
+    const after = await whenEmpty(admin, nodeId, context);
+    if (after.replicas > 0) {
+      const message = `${stuckText(nodeId, after)} It stays in the cluster until then.`;
+      throw new CliError('DRAIN_STUCK', message, { exitCode: ExitCode.partial });
+    }
     await whenNoVoter(admin, nodeId);
     await admin.unregisterBroker(nodeId);
     context.output.result(
@@ -138,12 +148,19 @@ async function askForDrain(admin: Admin, nodeId: number, validateOnly: boolean):
   }
 }
 
+/** Resolves when the node holds nothing, or nothing that could be moved for quite some time. */
 async function whenEmpty(admin: Admin, nodeId: number, context: CommandContext): Promise<Held> {
+  let stuckSinceMs: number | undefined;
+  const isStuck = ({ replicas, blocked }: Held): boolean => {
+    if (replicas > blocked) stuckSinceMs = undefined;
+    else stuckSinceMs ??= performance.now();
+    return stuckSinceMs !== undefined && performance.now() - stuckSinceMs >= stuckMsMax;
+  };
   const undo = `"kappalog cluster drain ${nodeId} --undo" takes it back`;
   return watch(
     {
       look: () => heldBy(admin, nodeId),
-      isDone: ({ replicas }) => replicas === 0,
+      isDone: (held) => held.replicas === 0 || isStuck(held),
       describe: (held) => `Node ${nodeId} still has ${describeHeld(held)}`,
       withoutWatcher: `The drain of node ${nodeId} goes on by itself; the same command watches it again, and ${undo}.`,
     },
@@ -152,14 +169,26 @@ async function whenEmpty(admin: Admin, nodeId: number, context: CommandContext):
 }
 
 async function heldBy(admin: Admin, nodeId: number): Promise<Held> {
-  const topics = await describeAllTopics(admin);
-  const held = topics.flatMap(({ partitions }) =>
-    partitions.filter(({ replicas }) => replicas.includes(nodeId)),
+  const [topics, reassignments, { brokers }] = await Promise.all([
+    describeAllTopics(admin),
+    admin.listPartitionReassignments(),
+    admin.describeCluster(),
+  ]);
+  const serving = new Set(brokers.filter(({ fenced }) => !fenced).map(({ id }) => id));
+  const adding = new Map(reassignments.map((each) => [`${each.topic}/${each.partition}`, each.adding]));
+  const held = topics.flatMap(({ name, partitions }) =>
+    partitions
+      .filter(({ replicas }) => replicas.includes(nodeId))
+      .map(({ partition, leader, replicas }) => ({
+        leader,
+        replicas,
+        adding: adding.get(`${name}/${partition}`) ?? [],
+      })),
   );
   return {
     replicas: held.length,
     leaders: held.filter(({ leader }) => leader === nodeId).length,
-    leaderless: held.filter(({ leader }) => leader < 0).length,
+    blocked: held.filter((each) => !hasMajority(each, serving)).length,
   };
 }
 
@@ -208,13 +237,23 @@ function wouldMove(nodeId: number, { replicas, leaders }: Held): string {
   return `${countOf(replicas, 'replica')} of node ${nodeId}${which} ${replicas === 1 ? 'moves' : 'move'} to other nodes.`;
 }
 
-function describeHeld({ replicas, leaders, leaderless }: Held): string {
+function describeHeld({ replicas, leaders, blocked }: Held): string {
   const parts = [
     countOf(replicas, 'replica'),
     countOf(leaders, 'leadership'),
-    ...(leaderless === 0 ? [] : [`${formatCount(leaderless)} that nobody leads and that have to wait`]),
+    ...(blocked === 0
+      ? []
+      : [`${formatCount(blocked)} that cannot be moved until more of their replicas are back`]),
   ];
   return parts.join(', ');
+}
+
+function stuckText(nodeId: number, { replicas }: Held): string {
+  const what = countOf(replicas, 'replica');
+  return (
+    `Node ${nodeId} still has ${what} of partitions that cannot be moved: too few of their replicas are there. ` +
+    'They leave it by themselves once more are back.'
+  );
 }
 
 function drainedText(

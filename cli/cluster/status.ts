@@ -76,6 +76,7 @@ export function statusDocument(state: ClusterState, health: Health): object {
     underMinInSync: names(health.underMinInSync),
     underReplicated: names(health.underReplicated),
     fencedNodes: health.fencedNodes,
+    unansweringNodes: health.unansweringNodes,
     reassignments,
   };
 }
@@ -95,15 +96,17 @@ export function renderStatus(state: ClusterState, health: Health): string {
     ...problemLine('without a leader', health.offline),
     ...problemLine('with too few replicas in sync for acks=all', health.underMinInSync),
     ...problemLine('under-replicated', health.underReplicated),
-    ...(health.fencedNodes.length === 0
-      ? []
-      : [`Nodes that are not heard of: ${health.fencedNodes.join(', ')}`]),
+    ...nodesLine('Nodes that are not heard of', health.fencedNodes),
+    ...nodesLine('Nodes that do not answer', health.unansweringNodes),
     ...(reassignments.length === 0 ? [] : [reassignmentLine(reassignments)]),
   ].join('\n');
 }
 
-function stateOf({ fenced, drained, replicas }: NodeState): string {
-  const words = [fenced ? 'fenced' : 'up', ...(drained ? [replicas === 0 ? 'drained' : 'draining'] : [])];
+function stateOf({ fenced, answers, drained, replicas }: NodeState): string {
+  const words = [
+    fenced ? 'fenced' : answers ? 'up' : 'no answer',
+    ...(drained ? [replicas === 0 ? 'drained' : 'draining'] : []),
+  ];
   return words.join(', ');
 }
 
@@ -138,6 +141,10 @@ function partitionLine(
 function problemLine(problem: string, partitions: readonly TopicPartition[]): string[] {
   if (partitions.length === 0) return [];
   return [`  ${formatCount(partitions.length)} ${problem}: ${nameSome(partitions)}`];
+}
+
+function nodesLine(what: string, nodeIds: readonly number[]): string[] {
+  return nodeIds.length === 0 ? [] : [`${what}: ${nodeIds.join(', ')}`];
 }
 
 function reassignmentLine(reassignments: readonly OngoingReassignment[]): string {

@@ -269,7 +269,7 @@ describe('a node', () => {
       drained: true,
       replicas: 0,
       leaders: 0,
-      leaderless: 0,
+      blocked: 0,
       votes: false,
     });
     expect((await nodes()).find(({ id }) => id === 2)).toMatchObject({
