@@ -23,6 +23,7 @@ import type {
 import { Partitions } from './partition/partitions.ts';
 import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
 import type { LogDirectory } from './partition/log-directory.ts';
+import type { AfterLostMemory } from './partition/replica-types.ts';
 import type { IsGone } from './partition/replica-places.ts';
 import type { MemberId } from './raft/member.ts';
 import { raftSettings, raftTickMs } from './partition/raft-settings.ts';
@@ -41,6 +42,8 @@ export interface NodeStorageOptions {
   readonly transport: Transport;
   /** Undefined where there are no other nodes. */
   readonly copying: LogCopying | undefined;
+  /** An operator answers for what losses of memory took (docs/operations.md). */
+  readonly acceptsLostMemory: boolean;
   readonly topicConfig: (topic: string) => LogConfig & { readonly minInsyncReplicas: number };
   /** `replica.lag.time.max.ms`. Live. */
   readonly lagMsMax: () => number;
@@ -55,6 +58,9 @@ export interface StorageFigures {
   readonly partitionsFailed: number;
   readonly partitionsDamaged: number;
   readonly partitionsOffline: number;
+  readonly partitionsMemoryLost: number;
+  /** Times since the start. */
+  readonly dataLosses: number;
   readonly directories: number;
   readonly directoriesOffline: number;
   readonly logBytes: number;
@@ -115,6 +121,8 @@ export class NodeStorage {
   readonly #readPool: ReadPool;
   readonly #logger: Logger;
   readonly #yielding: Yield;
+  /** Of acknowledged records, certain or possible, since the start. */
+  #dataLosses = 0;
 
   constructor(options: NodeStorageOptions) {
     const { directories } = options;
@@ -123,7 +131,7 @@ export class NodeStorage {
       directory.onOffline(() => logOffline(options.logger, directory));
     }
     const { nodeId, platform, logger, topicConfig, producerExpirationMs, lagMsMax } = options;
-    const { clock, disk, ids, random } = platform;
+    const { clock, disk, ids, random, boot } = platform;
     const votes = new ReplicaVotes();
     this.consensus = new ConsensusNode({
       nodeId,
@@ -156,7 +164,9 @@ export class NodeStorage {
       copying: options.copying,
       producerExpirationMs,
       lagMsMax,
-      events: partitionEvents(logger),
+      boot,
+      acceptsLostMemory: options.acceptsLostMemory,
+      events: partitionEvents(logger, () => this.#dataLosses++),
     };
     this.#metadata = new Partitions({
       ...shared,
@@ -239,6 +249,7 @@ export class NodeStorage {
     const figures = {
       partitionsFailed: 0,
       partitionsDamaged: 0,
+      partitionsMemoryLost: 0,
       logBytes: 0,
       logSegments: 0,
       logQueuedBytes: 0,
@@ -249,6 +260,7 @@ export class NodeStorage {
       if (++seen % figuresSlice === 0) await this.#yielding.turn();
       if (replica.failed) figures.partitionsFailed++;
       else if (replica.hasDamage) figures.partitionsDamaged++;
+      if (replica.memory.isLost) figures.partitionsMemoryLost++;
       figures.logBytes += replica.log.sizeBytes;
       figures.logSegments += replica.log.segmentCount;
       figures.logQueuedBytes += replica.log.queuedBytes;
@@ -259,6 +271,7 @@ export class NodeStorage {
       ...figures,
       partitions: this.partitions.count,
       partitionsOffline: this.partitions.offlineCount,
+      dataLosses: this.#dataLosses,
       directories: all.length,
       directoriesOffline: all.filter(({ isOnline }) => !isOnline).length,
       tailCacheBytes: this.#tailCache.sizeBytes,
@@ -347,7 +360,14 @@ function nameOf({ topic, partition }: { topic: string; partition: number }): str
   return `${topic}-${partition}`;
 }
 
-function partitionEvents(logger: Logger): PartitionEvents {
+/** Under `write.caching`. */
+const afterLostMemory = {
+  waits: 'it does not lead before its leader has brought back what was acknowledged and not on disk',
+  alone: 'what write.caching had acknowledged and not on disk is lost, as there is no other replica',
+  accepted: 'it goes on without what was acknowledged and not on disk, as was asked for',
+} as const satisfies Record<AfterLostMemory, string>;
+
+function partitionEvents(logger: Logger, onDataLost: () => void): PartitionEvents {
   return {
     failed: (replica, failure) => {
       // Damage has a line of its own, and a directory one for all of its replicas.
@@ -362,7 +382,14 @@ function partitionEvents(logger: Logger): PartitionEvents {
     readFailed: (replica, error) => {
       logger.error({ err: error }, `the log of ${nameOf(replica)} could not be read`);
     },
+    memoryLost: (replica, goesOn) => {
+      if (goesOn !== 'waits') onDataLost();
+      const line = `${nameOf(replica)} was open when its machine stopped without warning: ${afterLostMemory[goesOn]}`;
+      if (goesOn === 'waits') logger.warn({}, line);
+      else logger.error({}, line);
+    },
     dataLost: (replica, { fromIndex, endIndex }) => {
+      onDataLost();
       logger.error(
         { fromIndex, endIndex },
         `${nameOf(replica)} has lost acknowledged records: its machines lost their memory while write.caching ` +

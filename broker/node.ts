@@ -62,6 +62,8 @@ export interface BrokerOptions extends ClusterOptions {
   readonly rack?: string;
   /** Kafka's broker settings, by name; those that are not honoured are refused. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Replicas whose machine lost what `write.caching` had acknowledged go on without it, this once (docs/operations.md). */
+  readonly acceptLostMemory?: boolean;
   readonly logger?: Logger;
   /** Replaces the machine's clock, disk, network and randomness. */
   readonly platform?: Platform;
@@ -310,6 +312,7 @@ class Node implements Broker {
       incarnation,
       transport: network ?? { send: (_, __, release) => release() },
       copying: this.#copying,
+      acceptsLostMemory: this.#options.acceptLostMemory ?? false,
       lagMsMax: () => this.#config.replicaLagTimeMaxMs,
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,

@@ -1,3 +1,4 @@
+import type { Boot } from './boot.ts';
 import type { Clock } from './clock.ts';
 import type { Disk } from './disk.ts';
 import type { Ids } from './ids.ts';
@@ -13,4 +14,5 @@ export interface Platform {
   readonly random: Random;
   readonly ids: Ids;
   readonly yielding: Yield;
+  readonly boot: Boot;
 }

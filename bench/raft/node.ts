@@ -80,6 +80,7 @@ class BenchNode {
       clock,
       disk,
       ids: new RandomIds(random.fork('ids')),
+      boot: { id: undefined },
       tailCache: new TailCache({ maxBytes: 128 * 2 ** 20 }),
       readPool: new ReadPool({ disk, maxBytes: 64 * 2 ** 20, openFilesMax: 256 }),
       random: random.fork('elections'),
@@ -179,6 +180,7 @@ const failing: PartitionEvents = {
   damaged: fail('a log is damaged'),
   setAside: fail('a log was set aside'),
   dataLost: fail('data was lost'),
+  memoryLost: fail('memory was lost'),
   catchUpFailed: fail('a member was not brought up'),
 };
 

@@ -94,6 +94,16 @@ export class Metrics {
       ['partitionsFailed', 'kappalog_partitions_failed', 'Replicas whose log or data directory has failed.'],
       ['partitionsDamaged', 'kappalog_partitions_damaged', 'Replicas whose log is damaged.'],
       ['partitionsOffline', 'kappalog_partitions_offline', 'Replicas that could not be opened at the start.'],
+      [
+        'partitionsMemoryLost',
+        'kappalog_partitions_memory_lost',
+        'Replicas that lost what write.caching had not on disk, and wait for their leader to bring it back.',
+      ],
+      [
+        'dataLosses',
+        'kappalog_data_losses',
+        'Times since the start that acknowledged records were lost, or may have been, by power failures under write.caching.',
+      ],
       ['directories', 'kappalog_data_directories', 'Data directories.'],
       [
         'directoriesOffline',

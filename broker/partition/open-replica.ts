@@ -4,6 +4,7 @@ import { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
 import type { CatchUpWith } from './consensus/consensus-types.ts';
 import { aloneConfiguration, firstConfiguration, readOrMakeConfiguration } from './first-configuration.ts';
 import { openLog } from './open-log.ts';
+import { ReplicaMemory } from './replica-memory.ts';
 import type { ReplicaOptions } from './replica-types.ts';
 import { Replica } from './replica.ts';
 
@@ -11,7 +12,13 @@ import { Replica } from './replica.ts';
 export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   const { disk, log: logOptions, events, home, nodeId } = options;
   let replica: Replica | undefined;
-  const { log, recovery, producers, impairment } = await openLog(logOptions, {
+  const memory = await ReplicaMemory.open({
+    ...logOptions,
+    boot: options.boot,
+    onFailure: (error) => home.failedBy(error),
+  });
+  const opening = { ...logOptions, config: memory.config };
+  const { log, recovery, producers, ...found } = await openLog(opening, {
     expirationMs: options.producerExpirationMs,
     onSnapshotFailure: (error) => events.snapshotFailed(replica!, error),
   });
@@ -24,7 +31,8 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   });
   const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
   const catchUp = catchUpWith(options, snapshots);
-  const opened = { log, recovery, producers, configuration, impairment, snapshots, catchUp };
+  const impairment = memory.impairment(found.impairment);
+  const opened = { log, recovery, producers, configuration, impairment, memory, snapshots, catchUp };
   replica = new Replica(options, opened);
   return replica;
 }

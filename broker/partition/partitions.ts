@@ -5,6 +5,7 @@
  * replica that cannot be used while the node can is offline: it is known, and answers KAFKA_STORAGE_ERROR.
  */
 import { AssertionError } from '../../platform/assert.ts';
+import type { Boot } from '../../platform/boot.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskSpace } from '../../platform/disk.ts';
@@ -36,6 +37,9 @@ export interface PartitionsOptions {
   readonly tailCache: TailCache;
   readonly readPool: ReadPool;
   readonly random: Random;
+  readonly boot: Boot;
+  /** See ReplicaOptions; false unless given. */
+  readonly acceptsLostMemory?: boolean | undefined;
   readonly consensus: ConsensusNode;
   readonly raftSettings: RaftSettings;
   readonly votes: ReplicaVotes;
@@ -394,6 +398,8 @@ export class Partitions {
       clock,
       disk,
       random: this.#options.random,
+      boot: this.#options.boot,
+      acceptsLostMemory: this.#options.acceptsLostMemory ?? false,
       home,
       log: {
         disk,
@@ -465,7 +471,8 @@ export class Partitions {
 function settled(replica: Replica): Promise<unknown> {
   return new Promise((resolve) => {
     const look = (): void => {
-      const isAlone = replica.configuration.voters.length === 1 && !replica.damaged;
+      const mayLead = !replica.damaged && !replica.memory.isLost;
+      const isAlone = replica.configuration.voters.length === 1 && mayLead;
       if (replica.electionError !== undefined) resolve(replica.electionError);
       else if (!isAlone || replica.ready || replica.failed || replica.closed) resolve(undefined);
       else replica.watch(look);

@@ -1,5 +1,6 @@
 /** The words that a replica and its users share. */
 import type { Clock } from '../../platform/clock.ts';
+import type { Boot } from '../../platform/boot.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Random } from '../../platform/random.ts';
 import type { CommitLog } from '../log/commit-log.ts';
@@ -13,6 +14,7 @@ import type { CatchUpWith } from './consensus/consensus-types.ts';
 import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { LogProducers } from './log-producers.ts';
+import type { ReplicaMemory } from './replica-memory.ts';
 import type { Replica } from './replica.ts';
 
 export interface ReplicaIdentity {
@@ -37,6 +39,9 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   readonly disk: Disk;
   readonly random: Random;
+  readonly boot: Boot;
+  /** An operator answers for what a loss of memory took: it goes on with what it has. */
+  readonly acceptsLostMemory: boolean;
   readonly log: LogOptions;
   /** The data directory that holds it. */
   readonly home: LogDirectory;
@@ -61,6 +66,7 @@ export interface OpenedReplica {
   readonly producers: LogProducers;
   readonly configuration: PlacedConfiguration;
   readonly impairment: Impairment | undefined;
+  readonly memory: ReplicaMemory;
   readonly snapshots: SnapshotStore | undefined;
   readonly catchUp: CatchUpWith | undefined;
 }
@@ -78,9 +84,17 @@ export interface ReplicaEvents {
   catchUpFailed(replica: Replica, error: unknown): void;
   /** Entries that were committed are gone, by power failures under `write.caching`. */
   dataLost(replica: Replica, lost: { readonly fromIndex: number; readonly endIndex: number }): void;
+  /** The operating system ended without warning, and with it what `write.caching` had acknowledged and not synced. */
+  memoryLost(replica: Replica, goesOn: AfterLostMemory): void;
   /** Who leads, in which term, who is in sync, or who belongs to it has changed. */
   leadershipChanged(replica: Replica): void;
 }
+
+/**
+ * What becomes of a replica that lost its memory: others bring it up before it may lead (waits), there are no others whom it could
+ * wait for (alone), or an operator wants it as it is (accepted).
+ */
+export type AfterLostMemory = 'waits' | 'alone' | 'accepted';
 
 /** Why a replica takes no more appends: its log has failed, what goes with it, or the data directory that it lies in. */
 export interface ReplicaFailure {

@@ -29,6 +29,7 @@ import { KeptConfiguration } from './kept-configuration.ts';
 import { LeadershipTransfer } from './leadership-transfer.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { LogProducers } from './log-producers.ts';
+import type { ReplicaMemory } from './replica-memory.ts';
 import { RecordDeletions } from './record-deletions.ts';
 import { keyOf } from './vote-records.ts';
 import { appendRefusals } from './replica-types.ts';
@@ -46,24 +47,22 @@ const queuedBytesMax = 64 * 1024 * 1024;
 /** Offsets before a snapshot that stay in the log, for followers that are not far behind. */
 const keptBeforeSnapshot = 10_000;
 
-type LogFigures = Pick<CommitLog, 'queuedBytes' | 'sizeBytes' | 'segmentCount'>;
-
 export class Replica {
   readonly identity: ReplicaIdentity;
   readonly topic: string;
   readonly partition: number;
   readonly recovery: RecoveryReport;
-  /** The data directory that holds it. */
   readonly home: LogDirectory;
   readonly #options: ReplicaOptions;
   readonly #log: CommitLog;
   readonly #consensus: Consensus;
   readonly #producers: LogProducers;
   readonly #kept: KeptConfiguration;
+  /** Whether it has kept what it acknowledged. */
+  readonly memory: ReplicaMemory;
   /** Of a state machine's log. */
   readonly snapshots: SnapshotStore | undefined;
   readonly #deletions: RecordDeletions;
-  /** Made with the first one. */
   #reads: ConfirmedReads | undefined;
   /** Who waits for which copies, and who is in sync. */
   readonly acknowledgements: Acknowledgements;
@@ -86,13 +85,12 @@ export class Replica {
     this.#options = options;
     this.identity = identity;
     ({ topic: this.topic, partition: this.partition } = identity);
-    this.recovery = opened.recovery;
+    ({ recovery: this.recovery, snapshots: this.snapshots, memory: this.memory } = opened);
     this.home = home;
-    const { damage } = opened.recovery;
+    const { damage } = this.recovery;
     if (damage !== undefined) this.#failure = { kind: 'damage', cause: damage };
     this.#log = log;
     this.#producers = opened.producers;
-    this.snapshots = opened.snapshots;
     this.#kept = new KeptConfiguration(disk, log.directory, configuration);
     this.#deletions = new RecordDeletions(this, (error) => options.events.deletionFailed(this, error));
     for (const entry of log.raftOnlyEntries()) this.#deletions.appended(entry);
@@ -164,7 +162,7 @@ export class Replica {
   }
 
   /** For those who maintain logs; only the replica appends and moves positions. */
-  get log(): CleanableLog & ScrubbedLog & LogFigures {
+  get log(): CleanableLog & ScrubbedLog & Pick<CommitLog, 'queuedBytes' | 'sizeBytes' | 'segmentCount'> {
     return this.#log;
   }
 
@@ -189,8 +187,10 @@ export class Replica {
 
   /** Joins its group. A sole voter, or the one who is to lead a new group, does not wait for others to do so. */
   start(): void {
-    const { consensus, intended } = this.#options;
+    const { consensus, intended, events } = this.#options;
     consensus.join(this.#consensus);
+    const lost = this.memory.joined(this.#consensus, this.#options);
+    if (lost !== undefined) events.memoryLost(this, lost);
     const { id, configuration, hardState } = this.#consensus.raft;
     const { voters, learners } = configuration;
     const isSole = voters.length === 1 && voters[0] === id;
@@ -238,15 +238,14 @@ export class Replica {
     if (offset < 0 || offset > this.highWatermark) return 'OFFSET_OUT_OF_RANGE';
     if (offset <= this.#log.logStartOffset) return 'done';
     const appended = this.#consensus.appendRaftOnly('delete-records', encodeDeleteRecords(offset));
-    if (appended.kind === 'refused') {
-      return appended.reason === 'failed' ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER';
-    }
+    const refusal = (hasFailed: boolean) => (hasFailed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER');
+    if (appended.kind === 'refused') return refusal(appended.reason === 'failed');
     const isCommitted = await new Promise<boolean>((resolve) =>
       this.acknowledgements.whenCommitted(appended, resolve),
     );
-    if (!isCommitted) return this.failed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER';
-    const isDone = (await this.#deletions.settled()) && this.#log.logStartOffset >= offset;
-    return isDone ? 'done' : 'KAFKA_STORAGE_ERROR';
+    if (!isCommitted) return refusal(this.failed);
+    if (!(await this.#deletions.settled()) || this.#log.logStartOffset < offset) return 'KAFKA_STORAGE_ERROR';
+    return 'done';
   }
 
   /** Runs once when the high watermark or the role has moved, or neither will again. */
@@ -336,9 +335,10 @@ export class Replica {
     return this.#consensus.changeMembers(...members);
   }
 
-  /** See Raft. */
   forceConfiguration(...members: Parameters<Raft['forceConfiguration']>): ForceRefusal | undefined {
-    return this.#consensus.forceConfiguration(...members);
+    const refusal = this.#consensus.forceConfiguration(...members);
+    if (refusal === undefined) this.memory.restored();
+    return refusal;
   }
 
   /** Hands leadership to the voter on that node; false where it is none, or does not take it in time. */
@@ -367,7 +367,9 @@ export class Replica {
     try {
       await this.#settled();
       await this.#log.flushAndClose();
-      if (this.#failure === undefined) await this.#producers.keep();
+      if (this.#failure !== undefined) return;
+      await this.#producers.keep();
+      await this.memory.endCleanly();
     } finally {
       this.#endWaiting();
     }
@@ -432,6 +434,7 @@ export class Replica {
       dataLost: (fromIndex, endIndex) => events.dataLost(this, { fromIndex, endIndex }),
       repaired: () => {
         if (this.damaged) this.#failure = undefined;
+        this.memory.restored();
         changed();
       },
       catchUpRefused: changed,

@@ -33,7 +33,12 @@ export interface RaftSettings {
 /** Why a member may not do all that a voter may, until it has caught up with a leader. */
 export type Impairment =
   /** Durable entries are missing or unreadable: those up to this one were there (correctness: damage). */
-  | { readonly kind: 'damaged'; readonly floor: { readonly term: number; readonly index: number } }
+  | {
+      readonly kind: 'damaged';
+      readonly floor: { readonly term: number; readonly index: number };
+      /** Both: past its floor it may still lack what it has acknowledged. */
+      readonly hasLostMemory?: boolean;
+    }
   /** Acknowledged entries may be missing: the machine lost its memory, and the group counts what is only written. */
   | { readonly kind: 'memory-lost' };
 
@@ -285,6 +290,11 @@ export class Group {
         ? endIndex > impairment.floor.index
         : endIndex >= committed && this.log.termAt(committed - 1) === this.term;
     if (!isWhole) return;
+    if (impairment.kind === 'damaged' && impairment.hasLostMemory === true) {
+      this.#impairment = { kind: 'memory-lost' };
+      this.maybeRepaired(endIndex);
+      return;
+    }
     this.#impairment = undefined;
     this.outbox.put({ kind: 'repaired' });
   }

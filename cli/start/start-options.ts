@@ -145,6 +145,15 @@ export const startOptions = [
     inFile: false,
   },
   {
+    name: 'accept-lost-memory',
+    placeholder: 'YES',
+    environment: 'KAPPALOG_ACCEPT_LOST_MEMORY',
+    default: 'no',
+    description:
+      '`yes`: replicas under `write.caching` go on without what they lost when the machine stopped. For one start.',
+    inFile: false,
+  },
+  {
     name: 'log-level',
     placeholder: 'LEVEL',
     environment: 'KAPPALOG_LOG_LEVEL',
@@ -192,6 +201,8 @@ export interface StartConfiguration {
   readonly internalTls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
   readonly voters: ReadonlyMap<number, Address> | undefined;
   readonly join: Address | undefined;
+  /** An operator answers for what losses of memory took. */
+  readonly acceptLostMemory: boolean;
   readonly logLevel: LogLevel;
   /** Broker settings by Kafka's name. */
   readonly settings: Readonly<Record<string, string>>;
@@ -257,6 +268,7 @@ export function resolveStartConfiguration(layers: readonly ConfigurationLayer[])
     dataDirs,
     advertisedHost: value('advertised-host').text,
     ...resolveClusterOptions(value),
+    acceptLostMemory: parseYesNo('accept-lost-memory', value('accept-lost-memory')),
     logLevel: parseLogLevel(value('log-level')),
     settings,
   };
@@ -294,6 +306,11 @@ export function parsePort(name: string, { text, from }: GivenValue): number {
   const port = Number(text);
   if (/^\d+$/.test(text ?? '') && port <= 65_535) return port;
   throw usageError(`${name} must be a port from 0 to 65535, not "${text}" (from ${from}).`);
+}
+
+function parseYesNo(name: string, { text, from }: GivenValue): boolean {
+  if (text === 'yes' || text === 'no') return text === 'yes';
+  throw usageError(`${name} must be yes or no, not "${text}" (from ${from}).`);
 }
 
 function parseLogLevel({ text, from }: GivenValue): LogLevel {

@@ -59,6 +59,7 @@ async function open(configuration: StartConfiguration): Promise<Broker> {
       storage: 'disk',
       logger: createLogger(logLevel, process.stderr),
       nodeId,
+      acceptLostMemory: configuration.acceptLostMemory,
       internalPort,
       ...(rack === undefined ? {} : { rack }),
       ...(internalHost === undefined ? {} : { internalHost }),

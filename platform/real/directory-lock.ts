@@ -5,6 +5,7 @@
  */
 import { closeSync, linkSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { errnoOf } from './errno.ts';
+import { realBoot } from './real-boot.ts';
 
 /** Another living process holds the directory. */
 export class DirectoryLocked extends Error {
@@ -133,11 +134,7 @@ function startOf(pid: number): string {
   }
 }
 
+/** '' where the system does not tell: locks then outlive a reboot only if the process id is in use again. */
 function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    // Systems without /proc: locks then outlive a reboot only if the process id is in use again.
-    return '';
-  }
+  return realBoot().id ?? '';
 }

@@ -1,5 +1,6 @@
 import type { Platform } from '../platform.ts';
 import { RandomIds } from '../random-ids.ts';
+import { realBoot } from './real-boot.ts';
 import { RealClock } from './real-clock.ts';
 import { RealDisk } from './real-disk.ts';
 import { RealNetwork } from './real-network.ts';
@@ -16,5 +17,6 @@ export function realPlatform(): Platform {
     random,
     ids: new RandomIds(random),
     yielding: new RealYield(),
+    boot: realBoot(),
   };
 }

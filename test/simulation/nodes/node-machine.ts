@@ -39,6 +39,8 @@ export class NodeMachine {
   readonly #random: Random;
   readonly #start: NodeStart;
   #life: Life | undefined;
+  /** How often its machine was started. */
+  #boots = 1;
   /** Grows with each start of the process. */
   lives = 0;
   /** It was taken out of the cluster, and is not to come back. */
@@ -111,6 +113,7 @@ export class NodeMachine {
         random,
         ids: new RandomIds(random.fork('ids')),
         yielding,
+        boot: { id: `${this.nodeId}/${this.#boots}` },
       },
     }).then(
       (broker) => this.#started(life, broker),
@@ -130,6 +133,7 @@ export class NodeMachine {
 
   losePower(): void {
     if (!this.#end(true)) return;
+    this.#boots++;
     this.#world.say(`node ${this.nodeId} loses power`);
     this.#world.tally.count('processes', 'power lost');
     this.disk.losePower();

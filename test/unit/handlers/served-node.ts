@@ -65,6 +65,7 @@ export async function serveNode(
     copying: undefined,
     lagMsMax: () => config.replicaLagTimeMaxMs,
     topicConfig: (topic) => cluster.topicConfig(topic),
+    acceptsLostMemory: false,
     producerExpirationMs: () => config.producerIdExpirationMs,
     maintenance: config,
   });

@@ -35,6 +35,8 @@ export interface GroupSettings {
   minInSyncReplicas: number;
   segmentBytes: number;
   retentionBytes: number;
+  writeCaching: boolean;
+  acceptsLostMemory: boolean;
 }
 
 export class TestNode {
@@ -58,14 +60,22 @@ export class TestNode {
 export class ReplicaGroup {
   readonly clock = new ManualClock();
   readonly links = new DataLinks();
-  readonly settings: GroupSettings = { minInSyncReplicas: 1, segmentBytes: 1 << 20, retentionBytes: -1 };
+  readonly settings: GroupSettings = {
+    minInSyncReplicas: 1,
+    segmentBytes: 1 << 20,
+    retentionBytes: -1,
+    writeCaching: false,
+    acceptsLostMemory: false,
+  };
   readonly nodes = new Map<number, TestNode>();
+  /** How often the machines of nodes were started. */
+  readonly boots = new Map<number, number>();
   readonly #disks = new Map<number, MemoryDisk>();
   #starts = 0;
 
   /** Starts a node, with what an earlier one of that number has left on its disk. */
   async start(nodeId: number, others: readonly number[]): Promise<TestNode> {
-    const disk = this.#disks.get(nodeId) ?? new MemoryDisk();
+    const disk = this.#disks.get(nodeId) ?? new MemoryDisk({ crashes: new SeededRandom(`disk ${nodeId}`) });
     this.#disks.set(nodeId, disk);
     const { clock, links } = this;
     const incarnation = ++this.#starts;
@@ -74,6 +84,7 @@ export class ReplicaGroup {
     const told: string[] = [];
     const path = '/data';
     await disk.makeDirectory(path);
+    await disk.syncDirectory('/');
     const home = await LogDirectory.open({
       disk,
       clock,
@@ -100,6 +111,8 @@ export class ReplicaGroup {
       clock,
       disk,
       ids: new RandomIds(random.fork('ids')),
+      boot: { id: `boot ${this.boots.get(nodeId) ?? 1}` },
+      acceptsLostMemory: this.settings.acceptsLostMemory,
       tailCache: new TailCache({ maxBytes: 1 << 20 }),
       readPool: new ReadPool({ disk, maxBytes: 1 << 20, openFilesMax: 16 }),
       random,
@@ -148,7 +161,19 @@ export class ReplicaGroup {
     this.nodes.delete(nodeId);
     this.links.detach(nodeId);
     node.consensus.stop();
+    this.#disks.set(nodeId, this.diskOf(nodeId).kill());
     for (const other of this.nodes.values()) other.consensus.disconnected(nodeId);
+  }
+
+  diskOf(nodeId: number): MemoryDisk {
+    return this.#disks.get(nodeId)!;
+  }
+
+  /** As `kill`, and with the process goes what its disk has not synced. */
+  losePower(nodeId: number): void {
+    this.kill(nodeId);
+    this.#disks.set(nodeId, this.diskOf(nodeId).crash());
+    this.boots.set(nodeId, (this.boots.get(nodeId) ?? 1) + 1);
   }
 
   /** The leader whose first entry is committed. */
@@ -228,6 +253,7 @@ function eventsTo(told: string[]): PartitionEvents {
     damaged: say('damaged'),
     setAside: say('set aside'),
     dataLost: say('data lost'),
+    memoryLost: (_, goesOn) => told.push(`memory lost: ${goesOn}`),
     catchUpFailed: say('catch-up failed'),
   };
 }

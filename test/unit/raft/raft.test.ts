@@ -381,6 +381,17 @@ describe('a member that is not whole', () => {
     expect(raft.isImpaired).toBe(false);
   });
 
+  it('is not whole past its floor where it has lost its memory, too', () => {
+    const floor = { term: 1, index: 2 };
+    const { raft } = create({ impairment: { kind: 'damaged', floor, hasLostMemory: true } });
+    raft.step(append({ committedEndIndex: 4 }));
+    raft.campaign();
+    expect([raft.isImpaired, raft.role]).toEqual([true, 'follower']);
+    raft.step(append({ endIndex: 5, terms: [{ index: 4, term: 2 }], committedEndIndex: 5 }));
+    raft.flushed(5, 0);
+    expect([raft.isImpaired, kinds(raft.take())]).toEqual([false, expect.arrayContaining(['repaired'])]);
+  });
+
   it('is whole, after a loss of memory, once it has in memory what counts there', () => {
     const { raft } = create({ impairment: { kind: 'memory-lost' }, countsWritten: () => true });
     raft.step(append({ endIndex: 5, terms: [{ index: 4, term: 2 }], committedEndIndex: 5 }));

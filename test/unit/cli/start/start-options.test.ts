@@ -23,6 +23,7 @@ describe('start configuration', () => {
       internalTls: undefined,
       voters: undefined,
       join: undefined,
+      acceptLostMemory: false,
       logLevel: 'info',
       settings: {},
     });
