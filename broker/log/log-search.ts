@@ -2,13 +2,12 @@
  * Finds things in the written part of a log by walking its batches: records by timestamp, the place of a Raft index, all
  * headers from an offset on. Slower than LogReader and with buffers of its own, so that it does not push out what readers use.
  */
-import { assert } from '../../platform/assert.ts';
 import { batchField, readBatchHeader } from '../../protocol/index.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
 import { scanBatches } from './batch-scan.ts';
 import type { ScanEnd, ScannedBatch, Visit } from './batch-scan.ts';
 import { isCleanedHeader } from './cleaned-header.ts';
-import { scanSound } from './header-scan.ts';
+import { DamagedSegment, scanSound } from './header-scan.ts';
 import type { FoundRecord } from './log-types.ts';
 import type { PositionTable } from './position-table.ts';
 import { isRaftOnly, raftOnlyIndex } from './raft-only.ts';
@@ -137,8 +136,9 @@ export class LogSearch {
   /** Where the entry at `index` begins, which must be the first of its batch; or the end, for the log's end index. */
   async placeOfIndex(index: number, table: PositionTable): Promise<{ segment: Segment; position: number }> {
     const result = await this.#tryPlace(index, table);
-    assert(result !== undefined, 'the log is cut between two batches that it holds');
-    return result;
+    if (result !== undefined) return result;
+    const segment = this.#segments.at(this.#segments.placeOf(table.offsetOfIndex(index)))!;
+    throw new DamagedSegment(segment, 0, `no batch in it begins with Raft index ${index}`);
   }
 
   /** As `placeOfIndex`, of the first entry at or after `index` that begins a batch; says which one that is. */
@@ -174,7 +174,8 @@ export class LogSearch {
       endOffset = lastOffsetOf(batch) + 1;
       return 'stop';
     });
-    assert(endOffset !== undefined, 'a batch that holds the offset');
+    if (endOffset === undefined)
+      throw new DamagedSegment(segment, 0, `no batch in it holds offset ${offset}`);
     return endOffset;
   }
 

@@ -111,6 +111,12 @@ export const regressions: readonly Regression[] = [
       'an operator forced a new configuration before the member that held the most had started (the simulation)',
   },
   {
+    simulator: 'cluster',
+    seed: 40563,
+    foundBy:
+      'an operator answered for members that had forgotten who belongs to their group, and two led it (the simulation)',
+  },
+  {
     simulator: 'nodes',
     seed: 38,
     foundBy: 'a node that had been a member, and got the partition back, led it all by itself',

@@ -15,7 +15,7 @@ import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from '../../log/raft-only.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/configuration-codec.ts';
 import type { PlacedConfiguration } from '../../raft/configuration.ts';
 import type { TermLogState, TermStart } from '../../raft/term-log.ts';
-import { indexesIn } from './received-entries.ts';
+import { indexesWithin } from './received-entries.ts';
 import type { ReceivedBatch } from './received-entries.ts';
 
 export interface GroupLogEvents {
@@ -236,7 +236,7 @@ export class GroupLog {
 
   /**
    * Whole batches from `fromIndex` on: one, then while they fit `bytesMax`, up to `endIndex`. At once where they are recent.
-   * Nothing where the beginning is gone, or the log is being cut. Rejects with a DiskError.
+   * Nothing where the beginning is gone, or the log is being cut. Rejects with a DiskError or UnsoundEntries.
    */
   read(fromIndex: number, endIndex: number, bytesMax: number): ReadEntries | Promise<ReadEntries> {
     const run = new ReadRun(fromIndex);
@@ -275,14 +275,11 @@ export class GroupLog {
       }
       const offset = log.offsetOfIndex(run.endIndex);
       if (offset < log.logStartOffset) return undefined;
-      const read = log.read({
-        offset,
-        endOffset: own !== undefined && own.index < endIndex ? own.offset : log.offsetOfIndex(endIndex),
-        maxBytes: bytesMax - run.sizeBytes,
-        minOneBatch: run.sizeBytes === 0,
-      });
-      if (read instanceof Promise) return read.then((done) => run.add(done));
-      run.add(read);
+      const endOffset = own !== undefined && own.index < endIndex ? own.offset : log.offsetOfIndex(endIndex);
+      const minOneBatch = run.sizeBytes === 0;
+      const read = log.read({ offset, endOffset, maxBytes: bytesMax - run.sizeBytes, minOneBatch });
+      if (read instanceof Promise) return read.then((done) => run.add(done, { offset, endOffset }));
+      run.add(read, { offset, endOffset });
     }
     return undefined;
   }
@@ -369,6 +366,14 @@ export class GroupLog {
   }
 }
 
+/** The disk gives other bytes than were written: a follower cannot have these entries from here. */
+export class UnsoundEntries extends Error {
+  constructor(offset: number) {
+    super(`What was read for a follower at offset ${offset} is not what the log holds there: it is damaged.`);
+    this.name = 'UnsoundEntries';
+  }
+}
+
 class ReadRun implements ReadEntries {
   readonly parts: Buffer[] = [];
   readonly #releases: (() => void)[] = [];
@@ -389,11 +394,17 @@ class ReadRun implements ReadEntries {
     this.endIndex++;
   }
 
-  add(read: { readonly parts: readonly Buffer[]; readonly sizeBytes: number; release(): void }): void {
+  /** Throws UnsoundEntries where that is not what the log should have within these offsets. */
+  add(
+    read: { readonly parts: readonly Buffer[]; readonly sizeBytes: number; release(): void },
+    within: { readonly offset: number; readonly endOffset: number },
+  ): void {
     this.#releases.push(() => read.release());
+    const indexes = indexesWithin(read.parts, within);
+    if (indexes === undefined) throw new UnsoundEntries(within.offset);
     this.isFull = read.sizeBytes === 0;
     this.parts.push(...read.parts);
-    this.endIndex += indexesIn(read.parts);
+    this.endIndex += indexes;
     this.sizeBytes += read.sizeBytes;
   }
 

@@ -69,14 +69,29 @@ export function receivedBatches(
   return isComplete && configurations.next().done === true ? batches : undefined;
 }
 
-/** How many indexes the batches in these parts take; a batch may go from one part into the next. */
-export function indexesIn(parts: readonly Buffer[]): number {
-  let indexes = 0;
-  walkBatches(parts, (buffer, at) => {
-    indexes += indexesAt(buffer, at);
-    return true;
+/**
+ * How many indexes the batches of data in these parts take, which were read for this range of offsets; a batch may go from one part into
+ * the next. Undefined where they are not whole batches that follow each other from its beginning on: the disk gives other bytes.
+ */
+export function indexesWithin(
+  parts: readonly Buffer[],
+  { offset, endOffset }: { readonly offset: number; readonly endOffset: number },
+): number | undefined {
+  let next = offset;
+  let isSound = true;
+  const walkedBytes = walkBatches(parts, (buffer, at) => {
+    const offsets = batchField.lastOffsetDelta(buffer, at) + 1;
+    isSound =
+      batchField.sizeBytes(buffer, at) >= batchHeaderBytes &&
+      batchField.baseOffset(buffer, at) === next &&
+      offsets >= 1 &&
+      next + offsets <= endOffset;
+    next += offsets;
+    return isSound;
   });
-  return indexes;
+  let sizeBytes = 0;
+  for (const part of parts) sizeBytes += part.length;
+  return isSound && walkedBytes === sizeBytes ? next - offset : undefined;
 }
 
 /** The parts without the batches of the first `indexes` indexes; undefined where no batch ends there. */

@@ -107,18 +107,22 @@ function answerForForgotten(
   number: number,
   members: readonly ClusterGroup[],
 ): void {
+  // Nobody decides that without those who are still starting: they may hold the most.
+  if (members.length < machines.length) return;
   const count = (looks.get(number) ?? 0) + 1;
   looks.set(number, count);
-  for (const { consensus } of members) {
-    if (!consensus.raft.isImpaired) continue;
-    world.say(`an operator answers for what is forgotten in group ${number}`);
-    consensus.overrideImpairment();
-  }
-  // Nobody decides that without those who are still starting: they may hold the most.
-  if (count % looksUntilForced > 0 || members.length < machines.length) return;
   const [best] = members.toSorted(
     (one, other) => other.log.lastTerm - one.log.lastTerm || other.log.endIndex - one.log.endIndex,
   );
+  // One that has forgotten the newest members, too, could be elected by the ones before.
+  const agreed = JSON.stringify(best?.consensus.raft.configuration);
+  for (const { consensus } of members) {
+    const { isImpaired, configuration } = consensus.raft;
+    if (!isImpaired || JSON.stringify(configuration) !== agreed) continue;
+    world.say(`an operator answers for what is forgotten in group ${number}`);
+    consensus.overrideImpairment();
+  }
+  if (count % looksUntilForced > 0) return;
   if (best === undefined) return;
   const learners = machines.map(({ member }) => member).filter((member) => member !== best.member);
   world.say(`an operator makes node ${nodeOf(best.member)} the only voter of group ${number}`);

@@ -55,10 +55,10 @@ export function replace(world: ClusterWorld, machine: Machine): void {
   machine.replaceDirectory();
 }
 
-/** A bit flips that was durable, and by the floor is known to be, while no process runs. */
+/** A bit flips that was durable, and by the floor is known to be: mostly while no process runs, as one that runs reads little again. */
 export function rot(context: StepContext): void {
   const { world, machine, random } = context;
-  machine.end('kill');
+  if (random.fork('when').below(4) > 0) machine.end('kill');
   // Its whole directory will have to be replaced.
   if (mayHarmAll(world, machine)) {
     if (random.below(5) === 0) rotVotes(context);

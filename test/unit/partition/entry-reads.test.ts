@@ -3,7 +3,7 @@ import { SendPace } from '../../../broker/partition/consensus/catch-up/send-pace
 import { EntryReads } from '../../../broker/partition/consensus/entry-reads.ts';
 import type { LearnerPace } from '../../../broker/partition/consensus/entry-reads.ts';
 import { GroupLog } from '../../../broker/partition/consensus/group-log.ts';
-import { indexesIn } from '../../../broker/partition/consensus/received-entries.ts';
+import { indexesWithin } from '../../../broker/partition/consensus/received-entries.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { Append } from '../../../broker/raft/messages.ts';
 import { unpooled } from '../../../platform/buffer-pool.ts';
@@ -153,7 +153,9 @@ describe('the entries that a leader reads for a follower', () => {
     const sent: number[] = [];
     use.with = (read) => {
       const { parts, release } = reads.take(read, messageOf(3, 5));
-      sent.push(indexesIn(parts), Buffer.concat(parts).readInt32BE(12));
+      const bytes = Buffer.concat(parts);
+      const within = { offset: bytes.readInt32BE(4), endOffset: Infinity };
+      sent.push(indexesWithin(parts, within)!, bytes.readInt32BE(12));
       release();
     };
     reads.want(want(1, 2));

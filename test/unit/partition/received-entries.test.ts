@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeRaftOnly } from '../../../broker/log/raft-only.ts';
 import {
-  indexesIn,
+  indexesWithin,
   receivedBatches,
   withoutFirst,
 } from '../../../broker/partition/consensus/received-entries.ts';
@@ -165,12 +165,41 @@ describe('entries that come with a message', () => {
 describe('entries that are read for a follower', () => {
   const cuts = fc.array(fc.nat(), { maxLength: 6 });
 
+  const counts = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 6 });
+
+  /** Batches of so many records, one after the other. */
+  function dataFrom(offset: number, each: readonly number[]): Buffer[] {
+    let next = offset;
+    return each.map((count) => {
+      const records = Array.from({ length: count }, () => ({ timestamp: 1, value: Buffer.from('v') }));
+      const batch = encodeBatch(records, { baseOffset: next });
+      next += count;
+      return batch;
+    });
+  }
+
   it('are counted wherever their bytes are parted', () => {
     fc.assert(
-      fc.property(drawn, cuts, (each, places) => {
-        const { message, batches } = entriesOf(each);
+      fc.property(fc.nat(), counts, cuts, (offset, each, places) => {
+        const indexes = each.reduce((sum, count) => sum + count);
+        const parts = cutAt(Buffer.concat(dataFrom(offset, each)), places);
+        expect(indexesWithin(parts, { offset, endOffset: offset + indexes })).toBe(indexes);
+        expect(indexesWithin(parts, { offset, endOffset: offset + indexes - 1 })).toBeUndefined();
+        expect(indexesWithin(parts, { offset: offset + 1, endOffset: Infinity })).toBeUndefined();
+      }),
+    );
+  });
+
+  it('are not taken for entries where their place or size is another than it was', () => {
+    const bit = fc.record({ batch: fc.nat(), field: fc.constantFrom(0, 8, 23), bit: fc.nat({ max: 31 }) });
+    fc.assert(
+      fc.property(fc.nat(), counts, cuts, bit, (offset, each, places, flipped) => {
+        const batches = dataFrom(offset, each);
+        const batch = batches[flipped.batch % batches.length]!;
+        batch[flipped.field + (flipped.bit >> 3)]! ^= 1 << (flipped.bit & 7);
+        const endOffset = offset + each.reduce((sum, count) => sum + count);
         const parts = cutAt(Buffer.concat(batches), places);
-        expect(indexesIn(parts)).toBe(message.endIndex - message.fromIndex);
+        expect(indexesWithin(parts, { offset, endOffset })).not.toBe(endOffset - offset);
       }),
     );
   });
