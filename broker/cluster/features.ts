@@ -4,7 +4,7 @@ import type { NewMetadataRecord } from './metadata-record.ts';
 
 /** The features that Kappalog has, as Kafka numbers them: lowest and highest level that this build can serve. */
 export const supportedFeatures: ReadonlyMap<string, { readonly min: number; readonly max: number }> = new Map(
-  [['metadata.version', { min: 33, max: 33 }]],
+  [['metadata.version', { min: 30, max: 30 }]],
 );
 
 /** The first records of a new cluster: it starts at the highest level of every feature. */

@@ -57,7 +57,7 @@ describe('the status of a cluster', () => {
     expect(await cli.json(['cluster', 'status'])).toMatchObject({
       status: 'healthy',
       clusterId: (await admin.describeCluster()).clusterId,
-      features: [{ name: 'metadata.version', level: 33 }],
+      features: [{ name: 'metadata.version', level: 30 }],
       nodes: [
         { id: 1, fenced: false, drained: false, leaders: 1, replicas: 2 },
         { id: 2, leaders: 1, replicas: 2 },

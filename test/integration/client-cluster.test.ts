@@ -38,7 +38,7 @@ describe('the nodes', () => {
       })),
     );
     const features = await admin.describeFeatures();
-    expect(features).toContainEqual({ name: 'metadata.version', minVersion: 33, maxVersion: 33, level: 33 });
+    expect(features).toContainEqual({ name: 'metadata.version', minVersion: 30, maxVersion: 30, level: 30 });
   });
 
   it('vote on the metadata', async () => {

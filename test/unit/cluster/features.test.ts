@@ -20,22 +20,22 @@ function update(level: number, rest: { name?: string; allowDowngrade?: boolean }
 describe('levels of features', () => {
   it('are written once for a new cluster', () => {
     const state = bootstrapped();
-    expect([...state.image.features]).toEqual([[name, 33]]);
+    expect([...state.image.features]).toEqual([[name, 30]]);
     expect(decideBootstrap(state.image).records).toEqual([]);
   });
 
   it('stay as they are where they are what is asked for', () => {
     const state = bootstrapped();
-    expect(carryOut(state, decideUpdateFeatures(state, [update(33)])).result).toEqual([{ name }]);
+    expect(carryOut(state, decideUpdateFeatures(state, [update(30)])).result).toEqual([{ name }]);
     expect(state.log).toHaveLength(1);
   });
 
   it.each([
-    ['below what is supported', [update(32)], 'supports levels 33 to 33 of metadata.version; 32 is outside'],
+    ['below what is supported', [update(29)], 'supports levels 30 to 30 of metadata.version; 29 is outside'],
     ['above it', [update(34)], '34 is outside'],
     ['none at all', [update(0, { allowDowngrade: true })], '0 is outside'],
     ['of a feature that nobody knows', [update(1, { name: 'x' })], 'does not support the feature x'],
-    ['twice', [update(33), update(33)], 'more than once'],
+    ['twice', [update(30), update(30)], 'more than once'],
   ])('are refused: %s', (_, updates, message) => {
     const state = bootstrapped();
     const { records, result } = decideUpdateFeatures(state, updates);
@@ -45,10 +45,10 @@ describe('levels of features', () => {
 
   it('are refused as a whole where one is', () => {
     const state = stateOf({ nodes: [] });
-    const { records, result } = decideUpdateFeatures(state, [update(33), update(1, { name: 'x' })]);
+    const { records, result } = decideUpdateFeatures(state, [update(30), update(1, { name: 'x' })]);
     expect(records).toEqual([]);
     expect(result.map(({ refusal }) => refusal?.error)).toEqual([undefined, 'INVALID_UPDATE_VERSION']);
-    expect(decideUpdateFeatures(state, [update(33)]).records).toHaveLength(1);
+    expect(decideUpdateFeatures(state, [update(30)]).records).toHaveLength(1);
   });
 
   it('are refused where a node could not serve them', () => {
@@ -57,8 +57,8 @@ describe('levels of features', () => {
       records: [{ type: 'RegisterBrokerRecord', value: { brokerId: 4, incarnationId: uuid(1) } }],
       result: undefined,
     });
-    expect(decideUpdateFeatures(state, [update(33)]).result[0]?.refusal?.message).toBe(
-      'Node 4 does not support level 33 of metadata.version. Upgrade it, or unregister it.',
+    expect(decideUpdateFeatures(state, [update(30)]).result[0]?.refusal?.message).toBe(
+      'Node 4 does not support level 30 of metadata.version. Upgrade it, or unregister it.',
     );
   });
 

@@ -139,7 +139,7 @@ describe('the metadata image', () => {
   it('holds the features that a new cluster starts with, and forgets one that goes to level 0', () => {
     const state = stateOf({ nodes: [] });
     carryOut(state, decideBootstrap(state.image));
-    expect([...state.image.features]).toEqual([['metadata.version', 33]]);
+    expect([...state.image.features]).toEqual([['metadata.version', 30]]);
     carryOut(state, {
       records: [{ type: 'FeatureLevelRecord', value: { name: 'metadata.version', featureLevel: 0 } }],
       result: undefined,
