@@ -1,8 +1,9 @@
-/** Three nodes: a rolling restart under load. */
+/** Three nodes: Kafka's own tools, and a rolling restart under load. */
 import { join } from 'node:path';
 import { BrokerCluster } from '../../support/broker-cluster.ts';
 import type { BrokerKind } from '../../support/broker-process.ts';
 import type { Suite } from '../suite.ts';
+import { clusterTools } from './cluster-tools.ts';
 import { rollingRestart } from './rolling-restart.ts';
 
 export interface ClusterSuite extends Omit<Suite, 'broker'> {
@@ -27,6 +28,7 @@ export async function clusterSuite(
     settings: { 'group.initial.rebalance.delay.ms': '0' },
   });
   const all = { ...suite, cluster };
+  await clusterTools(all);
   await rollingRestart(all);
   await cluster.stop();
 }
