@@ -414,4 +414,25 @@ export const logMutations: readonly Mutation[] = [
       'is in the segments for good once it is replayed, also where the machine stops before a log is opened',
     ),
   },
+  {
+    ...log(
+      'damage: a voter goes by a floor that is behind',
+      'recovery',
+      '    if (reached.endIndex <= this.#floor.endIndex) return;\n',
+      '    if (reached.endIndex > 0) return;\n',
+    ),
+    hunts: test('test/unit/log/damage-extent.test.ts', 'knows how far it reached, whichever bit is wrong'),
+  },
+  {
+    ...log(
+      'damage: what a recovery point vouches for is not checked where it is read again',
+      'header-scan',
+      'verifyBatchCrc(batch.buffer, batch.at)',
+      'verifyBatchCrc(batch.buffer, batch.at) || from >= 0',
+    ),
+    hunts: test(
+      'test/unit/partition/open-log.test.ts',
+      'is damaged where any bit of that has rotted, and keeps what is before it',
+    ),
+  },
 ];

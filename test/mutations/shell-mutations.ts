@@ -243,6 +243,23 @@ const planted: readonly Planted[] = [
     to: '  if (revision >= 0 && members.includes(self)) return configurationOf(members);\n',
     test: ['replica-group', 'a replica that comes later is no voter until the leader has made it one'],
   },
+  {
+    name: 'copies: a log is given away that ends before the configuration that comes with it',
+    file: 'consensus/committed-position.ts',
+    from: 'return this.#entries.holdsConfiguration(this.kept)',
+    to: 'return this.kept.index < 0',
+    test: [
+      'catch-up/segment-copying',
+      'gets a log that reaches as far as the configuration that comes with it',
+    ],
+  },
+  {
+    name: 'copies: what is read for a follower is taken for what was written',
+    file: 'consensus/received-entries.ts',
+    from: 'batchField.baseOffset(buffer, at) === next &&\n      offsets >= 1 &&',
+    to: 'offsets >= 1 &&',
+    test: ['received-entries', 'are not taken for entries where their place or size is another than it was'],
+  },
 ];
 
 /** Of the core: no log is wrong by them, but what readers are told is. */
