@@ -117,7 +117,7 @@ async function undoDrain(admin: Admin, nodeId: number, context: CommandContext):
     () =>
       wasDrained
         ? [
-            `Node ${nodeId} takes replicas again; ${formatCount(takenBack)} that were on their way stay there.`,
+            `Node ${nodeId} takes replicas again; ${countOf(takenBack, 'replica that was on its way stays', 'replicas that were on their way stay')} there.`,
             ...failed.map(
               ({ topic, partition, error }) => `${topic}-${partition} goes on leaving it: ${error!.message}`,
             ),
@@ -261,9 +261,11 @@ function drainedText(
   { before, after, votes }: { before: Held; after: Held; votes: boolean | undefined },
 ): string {
   const done =
-    after.replicas === 0
-      ? `Node ${nodeId} is drained: ${countOf(before.replicas, 'replica has', 'replicas have')} gone to other nodes.`
-      : `The drain of node ${nodeId} has begun: it has ${describeHeld(after)}. The same command watches it.`;
+    before.replicas === 0
+      ? `Node ${nodeId} is drained and holds nothing.`
+      : after.replicas === 0
+        ? `Node ${nodeId} is drained: ${countOf(before.replicas, 'replica has', 'replicas have')} gone to other nodes.`
+        : `The drain of node ${nodeId} has begun: it has ${describeHeld(after)}. The same command watches it.`;
   const voter =
     votes === true
       ? [

@@ -38,6 +38,18 @@ async function replicasOf(topic: string): Promise<readonly (readonly number[])[]
   return described!.partitions.map(({ replicas }) => replicas);
 }
 
+/** Stopped, and the cluster knows it. */
+async function stopNode(id: number): Promise<void> {
+  await cluster.stopNode(id);
+  await vi.waitFor(
+    async () => {
+      const { brokers } = await admin.describeCluster();
+      expect(brokers.find((broker) => broker.id === id)?.fenced).toBe(true);
+    },
+    { timeout: 20_000, interval: 50 },
+  );
+}
+
 async function nodes(): Promise<NodeRow[]> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the test asserts on what it reads
   return ((await cli.json(['cluster', 'nodes'])) as { nodes: NodeRow[] }).nodes;
@@ -57,7 +69,7 @@ describe('the status of a cluster', () => {
     expect(await cli.json(['cluster', 'status'])).toMatchObject({
       status: 'healthy',
       clusterId: (await admin.describeCluster()).clusterId,
-      features: [{ name: 'metadata.version', level: 30 }],
+      features: await admin.describeFeatures(),
       nodes: [
         { id: 1, fenced: false, drained: false, leaders: 1, replicas: 2 },
         { id: 2, leaders: 1, replicas: 2 },
@@ -90,7 +102,7 @@ describe('the status of a cluster', () => {
       { name: 'strict', assignments: [[1, 2, 3]], configs: { 'min.insync.replicas': '3' } },
       { name: 'single', assignments: [[3]] },
     ]);
-    await cluster.stopNode(3);
+    await stopNode(3);
     const unavailable = await cli.run(['cluster', 'status']);
     expect(unavailable.code).toBe(7);
     expect(unavailable.stdout).toMatch(/is unavailable\.$/m);
@@ -189,7 +201,7 @@ describe('reassignments', () => {
 
   it('are listed and taken back', async () => {
     await admin.createTopics([{ name: 'stuck', assignments: [[1, 3]] }]);
-    await cluster.stopNode(3);
+    await stopNode(3);
     expect(await cli.text(['cluster', 'reassign', 'stuck', '--to', '1,2', '--no-wait', '-y'])).toBe(
       '1 partition is on its way; "kappalog cluster reassign --list" shows what is left.\n',
     );
@@ -255,6 +267,41 @@ describe('a node', () => {
     );
   });
 
+  it('is drained while it is away, as far as that can be, and keeps what has not moved when that is undone', async () => {
+    await admin.createTopics([{ name: 'pair', assignments: [[1, 3]] }]);
+    await stopNode(3);
+    const begun = await cli.json(['cluster', 'drain', '3', '--no-wait']);
+    expect(begun).toMatchObject({ node: 3, drained: false, votes: null });
+    // Of other topics, too, those with two replicas.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the test asserts on what it reads
+    const { blocked } = begun as { readonly blocked: number };
+    expect(blocked).toBeGreaterThan(0);
+    const moving = await cli.json(['cluster', 'reassign', '--list', 'pair']);
+    expect(moving).toMatchObject({ reassignments: [{ topic: 'pair', partition: 0, removing: [3] }] });
+    await vi.waitFor(
+      async () => expect((await nodes()).find(({ id }) => id === 3)).toMatchObject({ replicas: blocked }),
+      { timeout: 20_000, interval: 100 },
+    );
+    const refused = await cli.run(['cluster', 'reassign', 'pair', '--cancel']);
+    expect(refused.code).toBe(1);
+    expect(refused.stdout).toContain('Node 3 is drained and takes no replicas.');
+    expect(await cli.json(['cluster', 'drain', '3', '--undo'])).toEqual({
+      node: 3,
+      drained: false,
+      changed: true,
+      takenBack: blocked,
+      failed: [],
+    });
+    await cluster.startNode(3);
+    cli = new CommandLine(cluster.addresses);
+    await vi.waitFor(
+      async () => expect(await cli.json(['cluster', 'status'])).toMatchObject({ reassignments: [] }),
+      { timeout: 20_000, interval: 100 },
+    );
+    expect(await replicasOf('pair')).toEqual([[1, 3]]);
+    expect((await nodes()).find(({ id }) => id === 3)).toMatchObject({ drained: false, replicas: blocked });
+  });
+
   it('is drained, votes no more, gets nothing, and has it back when that is undone', async () => {
     const before = (await nodes()).find(({ id }) => id === 2)!;
     expect(before.replicas).toBeGreaterThan(0);
@@ -285,7 +332,7 @@ describe('a node', () => {
     expect(refused.code).toBe(1);
     expect(refused.stdout).toContain('Node 2 is drained and takes no replicas.');
     expect(await cli.text(['cluster', 'drain', '2', '--undo'])).toMatch(
-      /^Node 2 takes replicas again; 0 that were on their way stay there\.$/m,
+      /^Node 2 takes replicas again; 0 replicas that were on their way stay there\.$/m,
     );
     expect(await cli.text(['cluster', 'drain', '2', '--undo'])).toBe('Node 2 was not drained.\n');
     await cli.text(['cluster', 'rebalance', '--replicas', '-y']);
