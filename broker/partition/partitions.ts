@@ -84,6 +84,8 @@ export interface PartitionEvents extends Omit<ReplicaEvents, 'leadershipChanged'
 
 /** Replicas that are opened, or removed, at one time: their reads share the thread pool. */
 const openingMax = 16;
+/** Replicas that join their groups in one turn. */
+const startedMax = 64;
 /** Replicas that are closed at one time: each has files open for a moment. */
 const closingMax = 64;
 /** Leaderships that are on their way to other nodes at one time. */
@@ -222,15 +224,22 @@ export class Partitions {
     };
     await this.#openAll(missing, isNew, opened).catch(close);
     for (const replica of opened) this.#register(replica);
-    for (const replica of opened) {
-      if (replica.home.isOnline) replica.start();
-      else replica.goOffline(replica.home.offlineReason);
-    }
+    await this.#start(opened);
     const errors = await Promise.all(opened.map(settled));
     const error = errors.find((each) => each !== undefined);
     if (!isNew || error === undefined) return;
     for (const replica of opened) this.#unregister(replica);
     await close(error);
+  }
+
+  /** The node goes on hearing others, and being heard, however many there are. */
+  async #start(replicas: readonly Replica[]): Promise<void> {
+    for (const [place, replica] of replicas.entries()) {
+      if (place % startedMax === startedMax - 1) await pause(this.#options.clock);
+      if (replica.closed) continue;
+      if (replica.home.isOnline) replica.start();
+      else replica.goOffline(replica.home.offlineReason);
+    }
   }
 
   /** Adds to `opened` as it goes. */
@@ -465,6 +474,12 @@ export class Partitions {
     this.#count--;
     this.#options.votes.remove(keyOf(replica.identity));
   }
+}
+
+function pause(clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(0, resolve);
+  });
 }
 
 /** Resolves when the replica may say where its log ends, or will not by itself; with an error where it could not be elected. */

@@ -192,10 +192,10 @@ export class Replica {
     const lost = this.memory.joined(this.#consensus, this.#options);
     if (lost !== undefined) events.memoryLost(this, lost);
     const { id, configuration, hardState } = this.#consensus.raft;
-    const { voters, learners } = configuration;
-    const isSole = voters.length === 1 && voters[0] === id;
+    const isSole = configuration.voters.length === 1 && configuration.voters[0] === id;
     const isFirst = intended?.revision === 0 && intended.members[0] === id && hardState.term === 0;
-    if ((isSole && learners.length === 0) || isFirst) this.#consensus.campaign();
+    if (isSole && configuration.learners.length === 0) this.#consensus.campaign();
+    else if (isFirst) consensus.campaign(this.#consensus);
   }
 
   /**

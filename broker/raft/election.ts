@@ -9,6 +9,10 @@ import type { Group } from './group.ts';
 import { nodeOf } from './member.ts';
 import type { VoteRequest } from './messages.ts';
 import { isSilent } from './peers.ts';
+import { voteResult } from './quorum.ts';
+
+/** Election timeouts that a member of a new group waits for the one who is to lead it first, and has thousands of others to see to. */
+const firstTimeouts = 10;
 
 /**
  * How long after the last sign of a leader this member campaigns: those who come before it in the order of preference and are
@@ -23,12 +27,21 @@ export function campaignTicks(group: Group, jitter: number): number {
     if (voter === group.id) break;
     if (voter !== lost && !isSilent(group.peers, group.settings.timing, nodeOf(voter))) rank++;
   }
-  return electionTicks + rank * rankTicks + jitter;
+  const isFirstElection = group.term === 0 && rank > 0;
+  return electionTicks * (isFirstElection ? firstTimeouts : 1) + rank * rankTicks + jitter;
 }
 
 /** In [0, ticks): what parts members that would campaign together, and candidates that have split the votes. */
 export function drawJitter(group: Group, ticks: number): number {
   return group.random.below(ticks);
+}
+
+/** Whether so many voters' nodes are there that this member could be elected. */
+export function canBeElected({ configuration, id, peers, settings }: Group): boolean {
+  const votes = voteResult(configuration, (voter) =>
+    voter === id || !isSilent(peers, settings.timing, nodeOf(voter)) ? true : undefined,
+  );
+  return votes === 'won';
 }
 
 /** Whether the candidate's log has all that may be committed, as far as this voter can tell. */

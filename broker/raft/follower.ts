@@ -5,7 +5,7 @@
  * and never what it has beyond the part that is known to be the same. While its leader's node is heard it wants no ticks.
  */
 import { assert } from '../../platform/assert.ts';
-import { campaignTicks, drawJitter } from './election.ts';
+import { campaignTicks, canBeElected, drawJitter } from './election.ts';
 import type { Group } from './group.ts';
 import { nodeOf } from './member.ts';
 import type { MemberId } from './member.ts';
@@ -51,14 +51,15 @@ export class Follower {
 
   get isCampaignDue(): boolean {
     const group = this.#group;
-    if (!group.isPromotable) return false;
+    if (!group.isPromotable || !canBeElected(group)) return false;
     return group.peers.now - this.#lastHeardAt(group.leader) >= campaignTicks(group, this.#jitter);
   }
 
-  /** It cannot be due before this tick, whoever falls silent meanwhile. */
+  /** It cannot be due before this tick, unless a node falls silent or is heard again. */
   get quietUntil(): number {
-    const { leader, settings } = this.#group;
-    return this.#lastHeardAt(leader) + settings.timing.electionTicks + this.#jitter;
+    const { leader } = this.#group;
+    if (!canBeElected(this.#group)) return Infinity;
+    return this.#lastHeardAt(leader) + campaignTicks(this.#group, this.#jitter);
   }
 
   /** A vote was given, or another message shows that someone is at work. */

@@ -141,6 +141,9 @@ function writeNodeMessage(writer: Writer, message: WireNodeMessage, strings: Str
       }
       break;
     case 'roll-answer':
+      writer.int64(message.sentAt);
+      writer.int64(message.askedBy);
+      writer.bool(message.isWhole);
       writer.compactCount(message.strayed.length);
       for (const group of message.strayed) writer.unsignedVarint(strings.numberOf(group));
       break;
@@ -163,11 +166,12 @@ function readNodeMessage(
     case 'roll-call-part':
       return { kind, ...nodes, roll: readNatural(reader), ...readPart(reader, strings) };
     case 'roll-answer': {
+      const call = { sentAt: readNatural(reader), askedBy: readNatural(reader), isWhole: reader.bool() };
       const strayed: string[] = [];
       for (let count = reader.compactCount(1); count > 0; count--) {
         strayed.push(stringAt(strings, reader.unsignedVarint()));
       }
-      return { kind, ...nodes, strayed };
+      return { kind, ...nodes, ...call, strayed };
     }
     default:
       throw new ProtocolError('unknown-message', `a node's message before byte ${reader.position}`);

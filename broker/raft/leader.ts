@@ -66,6 +66,19 @@ export class Leader {
     return false;
   }
 
+  /** When the first of what is unanswered is asked again, or waited for no longer. */
+  get quietUntil(): number {
+    const { peers, settings } = this.#group;
+    const { heartbeatTicks } = settings.timing;
+    let tick = this.#transfer?.deadline ?? Infinity;
+    if (this.#reads.isWaiting) tick = Math.min(tick, peers.now + heartbeatTicks);
+    for (const follower of this.replication.followers) {
+      if (this.replication.isSettled(follower) || this.replication.isSilent(follower)) continue;
+      tick = Math.min(tick, this.replication.repeatAt(follower));
+    }
+    return tick;
+  }
+
   /** Whether a quorum has shown within an election timeout that it follows (thesis, 6.2). */
   get hasQuorum(): boolean {
     const { peers, settings } = this.#group;
@@ -161,7 +174,10 @@ export class Leader {
 
   /** The node is heard again: what was sent to it may be lost, and its members may have given this leader up. */
   nodeHeard(nodeId: number): void {
-    for (const follower of this.#on(nodeId)) this.#speakTo(follower);
+    for (const follower of this.#on(nodeId)) {
+      follower.repeats = 0;
+      this.#speakTo(follower);
+    }
   }
 
   nodeRestarted(nodeId: number): void {
@@ -211,7 +227,8 @@ export class Leader {
 
   #strayed(follower: Progress): void {
     follower.followsSince = undefined;
-    this.#speakTo(follower);
+    // What it was sent just now may be on its way; ticks see to it that it is asked again.
+    if (this.#group.peers.now >= this.replication.repeatAt(follower)) this.#speakTo(follower);
   }
 
   #speakTo(follower: Progress): void {

@@ -5,7 +5,8 @@
  * A heartbeat carries the sender's incarnation and a digest of the groups (with their terms) that it leads with the receiver as a member.
  * The receiver answers whether these are just the ones in which it follows the sender. Only such a confirmation counts for leases
  * and check-quorum. Where the digests stay different the leader's node calls the roll: the receiver gives up leaders that are
- * not in it, and names the groups in which it does not follow, so that their leaders speak to it. Where no answer comes, the roll is
+ * not in it, and names the groups in which it does not follow, so that their leaders speak to it; for all others its answer is as
+ * good as a confirmation, or none would come while thousands of groups elect leaders. Where no answer comes, the roll is
  * called unasked when it changes: the receiver may hear it and be unable to say so, and wait for a leader that has stepped down.
  *
  * Pure, as the rest of this folder: ticks and messages in, values out. One for each node; the shell tells it by `place` what each
@@ -35,8 +36,16 @@ export type NodeMessage =
       readonly askedBy: number;
       readonly isConfirmed: boolean;
     })
-  | (Envelope & { readonly kind: 'roll-call'; readonly led: readonly GroupTerm[] })
-  | (Envelope & { readonly kind: 'roll-answer'; readonly strayed: readonly string[] });
+  | (Envelope & { readonly kind: 'roll-call'; readonly sentAt: number; readonly led: readonly GroupTerm[] })
+  | (Envelope & {
+      readonly kind: 'roll-answer';
+      /** Of the roll call, and the incarnation that sent it. */
+      readonly sentAt: number;
+      readonly askedBy: number;
+      /** All that have strayed are named: the others follow. */
+      readonly isWhole: boolean;
+      readonly strayed: readonly string[];
+    });
 
 /** What the groups that have a member on that node are to be told, by the inputs of Raft of the same names. */
 export type NodeEvent =
@@ -46,6 +55,15 @@ export type NodeEvent =
   | { readonly kind: 'node-restarted'; readonly nodeId: number }
   | { readonly kind: 'leader-gone'; readonly group: string; readonly term: number }
   | { readonly kind: 'unfollowed'; readonly group: string; readonly nodeId: number };
+
+interface RollAnswered {
+  readonly peer: Peer;
+  /** When the roll was called. */
+  readonly sentAt: number;
+}
+
+/** Rolls are not called more often than so many times in an election timeout. */
+const rollsPerTimeout = 4;
 
 /** Where a group's leader is, and on which other nodes its members are. */
 export interface Placement {
@@ -93,6 +111,9 @@ export class NodeHeartbeats implements Peers {
   readonly #peers = new Map<number, Peer>();
   readonly #placements = new Map<string, Placement>();
   #events: NodeEvent[] = [];
+  /** Who has answered rolls of which ticks: since the last `take`, and before it. */
+  #rollsAnswered: RollAnswered[] = [];
+  #rollsTold: RollAnswered[] = [];
   #now = 0;
 
   constructor(options: { readonly nodeId: number; readonly incarnation: number; readonly timing: Timing }) {
@@ -117,8 +138,11 @@ export class NodeHeartbeats implements Peers {
       : (this.#peers.get(nodeId)?.confirmedAt ?? Number.NEGATIVE_INFINITY);
   }
 
-  /** Everything to be done, in order, since the last call. */
+  /** Everything to be done, in order, since the last call. What a roll has confirmed counts when those who strayed have been told. */
   take(): NodeEvent[] {
+    for (const { peer, sentAt } of this.#rollsTold) this.#confirmed(peer, sentAt);
+    this.#rollsTold = this.#rollsAnswered;
+    this.#rollsAnswered = [];
     const events = this.#events;
     this.#events = [];
     return events;
@@ -159,6 +183,16 @@ export class NodeHeartbeats implements Peers {
     }
   }
 
+  /** Ticks before this one would tell nothing to anybody; Infinity without other nodes. */
+  get nextAt(): number {
+    const { electionTicks, heartbeatTicks } = this.#timing;
+    let tick = Infinity;
+    for (const { sentAt, heardAt, isSilent } of this.#peers.values()) {
+      tick = Math.min(tick, sentAt + heartbeatTicks, isSilent ? Infinity : heardAt + electionTicks);
+    }
+    return Math.max(tick, this.#now + 1);
+  }
+
   /** Makes itself known to all nodes at once, before the first heartbeats are due. */
   greet(): void {
     for (const [nodeId, peer] of this.#peers) this.#beat(nodeId, peer);
@@ -190,21 +224,20 @@ export class NodeHeartbeats implements Peers {
         break;
       case 'heartbeat-answer':
         if (message.askedBy !== this.#incarnation) break;
-        if (message.isConfirmed) {
-          peer.confirmedAt = Math.max(peer.confirmedAt, message.sentAt);
-          peer.unconfirmedSince = peer.confirmedAt;
-        } else {
-          this.#callRoll(message.from, peer);
-        }
+        if (message.isConfirmed) this.#confirmed(peer, message.sentAt);
+        else this.#callRoll(message.from, peer);
         break;
       case 'roll-call':
-        this.#rollCalled(message.from, peer, message.led);
+        this.#rollCalled(peer, message);
         break;
       case 'roll-answer':
         for (const group of message.strayed) {
           if (peer.led.terms.has(group)) {
             this.#events.push({ kind: 'unfollowed', group, nodeId: message.from });
           }
+        }
+        if (message.isWhole && message.askedBy === this.#incarnation) {
+          this.#rollsAnswered.push({ peer, sentAt: message.sentAt });
         }
         break;
     }
@@ -263,6 +296,11 @@ export class NodeHeartbeats implements Peers {
     if (isReturn) this.#events.push({ kind: 'node-restarted', nodeId });
   }
 
+  #confirmed(peer: Peer, sentAt: number): void {
+    peer.confirmedAt = Math.max(peer.confirmedAt, sentAt);
+    peer.unconfirmedSince = peer.confirmedAt;
+  }
+
   #maybeCallRoll(nodeId: number, peer: Peer): void {
     const isChanged = peer.rolledDigest !== peer.led.digest;
     const isLongAgo = this.#now - peer.rolledAt >= 8 * this.#timing.electionTicks;
@@ -270,21 +308,23 @@ export class NodeHeartbeats implements Peers {
   }
 
   #callRoll(nodeId: number, peer: Peer): void {
+    if ((this.#now - peer.rolledAt) * rollsPerTimeout < this.#timing.electionTicks) return;
     peer.rolledAt = this.#now;
     peer.rolledDigest = peer.led.digest;
     const led = [...peer.led.terms].map(([group, term]) => ({ group, term }));
-    this.#send({ kind: 'roll-call', ...this.#envelope(nodeId), led });
+    this.#send({ kind: 'roll-call', ...this.#envelope(nodeId), sentAt: this.#now, led });
   }
 
-  #rollCalled(nodeId: number, peer: Peer, led: readonly GroupTerm[]): void {
+  #rollCalled(peer: Peer, call: Extract<NodeMessage, { kind: 'roll-call' }>): void {
+    const { from, incarnation: askedBy, sentAt, led } = call;
     const called = new Map(led.map(({ group, term }) => [group, term]));
     for (const [group, term] of peer.followed.terms) {
       if (called.get(group) !== term) this.#events.push({ kind: 'leader-gone', group, term });
     }
     const strayed = led.filter(({ group, term }) => peer.followed.terms.get(group) !== term);
-    if (strayed.length === 0) return;
     const groups = strayed.map(({ group }) => group);
-    this.#send({ kind: 'roll-answer', ...this.#envelope(nodeId), strayed: groups });
+    const answer = { sentAt, askedBy, isWhole: true, strayed: groups };
+    this.#send({ kind: 'roll-answer', ...this.#envelope(from), ...answer });
   }
 
   #envelope(to: number): Envelope {

@@ -53,6 +53,8 @@ export class Progress {
   readSequence = 0;
   /** When it was last sent anything, by which what is lost is found out. */
   lastSentAt = Number.NEGATIVE_INFINITY;
+  /** How often that has been repeated since it answered last. */
+  repeats = 0;
   /** Oldest first, from `#inflightStart` on. */
   #inflights: Inflight[] = [];
   #inflightStart = 0;
@@ -80,6 +82,7 @@ export class Progress {
     this.followsSince = undefined;
     this.answeredSendAt = Number.NEGATIVE_INFINITY;
     this.readSequence = 0;
+    this.repeats = 0;
     this.becomeProbe(nextIndex);
   }
 

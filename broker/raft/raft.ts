@@ -144,8 +144,8 @@ export class Raft {
   }
 
   /**
-   * Ticks before this one would do nothing, unless another input comes first: whoever has many groups without a leader may leave
-   * them out.
+   * Ticks before this one would do nothing, unless another input comes first: whoever has many groups may leave them out. Only
+   * of use while 'ticking'; to be asked again after every input.
    */
   get quietUntil(): number {
     return this.#roles.quietUntil;

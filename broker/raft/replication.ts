@@ -140,6 +140,7 @@ export class Replication {
   /** Takes what a member says of its log. Returns whether more of it counts than before. */
   answered(follower: Progress, answer: AppendAnswer): boolean {
     const { peers, log, countsWritten } = this.#group;
+    follower.repeats = 0;
     follower.answeredSendAt = Math.max(follower.answeredSendAt, answer.sentAt);
     follower.followsSince ??= peers.now;
     follower.readSequence = Math.max(follower.readSequence, answer.readSequence);
@@ -162,12 +163,22 @@ export class Replication {
     return isNews;
   }
 
+  /**
+   * When what this member has not answered is asked again: later and later, as it may have its hands full with all that it was
+   * asked before.
+   */
+  repeatAt(follower: Progress): number {
+    const { electionTicks, heartbeatTicks } = this.#group.settings.timing;
+    const ticks = Math.min(heartbeatTicks << Math.min(follower.repeats, 4), electionTicks >> 1);
+    return follower.lastSentAt + Math.max(heartbeatTicks, ticks);
+  }
+
   /** Asks again what has not been answered, of those who are there. */
   tick(): void {
-    const { peers, settings } = this.#group;
+    const { now } = this.#group.peers;
     for (const follower of this.#followers.values()) {
-      if (this.isSettled(follower) || this.isSilent(follower)) continue;
-      if (peers.now - follower.lastSentAt < settings.timing.heartbeatTicks) continue;
+      if (this.isSettled(follower) || this.isSilent(follower) || now < this.repeatAt(follower)) continue;
+      follower.repeats++;
       if (follower.state === 'catch-up') this.#snapshots.resume(follower);
       else if (follower.state === 'probe' || follower.nextIndex < this.#group.log.startIndex) {
         follower.isProbing = false;

@@ -10,6 +10,7 @@
  */
 import { Candidate } from './candidate.ts';
 import type { Configuration } from './configuration.ts';
+import { canBeElected } from './election.ts';
 import { Follower } from './follower.ts';
 import type { Group } from './group.ts';
 import { Leader } from './leader.ts';
@@ -65,7 +66,7 @@ export class Roles {
 
   /** See Raft. */
   get quietUntil(): number {
-    return this.#state instanceof Leader ? Number.NEGATIVE_INFINITY : this.#state.quietUntil;
+    return this.#state.quietUntil;
   }
 
   /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
@@ -96,7 +97,7 @@ export class Roles {
   /** It is time to: as a follower without a leader, or because the last attempt has decided nothing. */
   campaignAgain(): void {
     if (this.#forced !== undefined) this.campaign(false);
-    else if (this.isPromotable) this.preCampaign();
+    else if (this.isPromotable && canBeElected(this.#group)) this.preCampaign();
     else this.stepDown();
   }
 

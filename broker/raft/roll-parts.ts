@@ -1,7 +1,7 @@
 /**
  * A roll call names all groups that a node leads with another one, which may be many: it travels in parts, and is heard only when
- * all parts have come, in order, as a list with some groups missing would say that they are led no more. A roll's answer says
- * nothing by what it leaves out, so that its parts are answers of their own.
+ * all parts have come, in order, as a list with some groups missing would say that they are led no more. The parts of a roll's
+ * answer are answers of their own, and none of them says anything by what it leaves out.
  */
 import type { GroupTerm, NodeMessage } from './node-heartbeats.ts';
 
@@ -13,7 +13,7 @@ export interface RollCallPart {
   readonly from: number;
   readonly to: number;
   readonly incarnation: number;
-  /** Ascends with each roll that the sender's incarnation calls. */
+  /** When it was sent: ascends with each roll that the sender's incarnation calls. */
   readonly roll: number;
   readonly part: number;
   readonly parts: number;
@@ -24,8 +24,8 @@ export interface RollCallPart {
 export type WireNodeMessage = Exclude<NodeMessage, RollCall> | RollCallPart;
 
 /** At least one part; each of at most `groupsMax` groups. */
-export function rollCallParts(call: RollCall, roll: number, groupsMax: number): RollCallPart[] {
-  const { from, to, incarnation, led } = call;
+export function rollCallParts(call: RollCall, groupsMax: number): RollCallPart[] {
+  const { from, to, incarnation, sentAt: roll, led } = call;
   const parts = Math.max(1, Math.ceil(led.length / groupsMax));
   return Array.from({ length: parts }, (_, part) => ({
     kind: 'roll-call-part',
@@ -40,9 +40,10 @@ export function rollCallParts(call: RollCall, roll: number, groupsMax: number): 
 }
 
 export function rollAnswerParts(answer: RollAnswer, groupsMax: number): RollAnswer[] {
+  if (answer.strayed.length <= groupsMax) return [answer];
   const answers: RollAnswer[] = [];
   for (let start = 0; start < answer.strayed.length; start += groupsMax) {
-    answers.push({ ...answer, strayed: answer.strayed.slice(start, start + groupsMax) });
+    answers.push({ ...answer, isWhole: false, strayed: answer.strayed.slice(start, start + groupsMax) });
   }
   return answers;
 }
@@ -71,6 +72,6 @@ export class RollAssembler {
     this.#led = [];
     // What is repeated of this roll begins no other.
     this.#nextPart = -1;
-    return { kind: 'roll-call', from, to, incarnation, led: whole };
+    return { kind: 'roll-call', from, to, incarnation, sentAt: roll, led: whole };
   }
 }

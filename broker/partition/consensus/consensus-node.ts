@@ -3,7 +3,8 @@
  * each turn, those of all groups for one node in one frame.
  *
  * A tick is a fixed span of the monotonic clock. Ticks that are due are given before anything else is (raft/peers.ts says
- * why); groups at rest get none, and there is one timer however many groups there are, none where nobody needs one.
+ * why); groups get those that they wait for, and groups at rest none. There is one timer however many groups there are, for the
+ * next tick at which there is anything to do, and none where nobody needs one.
  */
 import { assert } from '../../../platform/assert.ts';
 import { unpooled } from '../../../platform/buffer-pool.ts';
@@ -20,6 +21,8 @@ import type { Peers } from '../../raft/peers.ts';
 import type { HardState, RaftSettings } from '../../raft/raft.ts';
 import { RollAssembler } from '../../raft/roll-parts.ts';
 import type { ConsensusHost, GroupMember } from './consensus-types.ts';
+import { DueMembers } from './due-members.ts';
+import { ElectionLine } from './election-line.ts';
 import { OutgoingFrames } from './outgoing-frames.ts';
 import type { Transport, TransportEvents } from '../../peers/transport.ts';
 
@@ -47,6 +50,8 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
   readonly #heartbeats: NodeHeartbeats;
   readonly #groups = new Map<string, GroupMember>();
   readonly #ticking = new Set<GroupMember>();
+  readonly #due = new DueMembers();
+  readonly #elections: ElectionLine;
   /** Groups with a member or their leader on another node. */
   readonly #onNode = new Map<number, Set<GroupMember>>();
   readonly #nodesOf = new Map<GroupMember, readonly number[]>();
@@ -60,6 +65,7 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
   #ticks = 0;
   #isTicking = false;
   #timer: Timer | undefined;
+  #timerTick = 0;
   #hasPeers = false;
   #hasEnded = false;
 
@@ -67,6 +73,7 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     const { nodeId, incarnation, clock, settings, transport } = options;
     this.#options = options;
     this.#heartbeats = new NodeHeartbeats({ nodeId, incarnation, timing: settings.timing });
+    this.#elections = new ElectionLine(settings.timing.electionTicks);
     this.#outgoing = new OutgoingFrames({ nodeId, incarnation, transport });
     this.#startedMs = clock.monotonicMs();
   }
@@ -112,11 +119,19 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     if (early !== undefined) member.step(early, undefined);
   }
 
+  /** The member asks for leadership when its turn has come: others may be about to do so in their groups. */
+  campaign(member: GroupMember): void {
+    this.#elections.ask(member);
+    this.#elections.moveOn(this.#heartbeats.now);
+    this.#wake();
+  }
+
   /** The group has ended here. */
   leave(member: GroupMember): void {
     member.end();
     this.#groups.delete(member.group);
     this.#unpersisted.delete(member);
+    this.#elections.leave(member);
   }
 
   received(bytes: Buffer, lease: Lease = unpooled): boolean {
@@ -135,6 +150,8 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
       if (whole !== undefined) this.#heartbeats.receive(whole);
     }
     this.#nodeEvents();
+    // What the nodes have to say to each other does not wait for what thousands of groups have to.
+    this.#outgoing.flush();
     if (!this.#heartbeats.isCurrent(frame.from, frame.incarnation)) return true;
     for (const { group, message, bytes: parts } of frame.groupMessages) {
       const member = this.#groups.get(group);
@@ -143,6 +160,7 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
       // A piece of a snapshot is kept until it is written, without a lease.
       else member.step(message, parts[0] === undefined ? undefined : Buffer.from(parts[0]));
     }
+    this.#elections.moveOn(this.#heartbeats.now);
     return true;
   }
 
@@ -205,6 +223,11 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
     this.#wake();
   }
 
+  dueAt(member: GroupMember, tick: number): void {
+    this.#due.add(member, tick);
+    this.#wake();
+  }
+
   placed(member: GroupMember, placement: Placement | undefined): void {
     this.#heartbeats.place(member.group, placement);
     const others = new Set(placement?.nodes);
@@ -233,9 +256,12 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
       if (this.#unpersisted.size > 0) this.#retry();
     }
     const { now } = this.#heartbeats;
-    const due: GroupMember[] = [];
-    for (const member of this.#ticking) if (member.quietUntil <= now) due.push(member);
-    for (const member of due) if (this.#ticking.has(member)) member.tick();
+    for (const member of this.#due.take(now)) {
+      if (member.dueAt !== now) continue;
+      if (member.isLeader) member.tick();
+      else this.#elections.due(member);
+    }
+    this.#elections.moveOn(now);
   }
 
   #keepEarly(group: string, message: Message): void {
@@ -251,7 +277,8 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
 
   /** No tick would do anything without other nodes, while all groups are at rest. */
   get #needsTicks(): boolean {
-    return this.#hasPeers || this.#ticking.size > 0 || this.#unpersisted.size > 0;
+    const { size } = this.#ticking;
+    return this.#hasPeers || size > 0 || this.#unpersisted.size > 0 || !this.#elections.isEmpty;
   }
 
   /**
@@ -260,14 +287,28 @@ export class ConsensusNode implements ConsensusHost, TransportEvents {
    */
   get #lateTicksMax(): number {
     const { leases, timing } = this.#options.settings;
-    return leases === undefined ? timing.heartbeatTicks : Infinity;
+    // Ticks that bring nothing are not waited for one by one: so many may be due without anything being amiss.
+    return leases === undefined ? 2 * timing.heartbeatTicks : Infinity;
   }
 
   #wake(): void {
-    if (this.#timer !== undefined || this.#hasEnded) return;
-    if (!this.#needsTicks) return;
-    const { clock, tickMs } = this.#options;
-    const dueMs = this.#startedMs + (this.#ticks + 1) * tickMs;
+    if (this.#hasEnded) return;
+    if (!this.#needsTicks) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      return;
+    }
+    const { clock, settings, tickMs } = this.#options;
+    const latestTick = this.#ticks + settings.timing.heartbeatTicks;
+    const isWaiting = !this.#elections.isEmpty;
+    const firstTick = isWaiting ? 0 : Math.min(this.#due.next, this.#heartbeats.nextAt, latestTick);
+    const nextTick = Math.max(firstTick, this.#ticks + 1);
+    if (this.#timer !== undefined) {
+      if (this.#timerTick <= nextTick) return;
+      this.#timer.cancel();
+    }
+    this.#timerTick = nextTick;
+    const dueMs = this.#startedMs + nextTick * tickMs;
     this.#timer = clock.after(Math.max(0, dueMs - clock.monotonicMs()), () => {
       this.#timer = undefined;
       this.beforeInput();

@@ -24,8 +24,13 @@ export interface GroupMember {
   /** Hands over, if it leads, and leaves the group. */
   end(): void;
   tick(): void;
+  /** The tick that it waits for: none before it would do anything; Infinity: none at all. */
+  readonly dueAt: number;
+  readonly isLeader: boolean;
+  /** It asks for leadership, or has just got it and its term has not begun for a majority. */
+  readonly isInElection: boolean;
   /** See Raft. */
-  readonly quietUntil: number;
+  campaign(): void;
   /** After `persistFailed`. */
   retryPersist(): void;
   /** The bytes are this call's; where there is a lease, those of entries may be kept by it. */
@@ -47,6 +52,8 @@ export interface ConsensusHost {
   /** The hard state could not be made durable: `retryPersist` is to be called later. */
   persistFailed(member: GroupMember, error: unknown): void;
   ticking(member: GroupMember, isTicking: boolean): void;
+  /** The member waits for this tick now, sooner than for any that it has named before. */
+  dueAt(member: GroupMember, tick: number): void;
   /** Where the group stands has changed; undefined: this node has no part in it any more. */
   placed(member: GroupMember, placement: Placement | undefined): void;
 }

@@ -17,8 +17,7 @@ import type { Appended, CommitLog } from '../../log/commit-log.ts';
 import { noPayload } from '../../log/raft-only.ts';
 import type { RaftOnlyEntry } from '../../log/raft-only.ts';
 import { encodeConfiguration } from '../../raft/configuration-codec.ts';
-import { isVoter, membersOf } from '../../raft/configuration.ts';
-import { nodeOf } from '../../raft/member.ts';
+import { isVoter } from '../../raft/configuration.ts';
 import type { PlacedConfiguration } from '../../raft/configuration.ts';
 import type { MemberId } from '../../raft/member.ts';
 import type { Append, Message } from '../../raft/messages.ts';
@@ -29,6 +28,7 @@ import { CommittedPosition } from './committed-position.ts';
 import type { ConsensusListener, ConsensusOptions, GroupMember } from './consensus-types.ts';
 import { EntryReads, learnerPace } from './entry-reads.ts';
 import { GroupLog } from './group-log.ts';
+import { GroupStanding } from './group-standing.ts';
 import { receivedBatches } from './received-entries.ts';
 import type { ReceivedBatch } from './received-entries.ts';
 
@@ -48,6 +48,7 @@ export class Consensus implements GroupMember {
   readonly #reads: EntryReads;
   readonly #catchUp: CatchUp;
   readonly #position: CommittedPosition;
+  readonly #standing: GroupStanding;
   /** The batches of the message that is being given to the core. */
   #received: readonly ReceivedBatch[] = [];
   /** What listeners are to be told when all outputs are carried out. */
@@ -62,7 +63,8 @@ export class Consensus implements GroupMember {
     this.#options = options;
     this.group = options.group;
     this.#log = options.log;
-    const { listener, log } = options;
+    const { host, listener, log, peers } = options;
+    this.#standing = new GroupStanding(this, host, () => peers.now);
     this.#entries = new GroupLog(log, {
       batchReceived: (batch) => listener.batchReceived(batch),
       raftOnlyAppended: (entry) => listener.raftOnlyAppended(entry),
@@ -112,7 +114,7 @@ export class Consensus implements GroupMember {
 
   /** Joins its group, as a follower. */
   start(): void {
-    this.#place();
+    this.#standing.place(this.#raft);
     this.#drain();
     this.#catchUp.start();
   }
@@ -200,11 +202,20 @@ export class Consensus implements GroupMember {
   }
 
   tick(): void {
+    this.#standing.dueAt = Infinity;
     if (!this.#hasEnded) this.#input((raft) => raft.tick());
   }
 
-  get quietUntil(): number {
-    return this.#raft.quietUntil;
+  get isLeader(): boolean {
+    return this.#raft.role === 'leader';
+  }
+
+  get isInElection(): boolean {
+    return !this.#hasEnded && this.#raft.role !== 'follower' && !this.#raft.isReady;
+  }
+
+  get dueAt(): number {
+    return this.#standing.dueAt;
   }
 
   nodeHeard(nodeId: number): void {
@@ -228,7 +239,7 @@ export class Consensus implements GroupMember {
   }
 
   campaign(): void {
-    this.#input((raft) => raft.campaign());
+    if (!this.#hasEnded) this.#input((raft) => raft.campaign());
   }
 
   resign(): void {
@@ -342,6 +353,7 @@ export class Consensus implements GroupMember {
       for (const output of outputs) this.#carryOut(output);
     }
     this.#isDraining = false;
+    if (!this.#hasEnded) this.#standing.settle(this.#raft);
     const notices = this.#notices;
     this.#notices = [];
     for (const notice of notices) notice();
@@ -382,11 +394,11 @@ export class Consensus implements GroupMember {
         break;
       case 'role':
         if (output.role !== 'leader') this.#reads.forget();
-        this.#place();
+        this.#standing.place(this.#raft);
         this.#notices.push(() => listener.roleChanged(output.role, output.term, output.leader));
         break;
       case 'configuration':
-        this.#place();
+        this.#standing.place(this.#raft);
         this.#notices.push(() => listener.configurationChanged(output.configuration, output.index));
         break;
       case 'configuration-committed': {
@@ -467,15 +479,6 @@ export class Consensus implements GroupMember {
     if (start > startIndex) this.#raft.compacted(start);
   }
 
-  #place(): void {
-    const { configuration, leader, term } = this.#raft;
-    this.#options.host.placed(this, {
-      term,
-      leaderNode: leader === undefined ? undefined : nodeOf(leader),
-      nodes: membersOf(configuration).map(nodeOf),
-    });
-  }
-
   #fail(cause: Parameters<ConsensusListener['failed']>[0]): void {
     if (this.#hasEnded) return;
     if (this.#isDraining) {
@@ -492,7 +495,6 @@ export class Consensus implements GroupMember {
     this.#entries.end();
     this.#catchUp.end();
     this.#reads.forget();
-    this.#options.host.ticking(this, false);
-    this.#options.host.placed(this, undefined);
+    this.#standing.end();
   }
 }

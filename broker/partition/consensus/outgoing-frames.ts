@@ -11,7 +11,7 @@ import type { Transport } from '../../peers/transport.ts';
 
 /** A frame ends when it has so many bytes of entries, messages of groups, or groups in roll calls. */
 const frameBytesMax = 1024 * 1024;
-const frameMessagesMax = 4096;
+const frameMessagesMax = 512;
 const rollGroupsMax = 4096;
 
 interface Pending {
@@ -24,7 +24,6 @@ export class OutgoingFrames {
   readonly #incarnation: number;
   readonly #transport: Transport;
   readonly #pending = new Map<number, Pending>();
-  #rolls = 0;
   #isStopped = false;
 
   constructor(options: {
@@ -59,7 +58,7 @@ export class OutgoingFrames {
         nodeMessages.push(message);
         break;
       case 'roll-call':
-        nodeMessages.push(...rollCallParts(message, ++this.#rolls, rollGroupsMax));
+        nodeMessages.push(...rollCallParts(message, rollGroupsMax));
         break;
       case 'roll-answer':
         nodeMessages.push(...rollAnswerParts(message, rollGroupsMax));

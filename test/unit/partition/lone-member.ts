@@ -164,6 +164,7 @@ export async function startLoneMember(): Promise<LoneMember> {
     },
     persistFailed: () => undefined,
     ticking: () => undefined,
+    dueAt: () => undefined,
     placed: () => undefined,
   };
   const consensus = new Consensus({

@@ -161,7 +161,12 @@ const nodeMessage: fc.Arbitrary<WireNodeMessage> = fc.oneof(
     .record({ roll: index, led: fc.array(groupTerm, { maxLength: 5 }) })
     .map((rest) => ({ kind: 'roll-call-part' as const, ...envelope, ...rest, part: 1, parts: 3 })),
   fc
-    .record({ strayed: fc.array(text, { maxLength: 5 }) })
+    .record({
+      sentAt: index,
+      askedBy: index,
+      isWhole: fc.boolean(),
+      strayed: fc.array(text, { maxLength: 5 }),
+    })
     .map((rest) => ({ kind: 'roll-answer' as const, ...envelope, ...rest })),
 );
 const frame: fc.Arbitrary<Frame> = fc
@@ -290,8 +295,8 @@ describe('roll calls in parts', () => {
   it('are heard once, whole, when the last part has come', () => {
     fc.assert(
       fc.property(led, fc.integer({ min: 1, max: 9 }), (groups, groupsMax) => {
-        const call = { kind: 'roll-call' as const, ...envelope, led: groups };
-        const parts = rollCallParts(call, 4, groupsMax);
+        const call = { kind: 'roll-call' as const, ...envelope, sentAt: 4, led: groups };
+        const parts = rollCallParts(call, groupsMax);
         expect(parts.every(({ led: some }) => some.length <= groupsMax)).toBe(true);
         const assembler = new RollAssembler();
         const heard = parts.map((part) => assembler.add(part));
@@ -303,11 +308,11 @@ describe('roll calls in parts', () => {
   });
 
   it('are not heard where a part is missing, or is of another roll', () => {
-    const call = { kind: 'roll-call' as const, ...envelope, led: groupsOf(5) };
-    const [a, b, c] = rollCallParts(call, 1, 2);
+    const call = { kind: 'roll-call' as const, ...envelope, sentAt: 1, led: groupsOf(5) };
+    const [a, b, c] = rollCallParts(call, 2);
     const assembler = new RollAssembler();
     expect([a, c].map((part) => assembler.add(part!))).toEqual([undefined, undefined]);
-    const [, otherB, otherC] = rollCallParts(call, 2, 2);
+    const [, otherB, otherC] = rollCallParts({ ...call, sentAt: 2 }, 2);
     expect([a, otherB, otherC].map((part) => assembler.add(part!))).toEqual([
       undefined,
       undefined,
@@ -318,9 +323,12 @@ describe('roll calls in parts', () => {
 
   it('have answers that can be taken apart', () => {
     const strayed = groupsOf(5).map(({ group }) => group);
-    const answer = { kind: 'roll-answer' as const, ...envelope, strayed };
+    const call = { sentAt: 3, askedBy: 1, isWhole: true };
+    const answer = { kind: 'roll-answer' as const, ...envelope, ...call, strayed };
     const parts = rollAnswerParts(answer, 2);
     expect(parts.map((part) => part.strayed)).toEqual([['g0', 'g1'], ['g2', 'g3'], ['g4']]);
+    expect(parts.some(({ isWhole }) => isWhole)).toBe(false);
+    expect(rollAnswerParts(answer, 5)).toEqual([answer]);
   });
 });
 

@@ -76,7 +76,7 @@ describe('NodeHeartbeats', () => {
     expect(one.confirmedAt(2)).toBe(1);
   });
 
-  it('confirms nothing while the sets differ, and calls the roll', () => {
+  it('calls the roll while the sets differ, and takes its answer for a confirmation when the strayed have been told', () => {
     const one = node(1);
     const two = node(2);
     one.place('both', led);
@@ -88,6 +88,8 @@ describe('NodeHeartbeats', () => {
     ticks(1, one, two);
     const { events } = exchange(one, two);
     expect(one.confirmedAt(2)).toBe(Number.NEGATIVE_INFINITY);
+    expect(one.take()).toEqual([]);
+    expect(one.confirmedAt(2)).toBe(1);
     expect(events[0]).toEqual([
       { kind: 'node-heard', nodeId: 2 },
       { kind: 'unfollowed', group: 'unfollowed', nodeId: 2 },

@@ -12,7 +12,7 @@ const [one, two, three] = [memberId(1, 'a'), memberId(2, 'b'), memberId(3, 'c')]
 /** All nodes are heard all the time, and confirm nothing. */
 class Listening {
   now = 100;
-  heardAt(): number {
+  heardAt(_nodeId: number): number {
     return this.now;
   }
   confirmedAt(): number {
@@ -182,7 +182,7 @@ describe('a follower', () => {
     for (const leases of [undefined, { driftTicks: 2 }]) {
       const { raft, peers } = create({ settings: { ...simSettings, leases } });
       raft.step(append({}));
-      peers.heardAt = () => 90;
+      peers.heardAt = (nodeId: number) => (nodeId === 2 ? 90 : peers.now);
       raft.nodeSilent(3);
       peers.now += 5;
       raft.tick();
