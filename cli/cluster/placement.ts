@@ -32,19 +32,20 @@ interface Placed {
   replicas: number[];
 }
 
+/** What a node carries: partitions that it holds, and of these the ones that it is to lead. */
 interface Load {
   readonly node: PlanNode;
-  replicas: number;
+  readonly holds: Set<Placed>;
+  readonly leads: Set<Placed>;
   sizeBytes: number;
-  leads: number;
 }
 
 /** What makes the numbers of replicas and of preferred leaderships differ by at most one between these nodes, as far as that can be. */
 export function evenOut(nodes: readonly PlanNode[], partitions: readonly PlanPartition[]): Move[] {
   const placed = partitions.map((partition): Placed => ({ partition, replicas: [...partition.replicas] }));
   const loads = loadsOf(nodes, placed);
-  while (moveOne(loads, placed));
-  while (shiftLeadership(loads, placed));
+  while (moveOne(loads));
+  while (shiftLeadership(loads));
   return movesOf(placed);
 }
 
@@ -74,38 +75,53 @@ export function placeOn({ nodes, partitions, others, replicationFactor }: PlaceR
     const count = replicationFactor ?? each.partition.replicas.length;
     while (each.replicas.length < count) addReplica(loads, each);
   }
-  const fresh = placed.filter(({ partition, replicas }) => replicas[0] !== partition.replicas[0]);
+  const fresh = new Set(placed.filter(({ partition, replicas }) => replicas[0] !== partition.replicas[0]));
   while (shiftLeadership(loads, fresh));
   return movesOf(placed);
 }
 
 function loadsOf(nodes: readonly PlanNode[], placed: readonly Placed[]): Map<number, Load> {
   const loads = new Map(
-    nodes.map((node): [number, Load] => [node.id, { node, replicas: 0, sizeBytes: 0, leads: 0 }]),
+    nodes.map((node): [number, Load] => [
+      node.id,
+      { node, holds: new Set(), leads: new Set(), sizeBytes: 0 },
+    ]),
   );
-  for (const { partition, replicas } of placed) {
-    for (const [place, id] of replicas.entries()) {
+  for (const each of placed) {
+    for (const [place, id] of each.replicas.entries()) {
       const load = loads.get(id);
-      if (load === undefined) continue;
-      load.replicas++;
-      load.sizeBytes += partition.sizeBytes;
-      if (place === 0) load.leads++;
+      if (load !== undefined) give(load, each, place === 0);
     }
   }
   return loads;
 }
 
+function give(load: Load, placed: Placed, leads: boolean): void {
+  load.holds.add(placed);
+  load.sizeBytes += placed.partition.sizeBytes;
+  if (leads) load.leads.add(placed);
+}
+
+function take(load: Load, placed: Placed): void {
+  load.holds.delete(placed);
+  load.sizeBytes -= placed.partition.sizeBytes;
+  load.leads.delete(placed);
+}
+
 /** Moves one replica from a node that has at least two more to one that has fewer; false where none can be moved. */
-function moveOne(loads: ReadonlyMap<number, Load>, placed: readonly Placed[]): boolean {
+function moveOne(loads: ReadonlyMap<number, Load>): boolean {
   const ordered = [...loads.values()].sort(
-    (left, right) => right.replicas - left.replicas || left.node.id - right.node.id,
+    (left, right) => right.holds.size - left.holds.size || left.node.id - right.node.id,
   );
   for (const from of ordered) {
     for (const to of ordered.toReversed()) {
-      if (from.replicas - to.replicas < 2) break;
-      const best = bestToMove(loads, placed, from, to);
+      if (from.holds.size - to.holds.size < 2) break;
+      const best = bestToMove(loads, from, to);
       if (best === undefined) continue;
-      replace(best, from, to);
+      const place = best.replicas.indexOf(from.node.id);
+      best.replicas[place] = to.node.id;
+      take(from, best);
+      give(to, best, place === 0);
       return true;
     }
   }
@@ -113,47 +129,26 @@ function moveOne(loads: ReadonlyMap<number, Load>, placed: readonly Placed[]): b
 }
 
 /** The partition whose move brings the bytes of both nodes closest together. */
-function bestToMove(
-  loads: ReadonlyMap<number, Load>,
-  placed: readonly Placed[],
-  from: Load,
-  to: Load,
-): Placed | undefined {
+function bestToMove(loads: ReadonlyMap<number, Load>, from: Load, to: Load): Placed | undefined {
   let best: Placed | undefined;
   let bestBytes = Infinity;
-  for (const each of placed) {
-    const { replicas, partition } = each;
-    if (!replicas.includes(from.node.id) || replicas.includes(to.node.id)) continue;
-    const apartBytes = Math.abs(from.sizeBytes - to.sizeBytes - 2 * partition.sizeBytes);
-    if (apartBytes >= bestBytes) continue;
-    const after = replicas.map((id) => (id === from.node.id ? to.node.id : id));
-    if (!isAsSpread(loads, replicas, after)) continue;
+  for (const each of from.holds) {
+    const apartBytes = Math.abs(from.sizeBytes - to.sizeBytes - 2 * each.partition.sizeBytes);
+    if (apartBytes >= bestBytes || to.holds.has(each) || !isAsSpread(loads, each, from, to)) continue;
     best = each;
     bestBytes = apartBytes;
   }
   return best;
 }
 
-function isAsSpread(
-  loads: ReadonlyMap<number, Load>,
-  before: readonly number[],
-  after: readonly number[],
-): boolean {
-  const domains = (ids: readonly number[], of: 'rack' | 'host'): number =>
-    new Set(ids.map((id) => loads.get(id)?.node[of] ?? `node ${id}`)).size;
-  return (['rack', 'host'] as const).every((of) => domains(after, of) >= domains(before, of));
-}
-
-function replace(placed: Placed, from: Load, to: Load): void {
-  const place = placed.replicas.indexOf(from.node.id);
-  placed.replicas[place] = to.node.id;
-  from.replicas--;
-  to.replicas++;
-  from.sizeBytes -= placed.partition.sizeBytes;
-  to.sizeBytes += placed.partition.sizeBytes;
-  if (place !== 0) return;
-  from.leads--;
-  to.leads++;
+/** Whether the partition lies in as many racks and on as many hosts when one replica has moved. */
+function isAsSpread(loads: ReadonlyMap<number, Load>, { replicas }: Placed, from: Load, to: Load): boolean {
+  return (['rack', 'host'] as const).every((of) => {
+    const isShared = (load: Load): boolean =>
+      load.node[of] !== null &&
+      replicas.some((id) => id !== from.node.id && loads.get(id)?.node[of] === load.node[of]);
+    return isShared(from) || !isShared(to);
+  });
 }
 
 /** Among nodes with the fewest neighbours in rack and host, the one that holds least. */
@@ -168,59 +163,63 @@ function addReplica(loads: ReadonlyMap<number, Load>, placed: Placed): void {
       (left, right) =>
         neighbours(left, 'rack') - neighbours(right, 'rack') ||
         neighbours(left, 'host') - neighbours(right, 'host') ||
-        left.replicas - right.replicas ||
+        left.holds.size - right.holds.size ||
         left.sizeBytes - right.sizeBytes ||
         left.node.id - right.node.id,
     );
   if (best === undefined) throw new RangeError('more replicas were asked for than there are nodes');
   placed.replicas.push(best.node.id);
-  best.replicas++;
-  best.sizeBytes += placed.partition.sizeBytes;
-  if (placed.replicas.length === 1) best.leads++;
+  give(best, placed, placed.replicas.length === 1);
 }
 
 /**
  * Hands one preferred leadership from a node to another that has at least two fewer, by way of others where they share no partition;
- * false where none can be handed over. Only the order of replicas changes.
+ * false where none can be handed over. Only the order of replicas changes, and only that of these partitions where some are named.
  */
-function shiftLeadership(loads: ReadonlyMap<number, Load>, placed: readonly Placed[]): boolean {
+function shiftLeadership(loads: ReadonlyMap<number, Load>, among?: ReadonlySet<Placed>): boolean {
   const ordered = [...loads.values()].sort(
-    (left, right) => right.leads - left.leads || left.node.id - right.node.id,
+    (left, right) => right.leads.size - left.leads.size || left.node.id - right.node.id,
   );
   return ordered.some((from) => {
-    const path = shortestPath(loads, placed, from);
-    for (const { placed: each, to } of path) lead(loads, each, to);
+    const path = shortestPath(loads, from, among);
+    for (const { placed, to } of path) lead(loads, placed, to);
     return path.length > 0;
   });
 }
 
 interface Step {
   readonly placed: Placed;
-  readonly to: number;
+  readonly to: Load;
 }
 
 /** From a node to the nearest that leads at least two fewer; empty where there is none. */
-function shortestPath(loads: ReadonlyMap<number, Load>, placed: readonly Placed[], from: Load): Step[] {
-  const reached = new Map<number, Step[]>([[from.node.id, []]]);
-  for (const [id, path] of reached) {
-    if (from.leads - (loads.get(id)?.leads ?? Infinity) >= 2) return path;
-    for (const each of placed) {
-      if (each.replicas[0] !== id) continue;
-      for (const to of each.replicas) {
-        if (loads.has(to) && !reached.has(to)) reached.set(to, [...path, { placed: each, to }]);
+function shortestPath(
+  loads: ReadonlyMap<number, Load>,
+  from: Load,
+  among: ReadonlySet<Placed> | undefined,
+): Step[] {
+  const reached = new Map<Load, Step[]>([[from, []]]);
+  for (const [load, path] of reached) {
+    for (const placed of load.leads) {
+      if (among?.has(placed) === false) continue;
+      for (const id of placed.replicas) {
+        const to = loads.get(id);
+        if (to === undefined || reached.has(to)) continue;
+        const longer = [...path, { placed, to }];
+        if (from.leads.size - to.leads.size >= 2) return longer;
+        reached.set(to, longer);
       }
+      if (reached.size === loads.size) return [];
     }
   }
   return [];
 }
 
-function lead(loads: ReadonlyMap<number, Load>, placed: Placed, to: number): void {
-  const [before] = placed.replicas;
-  placed.replicas = [to, ...placed.replicas.filter((id) => id !== to)];
-  const from = before === undefined ? undefined : loads.get(before);
-  const taker = loads.get(to);
-  if (from !== undefined) from.leads--;
-  if (taker !== undefined) taker.leads++;
+function lead(loads: ReadonlyMap<number, Load>, placed: Placed, to: Load): void {
+  const [before = -1] = placed.replicas;
+  placed.replicas = [to.node.id, ...placed.replicas.filter((id) => id !== to.node.id)];
+  loads.get(before)?.leads.delete(placed);
+  to.leads.add(placed);
 }
 
 function movesOf(placed: readonly Placed[]): Move[] {
