@@ -30,6 +30,14 @@ interface Options {
   readonly rows: string | undefined;
   readonly manyPartitions: number;
   readonly directory: string;
+  readonly onRow: (measured: Everything) => void;
+}
+
+interface Everything {
+  readonly diskRates: number[];
+  readonly produce: Measured<Sample>[];
+  readonly latency: Measured<Sample>[];
+  readonly many: Measured<ManyPartitionsSample>[];
 }
 
 export async function benchCluster(args: readonly string[]): Promise<void> {
@@ -53,34 +61,39 @@ export async function benchCluster(args: readonly string[]): Promise<void> {
   const clusters = [contenders[0]!, contenders.at(-1)!];
   const startedBytes = clusters.map(residentBytesOf);
   await warmUp(bench, contenders);
+  const date = new Date().toISOString().slice(0, 10);
+  const results = join(projectDirectory, 'bench/results');
+  mkdirSync(results, { recursive: true });
+  // After each row: a run that is ended has measured something.
+  const write = (measured: Everything): string => {
+    const text = clusterMarkdown({
+      command: ['npm run bench cluster --', ...args].join(' '),
+      date,
+      contenders: contenders.map(({ name }) => name),
+      ...measured,
+      footprints: clusters.map((contender, place) => ({
+        name: contender.name,
+        startedBytes: startedBytes[place]!,
+        loadedBytes: residentBytesOf(contender),
+      })),
+    });
+    writeFileSync(join(results, `${date}-cluster${quick ? '-quick' : ''}.md`), text);
+    return text;
+  };
   const measured = await measureAll(bench, contenders, {
     pairs: Number(values.pairs ?? (quick ? 1 : 5)),
     rows,
     manyPartitions: Number(values.partitions ?? (quick ? 100 : 1000)),
     directory,
+    onRow: write,
   });
-  const date = new Date().toISOString().slice(0, 10);
-  const text = clusterMarkdown({
-    command: ['npm run bench cluster --', ...args].join(' '),
-    date,
-    contenders: contenders.map(({ name }) => name),
-    ...measured,
-    footprints: clusters.map((contender, place) => ({
-      name: contender.name,
-      startedBytes: startedBytes[place]!,
-      loadedBytes: residentBytesOf(contender),
-    })),
-  });
+  console.log(write(measured));
   for (const { cluster } of clusters) await cluster.stop();
-  console.log(text);
-  const results = join(projectDirectory, 'bench/results');
-  mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, `${date}-cluster${quick ? '-quick' : ''}.md`), text);
 }
 
 /** A JVM is slow until its code is compiled, and so is Node; all get the same loads before anything counts. */
 async function warmUp(bench: Bench, contenders: readonly Contender[]): Promise<void> {
-  for (let round = 0; round < (bench.quick ? 1 : 3); round++) {
+  for (let round = 0; round < (bench.quick ? 1 : 2); round++) {
     for (const sizeBytes of sizesBytes)
       await measureTurn(bench, contenders, { sizeBytes, modes: ['produce'] }, `warm-${round}`);
   }
@@ -90,20 +103,17 @@ async function measureAll(
   bench: Bench,
   contenders: readonly Contender[],
   options: Options,
-): Promise<{
-  diskRates: number[];
-  produce: Measured<Sample>[];
-  latency: Measured<Sample>[];
-  many: Measured<ManyPartitionsSample>[];
-}> {
-  const { pairs, rows, directory, manyPartitions } = options;
+): Promise<Everything> {
+  const { pairs, rows, directory, onRow } = options;
   const wants = (name: string): boolean => rows === undefined || name.includes(rows);
-  const diskRates: number[] = [];
+  const everything: Everything = { diskRates: [], produce: [], latency: [], many: [] };
   const measureDisk = (): void => {
-    diskRates.push(sequentialRate(directory, (bench.quick ? 128 : 512) * 2 ** 20));
+    everything.diskRates.push(sequentialRate(directory, (bench.quick ? 128 : 512) * 2 ** 20));
   };
-  const rowsOf = async (mode: Mode): Promise<Measured<Sample>[]> => {
-    const measured: Measured<Sample>[] = [];
+  for (const [mode, measured] of [
+    ['produce', everything.produce],
+    ['e2e', everything.latency],
+  ] as const) {
     for (const sizeBytes of sizesBytes) {
       const name = rowName(mode, { sizeBytes, partitions });
       if (!wants(name)) continue;
@@ -114,36 +124,35 @@ async function measureAll(
         runs.push(samples.map((each) => each.get(mode)!));
       }
       measured.push({ name, runs });
+      onRow(everything);
       console.error(`measured ${name}`);
     }
-    return measured;
-  };
-  const produce = await rowsOf('produce');
-  const latency = await rowsOf('e2e');
-  const many: Measured<ManyPartitionsSample>[] = [];
-  if (wants('many')) {
-    const runs: ManyPartitionsSample[][] = [];
-    // Each takes a minute, and creation and rest vary little.
-    for (let pair = 0; pair < Math.min(pairs, 3); pair++) {
-      measureDisk();
-      const samples: ManyPartitionsSample[] = [];
-      for (const [place, contender] of contenders.entries()) {
-        const label = `many-${pair}-${place}`;
-        const shape = {
-          partitions: manyPartitions,
-          sizeBytes: 1024,
-          restSeconds: bench.quick ? 4 : 20,
-          label,
-        };
-        const records = recordCount(1024, bench.quick) / 2;
-        samples.push(await measureManyPartitions(bench, contender, { ...shape, records }));
-      }
-      runs.push(samples);
-    }
-    many.push({ name: `${manyPartitions} partitions`, runs });
-    console.error(`measured ${manyPartitions} partitions`);
   }
-  return { diskRates, produce, latency, many };
+  if (!wants('many')) return everything;
+  const runs: ManyPartitionsSample[][] = [];
+  // Each takes a minute, and creation and rest vary little.
+  for (let pair = 0; pair < Math.min(pairs, 3); pair++) {
+    measureDisk();
+    runs.push(await measureManyTurn(bench, contenders, options.manyPartitions, `many-${pair}`));
+  }
+  everything.many.push({ name: `${options.manyPartitions} partitions`, runs });
+  return everything;
+}
+
+async function measureManyTurn(
+  bench: Bench,
+  contenders: readonly Contender[],
+  count: number,
+  label: string,
+): Promise<ManyPartitionsSample[]> {
+  const samples: ManyPartitionsSample[] = [];
+  const shape = { partitions: count, sizeBytes: 1024, restSeconds: bench.quick ? 4 : 20 };
+  const records = recordCount(1024, bench.quick) / 2;
+  for (const [place, contender] of contenders.entries()) {
+    const run = { ...shape, records, label: `${label}-${place}` };
+    samples.push(await measureManyPartitions(bench, contender, run));
+  }
+  return samples;
 }
 
 /** Every contender once; they take topics of their own. */
