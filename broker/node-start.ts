@@ -121,6 +121,17 @@ function bindError(address: Address, what: string, error: unknown): unknown {
   }
 }
 
+/**
+ * The metadata log takes nothing any more, and others bring up no damaged one: its records are sent to those who have what was before.
+ * `hasOthers`: they have all of it.
+ */
+export function damagedMetadata(directory: string, hasOthers: boolean): StartError {
+  const advice = hasOthers
+    ? 'restore it from a backup, or remove the data directory and let the node join as a new one'
+    : 'restore it from a backup';
+  return new StartError('damaged', `the metadata log in ${directory} is damaged; ${advice}`);
+}
+
 /** A data directory that cannot be used, in a sentence. */
 export function directoryError(directory: string, error: unknown): unknown {
   if (!(error instanceof DiskError)) return error;

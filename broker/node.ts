@@ -29,6 +29,7 @@ import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
 import {
   brokerConfigFrom,
+  damagedMetadata,
   directoriesFrom,
   directoryError,
   nodePlatform,
@@ -193,11 +194,8 @@ class Node implements Broker {
     const storage = this.#storage!;
     peers.network?.deliverTo(storage.consensus);
     const metadata = await storage.openMetadata(peers.formed.voters);
-    if (metadata.failed || (metadata.damaged && peers.network === undefined)) {
-      throw new StartError(
-        'damaged',
-        `the metadata log in ${storage.firstDirectory.path} is damaged; restore it from a backup`,
-      );
+    if (metadata.failed || metadata.damaged) {
+      throw damagedMetadata(storage.firstDirectory.path, peers.network !== undefined);
     }
     const recovery = await NodeRecovery.asked(storage, this.#platform, this.#logger);
     this.#recovery = recovery;

@@ -6,7 +6,13 @@
  * term, or another leader's. An append whose leader lost its place is so decided when the next leader commits something; if that
  * takes too long, its outcome is unknown.
  */
-import { decodeBatch, encodeBatch, iterateBatches, readBatchHeader } from '../../protocol/index.ts';
+import {
+  decodeBatch,
+  encodeBatch,
+  iterateBatches,
+  readBatchHeader,
+  verifyBatchCrc,
+} from '../../protocol/index.ts';
 import type { BatchSlice } from '../../protocol/index.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
 import type { Replica } from '../partition/replica.ts';
@@ -212,6 +218,10 @@ export class ReplicaMetadataLog implements MetadataLog {
 
   #tell({ header, bytes }: BatchSlice): void {
     const endOffset = header.lastOffset + 1;
+    // Rot since the log was opened: nothing may be made of it.
+    if (!verifyBatchCrc(bytes)) {
+      throw new MetadataLogError('failed', `the metadata log is damaged at offset ${header.baseOffset}`);
+    }
     const records = decodeBatch(bytes).flatMap(({ offset, value }) =>
       offset < this.#toldOffset || value === null ? [] : [value],
     );

@@ -91,7 +91,8 @@ function beginningPoint(
 }
 
 /** As if nothing were known of the segment with this base offset, and of what follows, but where it begins. */
-export function stateBefore(state: ReplicaState, baseOffset: number): ReplicaState {
+export function stateBefore(state: ReplicaState, wantedOffset: number): ReplicaState {
+  const baseOffset = Math.max(wantedOffset, state.table.start.offset);
   const place = state.segments.findIndex((segment) => segment.baseOffset === baseOffset);
   const { point, table, logStartOffset, cleanedEndOffset } = state;
   if (place < 0 && point.segmentBaseOffset !== baseOffset) return state;

@@ -8,7 +8,11 @@
 import type { Disk } from '../../platform/disk.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import type { MemberId } from '../raft/member.ts';
-import { readConfigurationFile, writeConfigurationFile } from './consensus/configuration-file.ts';
+import {
+  DamagedConfiguration,
+  readConfigurationFile,
+  writeConfigurationFile,
+} from './consensus/configuration-file.ts';
 import type { IntendedMembers } from './replica-types.ts';
 
 /** Of a member in a directory that has nothing of the group. */
@@ -30,6 +34,19 @@ function configurationOf(voters: readonly MemberId[]): Configuration {
   return { voters, outgoing: [], learners: [], revision: 0 };
 }
 
+export interface FirstOf {
+  readonly self: MemberId;
+  readonly first: Configuration;
+  /** The file has gone: the replica is not new, and its first configuration was not that of one all by itself. */
+  readonly mustExist?: boolean;
+}
+
+/** Whether a replica that is not new has always had the file: it was made as one of several, who are its members as they were. */
+export function hadFile(self: MemberId, intended: IntendedMembers | undefined): boolean {
+  if (intended === undefined || intended.revision > 0) return false;
+  return intended.members.some((member) => member !== self);
+}
+
 /**
  * What the file says, or without one `first`, which is then kept; but for that of a member all by itself, which is what a missing
  * file stands for. Rejects with a DamagedConfiguration or a DiskError.
@@ -37,10 +54,12 @@ function configurationOf(voters: readonly MemberId[]): Configuration {
 export async function readOrMakeConfiguration(
   disk: Disk,
   directory: string,
-  { self, first }: { readonly self: MemberId; readonly first: Configuration },
+  { self, first, mustExist = false }: FirstOf,
 ): Promise<PlacedConfiguration> {
   const kept = await readConfigurationFile(disk, directory);
   if (kept !== undefined) return kept;
+  // It would take itself for the only member, and lead by its own vote.
+  if (mustExist) throw new DamagedConfiguration(`${directory}/raft-configuration`);
   const placed: PlacedConfiguration = { index: 0, configuration: first };
   const isAlone = first.voters.length === 1 && first.voters[0] === self;
   if (!isAlone) await writeConfigurationFile(disk, directory, placed);

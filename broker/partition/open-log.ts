@@ -18,24 +18,25 @@ export interface OpenedLog {
   readonly impairment: Impairment | undefined;
 }
 
-/** Rejects with a DiskError, or with a DamagedSegment where the disk gives other bytes each time. */
+/** `doubtedOffset`: from the segment with it on all is read and checked. Rejects with a DiskError, or with a DamagedSegment where the disk gives other bytes each time. */
 export async function openLog(
   options: LogOptions,
   producersOptions: Omit<LogProducersOptions, 'disk' | 'clock'>,
+  doubtedOffset?: number,
 ): Promise<OpenedLog> {
   const { disk, clock } = options;
-  let doubtedOffset: number | undefined;
+  let doubted = doubtedOffset;
   for (;;) {
-    const { log, recovery } = await CommitLog.open(options, doubtedOffset);
+    const { log, recovery } = await CommitLog.open(options, doubted);
     try {
       const producers = await LogProducers.open({ ...producersOptions, disk, clock }, log);
       return { log, recovery, producers, impairment: impairmentBy(recovery.damage) };
     } catch (error) {
       // Only damage that lies further and further ahead can be found again and again.
-      const isNew = error instanceof DamagedSegment && error.segmentBaseOffset < (doubtedOffset ?? Infinity);
+      const isNew = error instanceof DamagedSegment && error.segmentBaseOffset < (doubted ?? Infinity);
       await log.flushAndClose();
       if (!isNew) throw error;
-      doubtedOffset = error.segmentBaseOffset;
+      doubted = error.segmentBaseOffset;
     }
   }
 }

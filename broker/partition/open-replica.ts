@@ -2,7 +2,12 @@
 import { memberId } from '../raft/member.ts';
 import { SnapshotStore } from './consensus/catch-up/snapshot-store.ts';
 import type { CatchUpWith } from './consensus/consensus-types.ts';
-import { aloneConfiguration, firstConfiguration, readOrMakeConfiguration } from './first-configuration.ts';
+import {
+  aloneConfiguration,
+  firstConfiguration,
+  hadFile,
+  readOrMakeConfiguration,
+} from './first-configuration.ts';
 import { openLog } from './open-log.ts';
 import { ReplicaMemory } from './replica-memory.ts';
 import type { ReplicaOptions } from './replica-types.ts';
@@ -18,16 +23,20 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
     onFailure: (error) => home.failedBy(error),
   });
   const opening = { ...logOptions, config: memory.config };
-  const { log, recovery, producers, ...found } = await openLog(opening, {
+  const producersOptions = {
     expirationMs: options.producerExpirationMs,
-    onSnapshotFailure: (error) => events.snapshotFailed(replica!, error),
-  });
+    onSnapshotFailure: (error: unknown) => events.snapshotFailed(replica!, error),
+  };
+  // What a state machine is made of is read whole anyway: rot in it is to be found before anything is made of it.
+  const doubtedOffset = options.keepsSnapshots ? 0 : undefined;
+  const { log, recovery, producers, ...found } = await openLog(opening, producersOptions, doubtedOffset);
   const self = memberId(nodeId, home.id!);
   // Its term and vote may be from an earlier stay, whose files went when it was taken out: they make it no member of its own.
   const isEmpty = log.endIndex === 1;
   const configuration = await readOrMakeConfiguration(disk, log.directory, {
     self,
     first: isEmpty ? firstConfiguration(self, options.intended) : aloneConfiguration(self),
+    mustExist: !isEmpty && hadFile(self, options.intended),
   });
   const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
   const catchUp = catchUpWith(options, snapshots);

@@ -37,12 +37,15 @@ export class VoteStore {
   }
 
   /**
-   * `directoryId` is the directory's own. Rejects with a DamagedVotes where a record inside the file is bad or the format is
-   * unknown, and with a DiskError.
+   * `directoryId` is the directory's own. Rejects with a DamagedVotes where a record inside the file is bad, the format is
+   * unknown or the file is gone that others in the directory came after, and with a DiskError.
    */
   static async open(disk: Disk, directory: string, directoryId: string): Promise<VoteStore> {
     const path = `${directory}/votes`;
     const bytes = (await disk.exists(path)) ? await readWholeFile(disk, path) : Buffer.alloc(0);
+    if (bytes.length < votesHeader.length && (await holdsReplicas(disk, directory))) {
+      throw new DamagedVotes(path, 0);
+    }
     const { votes, faults, isOld, endPosition } = readVotes(bytes, directoryId);
     const [fault] = faults;
     if (fault !== undefined) throw new DamagedVotes(path, fault.position);
@@ -101,6 +104,14 @@ export class VoteStore {
     this.#endPosition += records.length;
     for (const vote of votes) this.#votes.set(keyOf(vote.group), vote);
   }
+}
+
+/** Whether anything may have been voted for here: the file is there, durably, before the first replica is. */
+async function holdsReplicas(disk: Disk, directory: string): Promise<boolean> {
+  for (const name of await disk.list(directory)) {
+    if (/-\d+$/.test(name) && (await disk.exists(`${directory}/${name}/replica-state`))) return true;
+  }
+  return false;
 }
 
 /** A vote that was given may be lost: this directory must not vote again under its identity. */

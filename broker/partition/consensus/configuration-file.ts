@@ -52,7 +52,10 @@ export async function writeConfigurationFile(
 /** Who the members are cannot be known: the replica must neither vote nor lead. */
 export class DamagedConfiguration extends Error {
   constructor(path: string) {
-    super(`${path} is damaged, or of a newer format: it is not known who replicates this partition.`);
+    super(
+      `${path} is damaged, missing, or of a newer format, so that it is not known who replicates this partition: ` +
+        "remove the partition's directory, and the other replicas make it anew, or restore the file from a backup",
+    );
     this.name = 'DamagedConfiguration';
   }
 }
