@@ -140,7 +140,7 @@ function idleRows(directory: string, groups: number, seconds: number): Promise<L
     const empty = await rest(cluster, 'none', seconds);
     const openedMs = await cluster.open('idle', groups);
     const full = await rest(cluster, 'idle', seconds);
-    const grown = mean(full.bytes) - mean(empty.bytes);
+    const grown = mean(full.liveBytes) - mean(empty.liveBytes);
     const row = (name: string, each: Rest, perGroup: string, took: string): Line => ({
       name,
       cells: [
@@ -148,6 +148,7 @@ function idleRows(directory: string, groups: number, seconds: number): Promise<L
         mean(each.framesPerSecond).toFixed(1),
         String(sum(each.ticking)),
         `${(mean(each.bytes) / 2 ** 20).toFixed(0)} MiB`,
+        `${(mean(each.liveBytes) / 2 ** 20).toFixed(0)} MiB`,
         perGroup,
         took,
       ],
@@ -170,6 +171,8 @@ interface Rest {
   readonly framesPerSecond: readonly number[];
   readonly ticking: readonly number[];
   readonly bytes: readonly number[];
+  /** Of those, what is left when all garbage is gone. */
+  readonly liveBytes: readonly number[];
 }
 
 async function rest(cluster: BenchCluster, topic: string, seconds: number): Promise<Rest> {
@@ -189,6 +192,7 @@ async function rest(cluster: BenchCluster, topic: string, seconds: number): Prom
     ),
     ticking: frames.map(({ ticking }) => ticking),
     bytes: cluster.residentBytes(),
+    liveBytes: await cluster.liveBytes(),
   };
 }
 
@@ -216,8 +220,8 @@ function report(result: {
   }
   if (result.idle.length > 0) {
     lines.push(
-      '| at rest, by node | CPU, of one core | frames sent/s | groups that want ticks, all nodes | resident | by group | opened in |',
-      '|---|---:|---:|---:|---:|---:|---:|',
+      '| at rest, by node | CPU, of one core | frames sent/s | groups that want ticks, all nodes | resident | live | live, by replica | opened in |',
+      '|---|---:|---:|---:|---:|---:|---:|---:|',
       ...result.idle.map(({ name, cells }) => `| ${[name, ...cells].join(' | ')} |`),
       '',
     );

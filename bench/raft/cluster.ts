@@ -62,6 +62,12 @@ export class BenchCluster {
     return this.#nodes.map(({ child }) => cpuSeconds(child.pid!));
   }
 
+  /** Of each node, when all garbage is gone. */
+  async liveBytes(): Promise<number[]> {
+    const answers = await this.#askAll({ kind: 'memory' });
+    return answers.flatMap((answer) => (answer.kind === 'memory' ? [answer.liveBytes] : []));
+  }
+
   residentBytes(): number[] {
     return this.#nodes.map(({ child }) => residentBytes(child.pid!));
   }
@@ -100,7 +106,11 @@ export function pause(ms: number): Promise<void> {
 }
 
 function forkNode(nodeId: number): Node {
-  const child = fork(join(import.meta.dirname, 'node.ts'));
+  const child = fork(join(import.meta.dirname, 'node.ts'), {
+    execArgv: [...process.execArgv, '--expose-gc'],
+    // As the command line of a broker has it.
+    env: { UV_THREADPOOL_SIZE: '16', ...process.env },
+  });
   const node: Node = { child, answers: [], wake: undefined };
   const take = (answer: Answer): void => {
     node.answers.push(answer);

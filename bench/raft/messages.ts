@@ -12,6 +12,8 @@ export type Command =
   | { readonly kind: 'open'; readonly topic: string; readonly groups: number }
   | { readonly kind: 'load'; readonly load: Load }
   | { readonly kind: 'figures'; readonly topic: string }
+  /** What lives in memory when all garbage is gone. */
+  | { readonly kind: 'memory' }
   | { readonly kind: 'stop' };
 
 /** In each group that a node leads: so many batches on their way at any time, each waited for. */
@@ -45,4 +47,5 @@ export type Answer =
   | { readonly kind: 'done' }
   | { readonly kind: 'loaded'; readonly result: LoadResult }
   | { readonly kind: 'figures'; readonly figures: Figures }
+  | { readonly kind: 'memory'; readonly liveBytes: number }
   | { readonly kind: 'failed'; readonly text: string };

@@ -120,6 +120,11 @@ class BenchNode {
       }
       case 'figures':
         return { kind: 'figures', figures: this.#figures(command.topic) };
+      case 'memory': {
+        globalThis.gc!();
+        const { heapUsed, external } = process.memoryUsage();
+        return { kind: 'memory', liveBytes: heapUsed + external };
+      }
       case 'stop':
         break;
     }
