@@ -4,6 +4,7 @@
  * partitions answers its clients meanwhile.
  */
 import type { Yield } from '../platform/yield.ts';
+import { isLed } from './cluster/leaderships.ts';
 import type { Leaderships } from './cluster/leaderships.ts';
 import type { MetadataImage, TopicImage } from './cluster/metadata-image.ts';
 import { isReassigning, targetOf } from './cluster/reassignments.ts';
@@ -187,16 +188,20 @@ async function partitionFigures(options: ClusterFiguresOptions): Promise<Partiti
     for (const partition of topic.partitions) {
       if (++figures.clusterPartitions % sliceLength === 0) await yielding.turn();
       if (isReassigning(partition)) figures.reassigning++;
-      if (!isLed(options, topic, partition.index)) figures.withoutLeader++;
+      if (!hasLeader(options, topic, partition.index)) figures.withoutLeader++;
     }
   }
   return figures;
 }
 
 /** A replica of this node knows best; of others this node has heard. */
-function isLed({ cluster, leaderships, storage }: ClusterFiguresOptions, topic: TopicImage, index: number) {
+function hasLeader(
+  { cluster, leaderships, storage }: ClusterFiguresOptions,
+  topic: TopicImage,
+  index: number,
+) {
   const own = storage.partitions.replica(topic.name, index);
   if (own?.identity.topicId === topic.id) return own.servesReads || own.leaderNode !== undefined;
   const said = leaderships.of(topic.id, index);
-  return said !== undefined && cluster.image.brokers.get(said.leader)?.fenced === false;
+  return isLed(said) && cluster.image.brokers.get(said.leader)?.fenced === false;
 }

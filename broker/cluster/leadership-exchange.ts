@@ -12,6 +12,7 @@ import type { PeerRequests, PeerService } from '../peers/peer-requests.ts';
 import { nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
 import { decodeDigest, decodeLeaderships, encodeDigest, encodeLeaderships } from './leadership-frames.ts';
+import { isLed } from './leaderships.ts';
 import type { Leadership, LeadershipDigest, Leaderships } from './leaderships.ts';
 import type { MetadataChange, MetadataImage } from './metadata-image.ts';
 
@@ -85,6 +86,7 @@ export class LeadershipExchange {
     if (image().isDeleted(topicId)) return;
     const known = leaderships.of(topicId, partition);
     if (!isLeader) {
+      if (leaderNode === undefined) this.#giveUp(known);
       // Whoever follows knows of a new leader first, if no more than that.
       if (leaderNode === undefined || leaderNode === nodeId) return;
       const revision = known?.revision ?? 0;
@@ -98,6 +100,14 @@ export class LeadershipExchange {
     if (isOwn && known.revision === revision && isSame(known.inSync, inSync)) return;
     const version = isOwn ? known.version + 1 : 1;
     const leadership = { topicId, partition, leader: nodeId, term, version, inSync, revision };
+    if (leaderships.merge(leadership)) this.#tell(leadership);
+  }
+
+  /** This node leads it no more, and knows of nobody who does, as where it has lost its majority. */
+  #giveUp(known: Leadership | undefined): void {
+    const { nodeId, leaderships } = this.#options;
+    if (!isLed(known) || known.leader !== nodeId) return;
+    const leadership = { ...known, version: known.version + 1, inSync: [] };
     if (leaderships.merge(leadership)) this.#tell(leadership);
   }
 

@@ -16,7 +16,7 @@ export interface Leadership {
   readonly term: number;
   /** Counts what the leader has said in its term; 0: heard of from somebody else, who knows no more than the term. */
   readonly version: number;
-  /** Node ids, the leader's among them. */
+  /** Node ids, the leader's among them. Empty: it has given up its leadership, and nobody has said yet that it leads instead. */
   readonly inSync: readonly number[];
   /** The revision that the group's committed configuration carries out. */
   readonly revision: number;
@@ -33,6 +33,11 @@ export interface LeadershipDigest {
 export interface Patience {
   readonly clock: Clock;
   readonly timeoutMs: number;
+}
+
+/** Whether somebody leads, as far as this says. */
+export function isLed(leadership: Leadership | undefined): leadership is Leadership {
+  return leadership !== undefined && leadership.inSync.length > 0;
 }
 
 export type LeadershipListener = (leadership: Leadership) => void;
@@ -126,11 +131,12 @@ export class Leaderships {
     const missing = new Set(topic.partitions.keys());
     for (const partition of missing) {
       const known = this.of(topic.id, partition);
-      if (known !== undefined && isGood(known)) missing.delete(partition);
+      if (isLed(known) && isGood(known)) missing.delete(partition);
     }
     if (missing.size === 0) return Promise.resolve(true);
     return this.whenHeard((leadership) => {
-      if (leadership.topicId === topic.id && isGood(leadership)) missing.delete(leadership.partition);
+      if (leadership.topicId === topic.id && isLed(leadership) && isGood(leadership))
+        missing.delete(leadership.partition);
       return missing.size === 0;
     }, patience);
   }

@@ -6,6 +6,7 @@
  * sync with nothing, as with Kafka, though its leader would give it `replica.lag.time.max.ms`.
  */
 import { ErrorCode } from '../../protocol/index.ts';
+import { isLed } from '../cluster/leaderships.ts';
 import type { PartitionImage, TopicImage } from '../cluster/metadata-image.ts';
 import { nodeOf } from '../raft/member.ts';
 import type { RequestContext } from './handler.ts';
@@ -87,7 +88,7 @@ export function partitionView(
     };
   }
   const said = leaderships.of(topic.id, partition.index);
-  if (said !== undefined && said.leader !== nodeId && isAlive(said.leader)) {
+  if (isLed(said) && said.leader !== nodeId && isAlive(said.leader)) {
     const { leader, term, inSync } = said;
     return {
       ...base,
@@ -113,6 +114,6 @@ export function currentLeader(
   partition: number,
 ): { readonly leaderId: number; readonly leaderEpoch: number } {
   const said = context.node.leaderships.of(topicId, partition);
-  if (said === undefined || said.leader === context.node.nodeId) return { leaderId: -1, leaderEpoch: -1 };
+  if (!isLed(said) || said.leader === context.node.nodeId) return { leaderId: -1, leaderEpoch: -1 };
   return { leaderId: said.leader, leaderEpoch: said.term };
 }

@@ -273,6 +273,48 @@ describe('the exchange of leaderships', () => {
     expect([...nodes.tables.get(2)!.ledBy(1)].map(({ partition }) => partition)).toEqual([0, 1, 2]);
   });
 
+  it('takes back what this node led, where nobody leads it now', async () => {
+    const nodes = new Nodes();
+    nodes.lead(0);
+    nodes.lead(1);
+    await settle();
+    const followed = (partition: number, leaderNode: number | undefined, term: number): void =>
+      nodes.exchanges.get(1)!.replicaChanged({
+        identity: { topicId: uuid(1), partition },
+        isLeader: false,
+        leaderNode,
+        term,
+        committedConfiguration: { configuration: { revision: 0 } },
+        acknowledgements: { inSyncMembers: () => [] },
+      });
+    followed(0, undefined, 1);
+    // Who had led it hears of its successor, who says so itself.
+    followed(1, 3, 2);
+    await settle();
+    const saidOf = (partition: number): (readonly number[])[] =>
+      [2, 3].map((id) => nodes.tables.get(id)!.of(uuid(1), partition)!.inSync);
+    expect(saidOf(0)).toEqual([[], []]);
+    expect(saidOf(1)).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    const topic = { id: uuid(1), partitions: [0] };
+    const led = nodes.tables.get(2)!.whenLed(topic, { clock: nodes.clock, timeoutMs: 10 });
+    nodes.clock.advance(10);
+    expect(await led).toBe(false);
+    // A node that starts anew hears of it too, and it is said once.
+    const asked = nodes.questions;
+    followed(0, undefined, 1);
+    await settle();
+    expect(nodes.questions).toBe(asked);
+    nodes.lead(0, { term: 3 });
+    await settle();
+    expect(saidOf(0)).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+  });
+
   it('takes the word of a follower for a new leader, until that speaks itself', () => {
     const nodes = new Nodes();
     const exchange = nodes.exchanges.get(2)!;
