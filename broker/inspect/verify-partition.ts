@@ -9,6 +9,8 @@ import { kafkaEpochFile } from '../log/recovery-leftovers.ts';
 import { readReplicaState, stateFileName } from '../log/replica-state-file.ts';
 import type { ReplicaState } from '../log/replica-state-file.ts';
 import { readSnapshotFile } from '../partition/consensus/catch-up/snapshot-format.ts';
+import { readBootFile } from '../partition/boot-file.ts';
+import { DamagedConfiguration, readConfigurationFile } from '../partition/consensus/configuration-file.ts';
 import { readPartitionMetadata } from '../partition/partition-metadata.ts';
 import { snapshotFault } from './dump-indexes.ts';
 import { advices } from './findings.ts';
@@ -205,9 +207,32 @@ class PartitionVerification {
         this.#find('note', name, cause, 'the copying goes on when the broker runs');
       } else if (/^\d{20}-\d{10}\.checkpoint$/.test(name) && this.#surroundings.writer === 'kappalog') {
         await this.#verifyCheckpoint(name);
+      } else if (name === 'raft-configuration' || name === 'boot') {
+        await this.#verifyMember(name);
       } else if (name.endsWith('.swap')) {
         this.#find('note', name, 'a cleaned segment on its way into the log', this.#advice.startsAnew);
       }
+    }
+  }
+
+  /** What the replica knows of its group, and of its memory. */
+  async #verifyMember(name: 'raft-configuration' | 'boot'): Promise<void> {
+    const { path } = this.#partition;
+    const { disk } = this.#surroundings;
+    if (name === 'boot') {
+      if ((await readBootFile(disk, path)).kind !== 'damaged') return;
+      const cause =
+        'it is not known in which run of the machine the replica acknowledged what was not synced';
+      this.#find('repairable', name, cause, 'the replica waits for its leader when the broker starts');
+      return;
+    }
+    try {
+      await readConfigurationFile(disk, path);
+    } catch (error) {
+      if (!(error instanceof DamagedConfiguration)) throw error;
+      const advice =
+        'where others hold the partition, remove its directory; else restore the file from a backup';
+      this.#find('damage', name, 'it is not known who replicates this partition', advice);
     }
   }
 

@@ -1,5 +1,8 @@
 /** What becomes of a node whose files were damaged while it was stopped: its peers make up for it, or it says why it cannot go on. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { noCounts } from '../../broker/inspect/findings.ts';
+import { findTarget } from '../../broker/inspect/inspected-files.ts';
+import { verifyTarget } from '../../broker/inspect/verify.ts';
 import type { MemoryDisk } from '../../platform/memory-disk.ts';
 import { ErrorCode, decodeBatch, iterateBatches } from '../../protocol/index.ts';
 import { EmbeddedCluster } from './embedded-cluster.ts';
@@ -170,6 +173,28 @@ it.each([
   },
   20_000,
 );
+
+it('nothing is amiss in the directories of stopped nodes that were brought up, and what is damaged there is found', async () => {
+  await cluster.stopNode(damagedNode);
+  const disk = cluster.diskOf(damagedNode);
+  expect(await findings(disk)).toEqual([]);
+  const path = `${partitionDirectory}/raft-configuration`;
+  disk.flipBit(path, 25, 1);
+  expect(await findings(disk)).toEqual([`damage ${path}`]);
+  disk.flipBit(path, 25, 1);
+  await cluster.startNode(damagedNode);
+}, 20_000);
+
+/** What `kappalog log verify` says of a data directory, but for what an operator need not act upon. */
+async function findings(disk: MemoryDisk): Promise<string[]> {
+  const target = await findTarget(disk, '/kappalog');
+  if (typeof target === 'string') throw new Error(target);
+  const found: string[] = [];
+  await verifyTarget(disk, target, noCounts(), ({ kind, file }) => {
+    if (kind !== 'note') found.push(`${kind} ${file}`);
+  });
+  return found;
+}
 
 it('a node that cannot know its votes, or has a damaged metadata log, says that it cannot be what it was', async () => {
   await cluster.stopNode(damagedNode);
