@@ -33,9 +33,9 @@ export class GroupStanding {
   }
 
   /** After every input. */
-  settle({ isTicking, quietUntil }: Pick<Raft, 'isTicking' | 'quietUntil'>): void {
-    if (!isTicking) return;
-    const tick = Math.max(quietUntil, this.#now() + 1);
+  settle(raft: Pick<Raft, 'isTicking' | 'quietUntil'>): void {
+    if (!raft.isTicking) return;
+    const tick = Math.max(raft.quietUntil, this.#now() + 1);
     if (tick >= this.dueAt) return;
     this.dueAt = tick;
     this.#host.dueAt(this.#member, tick);
