@@ -17,6 +17,7 @@ import { writeReplicaState } from '../log/replica-state-file.ts';
 import { accountFor } from '../log/segment-files.ts';
 import { Segment } from '../log/segment.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
+import { removeRepairFloor } from '../partition/repair-floor.ts';
 import { baseName } from './inspected-files.ts';
 import { snapshotFault } from './dump-indexes.ts';
 import type { VerifiedPartition } from './verify-partition.ts';
@@ -124,6 +125,9 @@ class RepairPlan {
           await floors.floor({ topicId, partition: partitionNumber }).lower({ term, endIndex });
         },
       );
+    }
+    if (partition.names.includes('repair-floor')) {
+      this.#step(`forgets how far the log of ${path} once reached`, () => removeRepairFloor(disk, path));
     }
     this.#planGiveUp('');
   }

@@ -10,6 +10,7 @@ import { readReplicaState, stateFileName } from '../log/replica-state-file.ts';
 import type { ReplicaState } from '../log/replica-state-file.ts';
 import { readSnapshotFile } from '../partition/consensus/catch-up/snapshot-format.ts';
 import { readBootFile } from '../partition/boot-file.ts';
+import { DamagedRepairFloor, readRepairFloor } from '../partition/repair-floor.ts';
 import { DamagedConfiguration, readConfigurationFile } from '../partition/consensus/configuration-file.ts';
 import { readPartitionMetadata } from '../partition/partition-metadata.ts';
 import { snapshotFault } from './dump-indexes.ts';
@@ -207,7 +208,7 @@ class PartitionVerification {
         this.#find('note', name, cause, 'the copying goes on when the broker runs');
       } else if (/^\d{20}-\d{10}\.checkpoint$/.test(name) && this.#surroundings.writer === 'kappalog') {
         await this.#verifyCheckpoint(name);
-      } else if (name === 'raft-configuration' || name === 'boot') {
+      } else if (name === 'raft-configuration' || name === 'boot' || name === 'repair-floor') {
         await this.#verifyMember(name);
       } else if (name.endsWith('.swap')) {
         this.#find('note', name, 'a cleaned segment on its way into the log', this.#advice.startsAnew);
@@ -215,8 +216,8 @@ class PartitionVerification {
     }
   }
 
-  /** What the replica knows of its group, and of its memory. */
-  async #verifyMember(name: 'raft-configuration' | 'boot'): Promise<void> {
+  /** What the replica knows of its group, of its memory, and of what it has lost. */
+  async #verifyMember(name: 'raft-configuration' | 'boot' | 'repair-floor'): Promise<void> {
     const { path } = this.#partition;
     const { disk } = this.#surroundings;
     if (name === 'boot') {
@@ -227,8 +228,19 @@ class PartitionVerification {
       return;
     }
     try {
+      if (name === 'repair-floor') {
+        if ((await readRepairFloor(disk, path)) === undefined) return;
+        const cause = 'the log was damaged, and does not reach as far as it once did';
+        this.#find('note', name, cause, 'the leader of the partition brings it up when the broker runs');
+        return;
+      }
       await readConfigurationFile(disk, path);
     } catch (error) {
+      if (error instanceof DamagedRepairFloor) {
+        const advice = 'where others hold the partition, remove its directory; else the file';
+        this.#find('damage', name, 'it is not known how much of the log is missing', advice);
+        return;
+      }
       if (!(error instanceof DamagedConfiguration)) throw error;
       const advice =
         'where others hold the partition, remove its directory; else restore the file from a backup';

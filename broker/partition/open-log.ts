@@ -6,16 +6,16 @@
 import { CommitLog } from '../log/commit-log.ts';
 import { DamagedSegment } from '../log/header-scan.ts';
 import type { LogDamage, LogOptions, RecoveryReport } from '../log/log-types.ts';
-import type { Impairment } from '../raft/raft.ts';
 import { LogProducers } from './log-producers.ts';
 import type { LogProducersOptions } from './log-producers.ts';
+import type { RepairFloor } from './repair-floor.ts';
 
 export interface OpenedLog {
   readonly log: CommitLog;
   readonly recovery: RecoveryReport;
   readonly producers: LogProducers;
-  /** Of a damaged log. */
-  readonly impairment: Impairment | undefined;
+  /** How far a damaged log once reached. */
+  readonly floor: RepairFloor | undefined;
 }
 
 /** `doubtedOffset`: from the segment with it on all is read and checked. Rejects with a DiskError, or with a DamagedSegment where the disk gives other bytes each time. */
@@ -30,7 +30,7 @@ export async function openLog(
     const { log, recovery } = await CommitLog.open(options, doubted);
     try {
       const producers = await LogProducers.open({ ...producersOptions, disk, clock }, log);
-      return { log, recovery, producers, impairment: impairmentBy(recovery.damage) };
+      return { log, recovery, producers, floor: floorBy(recovery.damage) };
     } catch (error) {
       // Only damage that lies further and further ahead can be found again and again.
       const isNew = error instanceof DamagedSegment && error.segmentBaseOffset < (doubted ?? Infinity);
@@ -42,7 +42,6 @@ export async function openLog(
 }
 
 /** It votes by what it once held. */
-function impairmentBy(damage: LogDamage | undefined): Impairment | undefined {
-  if (damage === undefined) return undefined;
-  return { kind: 'damaged', floor: { term: damage.floorTerm, index: damage.floorEndIndex - 1 } };
+function floorBy(damage: LogDamage | undefined): RepairFloor | undefined {
+  return damage && { term: damage.floorTerm, index: damage.floorEndIndex - 1 };
 }

@@ -9,6 +9,7 @@ import {
   readOrMakeConfiguration,
 } from './first-configuration.ts';
 import { openLog } from './open-log.ts';
+import { lastingFloor } from './repair-floor.ts';
 import { ReplicaMemory } from './replica-memory.ts';
 import type { ReplicaOptions } from './replica-types.ts';
 import { Replica } from './replica.ts';
@@ -40,7 +41,7 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   });
   const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
   const catchUp = catchUpWith(options, snapshots);
-  const impairment = memory.impairment(found.impairment);
+  const impairment = memory.impairment(await lastingFloor(disk, log, found.floor));
   const opened = { log, recovery, producers, configuration, impairment, memory, snapshots, catchUp };
   replica = new Replica(options, opened);
   return replica;

@@ -13,6 +13,8 @@ import type { LogConfig } from '../log/log-types.ts';
 import type { Impairment } from '../raft/raft.ts';
 import { readBootFile, removeBootFile, writeBootFile } from './boot-file.ts';
 import type { Consensus } from './consensus/consensus.ts';
+import { removeRepairFloor } from './repair-floor.ts';
+import type { RepairFloor } from './repair-floor.ts';
 import type { AfterLostMemory, IntendedMembers } from './replica-types.ts';
 
 export interface ReplicaMemoryOptions {
@@ -73,11 +75,11 @@ export class ReplicaMemory {
     return this.#syncing!;
   };
 
-  /** With what else is amiss. */
-  impairment(other: Impairment | undefined): Impairment | undefined {
-    this.#isDamaged = other?.kind === 'damaged';
-    if (!this.#isLost) return other;
-    return other?.kind === 'damaged' ? { ...other, hasLostMemory: true } : { kind: 'memory-lost' };
+  /** With `floor`, where the log is damaged, or has not made up for it: see `lastingFloor`. */
+  impairment(floor: RepairFloor | undefined): Impairment | undefined {
+    this.#isDamaged = floor !== undefined;
+    if (floor !== undefined) return { kind: 'damaged', floor, hasLostMemory: this.#isLost };
+    return this.#isLost ? { kind: 'memory-lost' } : undefined;
   }
 
   /** Its replica has joined its group. What becomes of it where it has lost its memory; undefined where it has not. */
@@ -95,6 +97,11 @@ export class ReplicaMemory {
 
   /** It has again all that was committed, or is to do without. */
   restored(): void {
+    if (this.#isDamaged) {
+      this.#isDamaged = false;
+      const { disk, directory, onFailure } = this.#options;
+      removeRepairFloor(disk, directory).catch(onFailure);
+    }
     if (!this.#isLost) return;
     this.#isLost = false;
     this.#mark();

@@ -279,7 +279,7 @@ export class Group {
 
   /**
    * The log is, durably, this term's leader's up to `endIndex`: what was amiss may be made good by that. A damaged member is
-   * whole once it is past its floor; one without memory, once it has all that was committed before this term.
+   * whole once it is past its floor, or holds an entry of a later term, which in a leader's log nothing of its floor's can follow; one without memory, once it has all that was committed before this term.
    */
   maybeRepaired(endIndex: number): void {
     const impairment = this.#impairment;
@@ -287,7 +287,7 @@ export class Group {
     const committed = this.#committedEndIndex;
     const isWhole =
       impairment.kind === 'damaged'
-        ? endIndex > impairment.floor.index
+        ? endIndex > impairment.floor.index || this.log.termAt(endIndex - 1) > impairment.floor.term
         : endIndex >= committed && this.log.termAt(committed - 1) === this.term;
     if (!isWhole) return;
     if (impairment.kind === 'damaged' && impairment.hasLostMemory === true) {

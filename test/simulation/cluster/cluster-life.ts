@@ -15,6 +15,7 @@ import { Consensus } from '../../../broker/partition/consensus/consensus.ts';
 import type { Transport } from '../../../broker/peers/transport.ts';
 import type { LogProducers } from '../../../broker/partition/log-producers.ts';
 import { openLog } from '../../../broker/partition/open-log.ts';
+import { lastingFloor } from '../../../broker/partition/repair-floor.ts';
 import { restoreProducers } from '../../../broker/partition/producer-restore.ts';
 import { VoteStore } from '../../../broker/partition/vote-store.ts';
 import type { PeerRequests, PeerService } from '../../../broker/peers/peer-requests.ts';
@@ -183,8 +184,9 @@ async function openGroup(start: LifeStart, shared: Shared, number: number): Prom
   const { log, recovery, producers } = opened;
   await disk.syncDirectory(dataDirectory);
   if (recovery.damage !== undefined) observer.damaged(number, recovery.damage);
+  const reached = await lastingFloor(disk, log, opened.floor);
   const forgetful: Impairment | undefined = start.isForgetful(number) ? { kind: 'memory-lost' } : undefined;
-  const impairment = opened.impairment ?? forgetful;
+  const impairment: Impairment | undefined = reached ? { kind: 'damaged', floor: reached } : forgetful;
   const configuration = await readOrMakeConfiguration(start, log, number);
   const hardState: HardState = votes.get(groupOf(number)) ?? { term: 0, votedFor: undefined };
   observer.opened(number, hardState);

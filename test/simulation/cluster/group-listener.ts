@@ -7,6 +7,7 @@ import {
   writeConfigurationFile,
 } from '../../../broker/partition/consensus/configuration-file.ts';
 import type { ConsensusListener } from '../../../broker/partition/consensus/consensus-types.ts';
+import { removeRepairFloor } from '../../../broker/partition/repair-floor.ts';
 import { RecordDeletions } from '../../../broker/partition/record-deletions.ts';
 import type { PlacedConfiguration } from '../../../broker/raft/configuration.ts';
 import type { MemberId } from '../../../broker/raft/member.ts';
@@ -166,7 +167,11 @@ export class GroupListener implements ConsensusListener {
   }
 
   repaired(): void {
-    this.#options.observer.repaired(this.#opened);
+    const { disk, observer } = this.#options;
+    removeRepairFloor(disk, this.#opened.log.directory).catch((error: unknown) =>
+      observer.troubled('the end of a repair', error),
+    );
+    observer.repaired(this.#opened);
   }
 
   catchUpFailed(error: unknown): void {

@@ -87,16 +87,16 @@ describe('a log whose producers are made from what recovery does not read', () =
         const { path, position, sizeBytes } = (await batchesOf(disk))[place]!;
         disk.flipBit(path, position + (at % sizeBytes), at % 8);
         const what = `byte ${at % sizeBytes} of batch ${place}`;
-        const { log, recovery, impairment, producers } = await open(disk);
+        const { log, recovery, floor, producers } = await open(disk);
         expect(recovery.kind, what).toBe('damaged');
         expect(recovery.damage, what).toMatchObject({ file: path, validEndIndex: place + 1 });
-        expect(impairment, what).toEqual({ kind: 'damaged', floor: { term: 2, index: endIndex - 1 } });
+        expect(floor, what).toEqual({ term: 2, index: endIndex - 1 });
         expect([log.failure?.kind, log.endIndex], what).toEqual(['damage', place + 1]);
         expect(producers.states.lastOffsets(Infinity).get(5) ?? -1, what).toBe(log.logEndOffset - 1);
         await log.flushAndClose();
         // It stays so.
         const again = await open(disk);
-        expect(again.impairment, what).toEqual(impairment);
+        expect(again.floor, what).toEqual(floor);
       }
     }
   }, 60_000);
@@ -105,8 +105,8 @@ describe('a log whose producers are made from what recovery does not read', () =
     const disk = new MemoryDisk();
     const { endIndex, sequences } = await stoppedLog(disk);
     await removeSnapshots(disk);
-    const { log, recovery, impairment, producers } = await open(disk);
-    expect([recovery.kind, impairment, log.endIndex]).toEqual(['clean', undefined, endIndex]);
+    const { log, recovery, floor, producers } = await open(disk);
+    expect([recovery.kind, floor, log.endIndex]).toEqual(['clean', undefined, endIndex]);
     expect(producers.states.lastOffsets(Infinity).get(5)).toBe(sequences);
   });
 

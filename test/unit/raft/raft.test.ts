@@ -359,7 +359,7 @@ describe('a member that is not whole', () => {
   });
 
   it('does not campaign, even when it is told to, until a leader has made it whole', () => {
-    const { raft, peers } = create({ impairment: { kind: 'damaged', floor: { term: 1, index: 5 } } });
+    const { raft, peers } = create({ impairment: { kind: 'damaged', floor: { term: 2, index: 5 } } });
     peers.now += 1000;
     raft.tick();
     raft.campaign();
@@ -368,6 +368,14 @@ describe('a member that is not whole', () => {
     raft.flushed(5, 0);
     expect(raft.isImpaired).toBe(true);
     raft.flushed(6, 0);
+    expect([raft.isImpaired, kinds(raft.take())]).toEqual([false, expect.arrayContaining(['repaired'])]);
+  });
+
+  it('is whole, after damage, once it durably holds an entry of a later term than it had lost', () => {
+    const { raft } = create({ impairment: { kind: 'damaged', floor: { term: 1, index: 50 } } });
+    raft.step(append({ endIndex: 5, terms: [{ index: 4, term: 2 }] }));
+    expect(raft.isImpaired).toBe(true);
+    raft.flushed(5, 0);
     expect([raft.isImpaired, kinds(raft.take())]).toEqual([false, expect.arrayContaining(['repaired'])]);
   });
 
