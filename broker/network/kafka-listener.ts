@@ -44,7 +44,7 @@ export class KafkaListener {
   /** When a connection that could not be taken was last told of in the log. */
   #failureToldMs = -Infinity;
   /** Connections that came before the node was ready to serve; undefined once it is. */
-  #early: ByteStream[] | undefined = [];
+  #early: Set<ByteStream> | undefined = new Set();
 
   private constructor(options: KafkaListenerOptions) {
     this.#options = options;
@@ -61,7 +61,7 @@ export class KafkaListener {
 
   /** From here on requests are read; connections made before have waited. */
   serve(): void {
-    const early = this.#early ?? [];
+    const early = this.#early ?? new Set();
     this.#early = undefined;
     for (const stream of early) {
       this.#accept(stream);
@@ -96,8 +96,11 @@ export class KafkaListener {
 
   #accept(stream: ByteStream): void {
     if (this.#early !== undefined) {
+      const early = this.#early;
       stream.pause();
-      this.#early.push(stream);
+      early.add(stream);
+      // Whoever listens for its end later would not hear of it.
+      stream.onClose(() => early.delete(stream));
       return;
     }
     const { limits, logger, clock, dispatcher, memory, pool, name } = this.#options;
