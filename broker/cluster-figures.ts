@@ -4,10 +4,10 @@
  * partitions answers its clients meanwhile.
  */
 import type { Yield } from '../platform/yield.ts';
-import { isLed } from './cluster/leaderships.ts';
-import type { Leaderships } from './cluster/leaderships.ts';
-import type { MetadataImage, TopicImage } from './cluster/metadata-image.ts';
-import { isReassigning, targetOf } from './cluster/reassignments.ts';
+import { isLed } from './cluster/partitions/leaderships.ts';
+import type { Leaderships } from './cluster/partitions/leaderships.ts';
+import type { MetadataImage, TopicImage } from './cluster/metadata/metadata-image.ts';
+import { isReassigning, targetOf } from './cluster/controller/reassignments.ts';
 import type { LeadershipCounts } from './partition/leadership-watch.ts';
 import type { MemberProgress } from './partition/replica-types.ts';
 import type { PeerTraffic } from './peers/peer-traffic.ts';

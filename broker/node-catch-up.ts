@@ -1,8 +1,8 @@
 /** How a node copies logs from others and gives them its own, with the limits that hold for it. */
 import type { Platform } from '../platform/platform.ts';
 import type { Cluster } from './cluster/cluster.ts';
-import type { Leaderships } from './cluster/leaderships.ts';
-import { ReplicationThrottles } from './cluster/replication-throttles.ts';
+import type { Leaderships } from './cluster/partitions/leaderships.ts';
+import { ReplicationThrottles } from './cluster/partitions/replication-throttles.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import { copyKind } from './partition/consensus/catch-up/copy-protocol.ts';
 import { LogCopying } from './partition/consensus/catch-up/log-copying.ts';

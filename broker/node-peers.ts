@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { BufferPool } from '../platform/buffer-pool.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
-import { internalListener } from './cluster/registration.ts';
+import { internalListener } from './cluster/controller/registration.ts';
 import type { ClaimedDirectory } from './data-directory.ts';
 import { formCluster } from './formation/form-cluster.ts';
 import type { Formed, JoinQuestion } from './formation/form-cluster.ts';

@@ -3,13 +3,13 @@
  */
 import type { Platform } from '../platform/platform.ts';
 import type { Yield } from '../platform/yield.ts';
-import type { DirectoryReport } from './cluster/node-reports.ts';
+import type { DirectoryReport } from './cluster/nodes/node-reports.ts';
 import { clusterMetadataTopic } from './cluster/topic-names.ts';
 import type { DataDirectories } from './data-directories.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
 import type { LogConfig } from './log/log-types.ts';
-import { ReadPool } from './log/read-pool.ts';
-import { TailCache } from './log/tail-cache.ts';
+import { ReadPool } from './log/reading/read-pool.ts';
+import { TailCache } from './log/reading/tail-cache.ts';
 import type { StorageState } from './http/http-server.ts';
 import type { Logger } from './logger.ts';
 import type { LogCopying } from './partition/consensus/catch-up/log-copying.ts';

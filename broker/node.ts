@@ -3,10 +3,10 @@
  * stop are read here from top to bottom; everything else is elsewhere.
  */
 import { Cluster } from './cluster/cluster.ts';
-import { MetadataSnapshots } from './cluster/metadata-snapshots.ts';
-import { Leaderships } from './cluster/leaderships.ts';
-import { PartitionSteering } from './cluster/partition-steering.ts';
-import { ReplicaMetadataLog } from './cluster/replica-metadata-log.ts';
+import { MetadataSnapshots } from './cluster/metadata/metadata-snapshots.ts';
+import { Leaderships } from './cluster/partitions/leaderships.ts';
+import { PartitionSteering } from './cluster/partitions/partition-steering.ts';
+import { ReplicaMetadataLog } from './cluster/metadata/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
 import { openDataDirectories } from './data-directories.ts';

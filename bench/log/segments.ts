@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeRaftOnly } from '../../broker/log/raft-only.ts';
-import { segmentPath } from '../../broker/log/segment.ts';
+import { segmentPath } from '../../broker/log/segments/segment.ts';
 import { setBaseOffset, setPartitionLeaderEpoch } from '../../protocol/index.ts';
 import { median } from '../table.ts';
 import { batchOfSize, openBenchLog, seconds } from './bench-log.ts';

@@ -3,8 +3,8 @@
  * without its Kafka listener and its metadata. What is appended is appended here, in the process of the leader.
  */
 import { mkdirSync } from 'node:fs';
-import { ReadPool } from '../../broker/log/read-pool.ts';
-import { TailCache } from '../../broker/log/tail-cache.ts';
+import { ReadPool } from '../../broker/log/reading/read-pool.ts';
+import { TailCache } from '../../broker/log/reading/tail-cache.ts';
 import { WriteFiles } from '../../broker/log/write-files.ts';
 import { ConsensusNode } from '../../broker/partition/consensus/consensus-node.ts';
 import { LogDirectory } from '../../broker/partition/log-directory.ts';

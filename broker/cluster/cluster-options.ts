@@ -3,15 +3,15 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Ids } from '../../platform/ids.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { PeerRequests } from '../peers/peer-requests.ts';
-import type { JoiningNode } from './admission.ts';
-import type { ControllerLimits } from './controller.ts';
-import type { TopicImage } from './metadata-image.ts';
-import type { MetadataLog } from './metadata-log.ts';
-import type { MetadataGroup } from './metadata-membership.ts';
-import type { DirectoryReport } from './node-reports.ts';
-import type { DescribedGroup } from './quorum.ts';
-import type { ExpulsionReason } from './own-registration.ts';
-import type { ReplicaHost } from './replica-work.ts';
+import type { JoiningNode } from './nodes/admission.ts';
+import type { ControllerLimits } from './controller/controller.ts';
+import type { TopicImage } from './metadata/metadata-image.ts';
+import type { MetadataLog } from './metadata/metadata-log.ts';
+import type { MetadataGroup } from './nodes/metadata-membership.ts';
+import type { DirectoryReport } from './nodes/node-reports.ts';
+import type { DescribedGroup } from './nodes/quorum.ts';
+import type { ExpulsionReason } from './nodes/own-registration.ts';
+import type { ReplicaHost } from './partitions/replica-work.ts';
 
 export interface ClusterOptions {
   readonly nodeId: number;

@@ -13,27 +13,35 @@ import type { DirectoryAssignment } from '../partition/partitions.ts';
 import type { WantedReplica } from '../partition/replica-places.ts';
 import type { ReplicaIdentity } from '../partition/replica-types.ts';
 import type { PeerService } from '../peers/peer-requests.ts';
-import type { JoiningNode } from './admission.ts';
-import type { AlterationResult, ResourceAlteration, ResourceReplacement } from './alter-configs.ts';
+import type { JoiningNode } from './nodes/admission.ts';
+import type {
+  AlterationResult,
+  ResourceAlteration,
+  ResourceReplacement,
+} from './controller/alter-configs.ts';
 import type { ClusterOptions } from './cluster-options.ts';
-import type { Refusal } from './controller.ts';
-import type { PartitionsCreation, PartitionsToCreate } from './create-partitions.ts';
-import type { TopicCreation, TopicToCreate } from './create-topics.ts';
-import type { TopicDeletion } from './delete-topics.ts';
-import type { FeatureOutcome, FeatureUpdate } from './features.ts';
-import type { LostDirectory, Replacement } from './lost-directories.ts';
-import type { MetadataChange, MetadataImage, TopicImage } from './metadata-image.ts';
-import { MetadataLogError, refusalOf } from './metadata-log.ts';
+import type { Refusal } from './controller/controller.ts';
+import type { PartitionsCreation, PartitionsToCreate } from './controller/create-partitions.ts';
+import type { TopicCreation, TopicToCreate } from './controller/create-topics.ts';
+import type { TopicDeletion } from './controller/delete-topics.ts';
+import type { FeatureOutcome, FeatureUpdate } from './controller/features.ts';
+import type { LostDirectory, Replacement } from './controller/lost-directories.ts';
+import type { MetadataChange, MetadataImage, TopicImage } from './metadata/metadata-image.ts';
+import { MetadataLogError, refusalOf } from './metadata/metadata-log.ts';
 import { MetadataNode } from './metadata-node.ts';
-import { operationMsMax } from './operation-caller.ts';
-import type { OperationName, RequestOf, ResultOf } from './operations.ts';
+import { operationMsMax } from './controller/operation-caller.ts';
+import type { OperationName, RequestOf, ResultOf } from './controller/operations.ts';
 import { ProducerIds } from './producer-ids.ts';
-import type { CompletedReassignment, ReassignmentOutcome, ReassignmentsAsked } from './reassignments.ts';
-import type { NodeRegistration, Unregistration } from './registration.ts';
-import type { QuorumState } from './quorum.ts';
-import { ReplicaWork } from './replica-work.ts';
+import type {
+  CompletedReassignment,
+  ReassignmentOutcome,
+  ReassignmentsAsked,
+} from './controller/reassignments.ts';
+import type { NodeRegistration, Unregistration } from './controller/registration.ts';
+import type { QuorumState } from './nodes/quorum.ts';
+import { ReplicaWork } from './partitions/replica-work.ts';
 import { TopicConfigs } from './topic-configs.ts';
-import { allWantedReplicas } from './wanted-replicas.ts';
+import { allWantedReplicas } from './partitions/wanted-replicas.ts';
 
 /** A topic that could not be made, or not opened. */
 export type Refused = Extract<TopicCreation, { kind: 'refused' }>;

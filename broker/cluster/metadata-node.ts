@@ -3,29 +3,29 @@
  * its session. `cluster.ts` is what others see of it.
  */
 import type { PeerService } from '../peers/peer-requests.ts';
-import { Admission, admissionKind } from './admission.ts';
-import type { JoiningNode } from './admission.ts';
-import { AppliedMetadata } from './applied-metadata.ts';
-import type { ChangesListener } from './applied-metadata.ts';
+import { Admission, admissionKind } from './nodes/admission.ts';
+import type { JoiningNode } from './nodes/admission.ts';
+import { AppliedMetadata } from './metadata/applied-metadata.ts';
+import type { ChangesListener } from './metadata/applied-metadata.ts';
 import type { ClusterOptions } from './cluster-options.ts';
-import { defaultLimits } from './controller.ts';
-import type { ControllerState } from './controller.ts';
-import { heartbeatKind } from './heartbeats.ts';
-import type { Heartbeat } from './heartbeats.ts';
-import type { MetadataImage } from './metadata-image.ts';
-import { MetadataLogError } from './metadata-log.ts';
-import { encodeMetadataRecord } from './metadata-record.ts';
-import { MetadataMembership } from './metadata-membership.ts';
-import { NodeSessions } from './node-sessions.ts';
-import { OperationCaller, controllerKind } from './operation-caller.ts';
-import { OperationTurns } from './operation-turns.ts';
-import type { Asked, Done, OperationName } from './operations.ts';
-import { OwnRegistration } from './own-registration.ts';
-import { OwnSession } from './own-session.ts';
+import { defaultLimits } from './controller/controller.ts';
+import type { ControllerState } from './controller/controller.ts';
+import { heartbeatKind } from './nodes/heartbeats.ts';
+import type { Heartbeat } from './nodes/heartbeats.ts';
+import type { MetadataImage } from './metadata/metadata-image.ts';
+import { MetadataLogError } from './metadata/metadata-log.ts';
+import { encodeMetadataRecord } from './metadata/metadata-record.ts';
+import { MetadataMembership } from './nodes/metadata-membership.ts';
+import { NodeSessions } from './nodes/node-sessions.ts';
+import { OperationCaller, controllerKind } from './controller/operation-caller.ts';
+import { OperationTurns } from './controller/operation-turns.ts';
+import type { Asked, Done, OperationName } from './controller/operations.ts';
+import { OwnRegistration } from './nodes/own-registration.ts';
+import { OwnSession } from './nodes/own-session.ts';
 import { fromJson, toJson } from './peer-json.ts';
-import { Quorum, quorumKind } from './quorum.ts';
-import { internalListener } from './registration.ts';
-import type { RegistrationChange } from './registration.ts';
+import { Quorum, quorumKind } from './nodes/quorum.ts';
+import { internalListener } from './controller/registration.ts';
+import type { RegistrationChange } from './controller/registration.ts';
 import { Signal, bounded } from './signal.ts';
 
 /** How long a node that stops waits for what it has begun, and to be heard. */

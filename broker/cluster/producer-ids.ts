@@ -1,5 +1,5 @@
 /** Hands out producer ids from blocks that are this node's alone. What is left of a block is lost with a restart. */
-import type { ProducerIdBlock } from './controller.ts';
+import type { ProducerIdBlock } from './controller/controller.ts';
 
 export class ProducerIds {
   readonly #allocate: () => Promise<ProducerIdBlock>;

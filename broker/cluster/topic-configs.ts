@@ -5,8 +5,8 @@
 import type { BrokerConfig } from '../config/broker-config.ts';
 import { resolveTopicConfig, updateTopicConfig } from '../config/topic-config.ts';
 import type { TopicConfig } from '../config/topic-config.ts';
-import { ConfigResourceType } from './metadata-image.ts';
-import type { MetadataChange, MetadataImage } from './metadata-image.ts';
+import { ConfigResourceType } from './metadata/metadata-image.ts';
+import type { MetadataChange, MetadataImage } from './metadata/metadata-image.ts';
 
 export interface TopicConfigsOptions {
   readonly nodeId: number;

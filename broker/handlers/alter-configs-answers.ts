@@ -1,7 +1,7 @@
 /** What IncrementalAlterConfigs and AlterConfigs share: rights, the metadata log's refusals, the form of the answer. */
 import { ErrorCode } from '../../protocol/index.ts';
-import type { AlterationResult } from '../cluster/alter-configs.ts';
-import { ConfigResourceType } from '../cluster/metadata-image.ts';
+import type { AlterationResult } from '../cluster/controller/alter-configs.ts';
+import { ConfigResourceType } from '../cluster/metadata/metadata-image.ts';
 import { clusterResource } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 import { unlessLogRefuses } from './metadata-log-refusal.ts';

@@ -5,8 +5,8 @@
  * (INVALID_REQUEST). The request's time limit is not needed.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import type { Refusal } from '../cluster/controller.ts';
-import type { ReassignmentAsked, ReassignmentOutcome } from '../cluster/reassignments.ts';
+import type { Refusal } from '../cluster/controller/controller.ts';
+import type { ReassignmentAsked, ReassignmentOutcome } from '../cluster/controller/reassignments.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import { unlessLogRefuses } from './metadata-log-refusal.ts';
 

@@ -7,7 +7,7 @@
  * software's name and version, which must be plain words; from version 5 it may say which cluster and node it expects.
  */
 import { apis, ErrorCode } from '../../protocol/index.ts';
-import { supportedFeatures } from '../cluster/features.ts';
+import { supportedFeatures } from '../cluster/controller/features.ts';
 import { defineHandler } from './handler.ts';
 import type { AnyHandler, RequestContext } from './handler.ts';
 

@@ -6,8 +6,8 @@
  * sync with nothing, as with Kafka, though its leader would give it `replica.lag.time.max.ms`.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import { isLed } from '../cluster/leaderships.ts';
-import type { PartitionImage, TopicImage } from '../cluster/metadata-image.ts';
+import { isLed } from '../cluster/partitions/leaderships.ts';
+import type { PartitionImage, TopicImage } from '../cluster/metadata/metadata-image.ts';
 import { nodeOf } from '../raft/member.ts';
 import type { RequestContext } from './handler.ts';
 

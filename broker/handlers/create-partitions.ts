@@ -3,7 +3,7 @@
  * stands twice is refused (INVALID_REQUEST). The request's time limit is not needed, as with CreateTopics.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import type { PartitionsCreation } from '../cluster/create-partitions.ts';
+import type { PartitionsCreation } from '../cluster/controller/create-partitions.ts';
 import { defineHandler } from './handler.ts';
 import { unlessLogRefuses } from './metadata-log-refusal.ts';
 

@@ -6,7 +6,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { CreateTopicsRequest } from '../../protocol/index.ts';
-import type { TopicCreation } from '../cluster/create-topics.ts';
+import type { TopicCreation } from '../cluster/controller/create-topics.ts';
 import { topicConfigEntries } from '../config/config-entries.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';

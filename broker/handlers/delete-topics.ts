@@ -5,7 +5,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { DeleteTopicsRequest } from '../../protocol/index.ts';
-import type { TopicImage } from '../cluster/metadata-image.ts';
+import type { TopicImage } from '../cluster/metadata/metadata-image.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 import { unlessLogRefuses } from './metadata-log-refusal.ts';

@@ -8,8 +8,8 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { DescribeConfigsRequest } from '../../protocol/index.ts';
-import type { Refusal } from '../cluster/controller.ts';
-import { ConfigResourceType } from '../cluster/metadata-image.ts';
+import type { Refusal } from '../cluster/controller/controller.ts';
+import { ConfigResourceType } from '../cluster/metadata/metadata-image.ts';
 import { topicNameFault } from '../cluster/topic-names.ts';
 import {
   brokerConfigEntries,

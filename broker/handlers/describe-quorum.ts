@@ -4,8 +4,8 @@
  * Kafka's brokers do. From version 2 members have their data directories, and nodes the addresses at which nodes reach them.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import type { QuorumMember, QuorumState } from '../cluster/quorum.ts';
-import { internalListener } from '../cluster/registration.ts';
+import type { QuorumMember, QuorumState } from '../cluster/nodes/quorum.ts';
+import { internalListener } from '../cluster/controller/registration.ts';
 import { clusterMetadataTopic } from '../cluster/topic-names.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext, RequestOf, ResponseOf } from './handler.ts';

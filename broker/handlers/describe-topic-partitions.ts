@@ -5,7 +5,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { DescribeTopicPartitionsRequest } from '../../protocol/index.ts';
-import type { TopicImage } from '../cluster/metadata-image.ts';
+import type { TopicImage } from '../cluster/metadata/metadata-image.ts';
 import { isInternalTopic, topicNameFault } from '../cluster/topic-names.ts';
 import { topicAuthorizedOperations } from './authorized-operations.ts';
 import { partitionView } from './cluster-view.ts';

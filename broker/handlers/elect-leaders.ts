@@ -7,9 +7,9 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { ElectLeadersRequest } from '../../protocol/index.ts';
-import type { Refusal } from '../cluster/controller.ts';
-import type { TransferOutcome, WantedTransfer } from '../cluster/leadership-transfers.ts';
-import { targetOf } from '../cluster/reassignments.ts';
+import type { Refusal } from '../cluster/controller/controller.ts';
+import type { TransferOutcome, WantedTransfer } from '../cluster/partitions/leadership-transfers.ts';
+import { targetOf } from '../cluster/controller/reassignments.ts';
 import { partitionView } from './cluster-view.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';

@@ -4,7 +4,7 @@
  * and groups (32) have no settings here, so none are listed; a type that Kafka does not know is UNSUPPORTED_VERSION.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import { ConfigResourceType } from '../cluster/metadata-image.ts';
+import { ConfigResourceType } from '../cluster/metadata/metadata-image.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 

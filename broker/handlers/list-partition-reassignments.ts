@@ -3,8 +3,8 @@
  * those of all topics are asked for by null. A partition without a reassignment, or that does not exist, is left out.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import type { TopicImage } from '../cluster/metadata-image.ts';
-import { isReassigning } from '../cluster/reassignments.ts';
+import type { TopicImage } from '../cluster/metadata/metadata-image.ts';
+import { isReassigning } from '../cluster/controller/reassignments.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 
 export const listPartitionReassignments = defineHandler({

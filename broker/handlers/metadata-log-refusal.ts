@@ -1,6 +1,6 @@
 /** What a client is told when the metadata log cannot take its operation. */
-import { MetadataLogError, refusalOf } from '../cluster/metadata-log.ts';
-import type { Refusal } from '../cluster/controller.ts';
+import { MetadataLogError, refusalOf } from '../cluster/metadata/metadata-log.ts';
+import type { Refusal } from '../cluster/controller/controller.ts';
 
 /** The outcome of an operation, or what `refused` makes of the metadata log's refusal. Other errors are bugs and go on. */
 export async function unlessLogRefuses<Result>(

@@ -9,7 +9,7 @@
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { MetadataRequest } from '../../protocol/index.ts';
-import type { TopicImage } from '../cluster/metadata-image.ts';
+import type { TopicImage } from '../cluster/metadata/metadata-image.ts';
 import { isInternalTopic, topicNameFault } from '../cluster/topic-names.ts';
 import { clusterAuthorizedOperations, topicAuthorizedOperations } from './authorized-operations.ts';
 import { partitionView, visibleController, visibleNodes } from './cluster-view.ts';

@@ -4,8 +4,8 @@
  * downgrade (1 and later).
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import type { Refusal } from '../cluster/controller.ts';
-import type { FeatureOutcome } from '../cluster/features.ts';
+import type { Refusal } from '../cluster/controller/controller.ts';
+import type { FeatureOutcome } from '../cluster/controller/features.ts';
 import { clusterResource, defineHandler } from './handler.ts';
 import type { ResponseOf } from './handler.ts';
 import { unlessLogRefuses } from './metadata-log-refusal.ts';

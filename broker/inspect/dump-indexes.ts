@@ -1,9 +1,9 @@
 /** Prints a segment's index files and snapshots of producers' states as Kafka's DumpLogSegments does. */
 import type { Disk, DiskFile } from '../../platform/disk.ts';
 import { batchField, batchHeaderBytes, codec, crc32c, ProtocolError } from '../../protocol/index.ts';
-import { decodeAbortedTransactions } from '../log/aborted-transactions.ts';
-import { OffsetIndex, TimeIndex, offsetEntryBytes, timeEntryBytes } from '../log/segment-indexes.ts';
-import { segmentPath } from '../log/segment.ts';
+import { decodeAbortedTransactions } from '../log/segments/aborted-transactions.ts';
+import { OffsetIndex, TimeIndex, offsetEntryBytes, timeEntryBytes } from '../log/segments/segment-indexes.ts';
+import { segmentPath } from '../log/segments/segment.ts';
 import type { DumpPrinter } from './dump.ts';
 import { offsetOfName, parentOf } from './inspected-files.ts';
 import type { InspectedFile } from './inspected-files.ts';

@@ -1,8 +1,8 @@
 /** Prints the files that Kafka does not have: replica-state, votes, floors, the journal, and the small text files. */
-import { readFloors } from '../log/durable-floors.ts';
+import { readFloors } from '../log/sync/durable-floors.ts';
 import { decodeReplacement } from '../log/log-replacement.ts';
-import { decodeReplicaState } from '../log/replica-state-file.ts';
-import { decodeHeaders, halvesPosition } from '../log/sync-journal-format.ts';
+import { decodeReplicaState } from '../log/recovery/replica-state-file.ts';
+import { decodeHeaders, halvesPosition } from '../log/sync/sync-journal-format.ts';
 import { readVotes } from '../partition/vote-records.ts';
 import type { DumpPrinter } from './dump.ts';
 import type { InspectedFile } from './inspected-files.ts';

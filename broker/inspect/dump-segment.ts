@@ -9,7 +9,7 @@ import {
   verifyBatchCrc,
 } from '../../protocol/index.ts';
 import type { BatchHeader } from '../../protocol/index.ts';
-import { isCleanedHeader, readCleanedHeader } from '../log/cleaned-header.ts';
+import { isCleanedHeader, readCleanedHeader } from '../log/segments/cleaned-header.ts';
 import { decodeDeleteRecords, isRaftOnly, readRaftOnly } from '../log/raft-only.ts';
 import type { DumpOptions, DumpPrinter } from './dump.ts';
 import { offsetOfName } from './inspected-files.ts';

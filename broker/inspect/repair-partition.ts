@@ -8,14 +8,17 @@
  */
 import type { Disk } from '../../platform/disk.ts';
 import { replaceFile } from '../../platform/whole-files.ts';
-import { encodeAbortedTransactions, decodeAbortedTransactions } from '../log/aborted-transactions.ts';
-import { scanBatches } from '../log/batch-scan.ts';
-import { pointAtEnd } from '../log/checkpoints.ts';
-import type { DurableFloors } from '../log/durable-floors.ts';
-import { setAside } from '../log/recovery-damage.ts';
-import { writeReplicaState } from '../log/replica-state-file.ts';
-import { accountFor } from '../log/segment-files.ts';
-import { Segment } from '../log/segment.ts';
+import {
+  encodeAbortedTransactions,
+  decodeAbortedTransactions,
+} from '../log/segments/aborted-transactions.ts';
+import { scanBatches } from '../log/reading/batch-scan.ts';
+import { pointAtEnd } from '../log/recovery/checkpoints.ts';
+import type { DurableFloors } from '../log/sync/durable-floors.ts';
+import { setAside } from '../log/recovery/recovery-damage.ts';
+import { writeReplicaState } from '../log/recovery/replica-state-file.ts';
+import { accountFor } from '../log/segments/segment-files.ts';
+import { Segment } from '../log/segments/segment.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
 import { removeRepairFloor } from '../partition/repair-floor.ts';
 import { baseName } from './inspected-files.ts';

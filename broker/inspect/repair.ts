@@ -5,10 +5,10 @@
  */
 import type { Clock } from '../../platform/clock.ts';
 import type { Disk } from '../../platform/disk.ts';
-import { DurableFloors } from '../log/durable-floors.ts';
+import { DurableFloors } from '../log/sync/durable-floors.ts';
 import { replacementName } from '../log/log-replacement.ts';
-import { settleLeftovers } from '../log/recovery-leftovers.ts';
-import { openSyncer } from '../log/open-syncer.ts';
+import { settleLeftovers } from '../log/recovery/recovery-leftovers.ts';
+import { openSyncer } from '../log/sync/open-syncer.ts';
 import { noCounts } from './findings.ts';
 import { parentOf } from './inspected-files.ts';
 import type { InspectedPartition, Target } from './inspected-files.ts';

@@ -1,13 +1,13 @@
 /** Checks one partition's directory: its segments, the files beside them, and how far the log was once durable. */
 import type { Disk } from '../../platform/disk.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
-import { readFloors } from '../log/durable-floors.ts';
-import type { Floor } from '../log/durable-floors.ts';
+import { readFloors } from '../log/sync/durable-floors.ts';
+import type { Floor } from '../log/sync/durable-floors.ts';
 import { replacementName } from '../log/log-replacement.ts';
-import type { OrderStart } from '../log/order-check.ts';
-import { kafkaEpochFile } from '../log/recovery-leftovers.ts';
-import { readReplicaState, stateFileName } from '../log/replica-state-file.ts';
-import type { ReplicaState } from '../log/replica-state-file.ts';
+import type { OrderStart } from '../log/recovery/order-check.ts';
+import { kafkaEpochFile } from '../log/recovery/recovery-leftovers.ts';
+import { readReplicaState, stateFileName } from '../log/recovery/replica-state-file.ts';
+import type { ReplicaState } from '../log/recovery/replica-state-file.ts';
 import { readSnapshotFile } from '../partition/consensus/catch-up/snapshot-format.ts';
 import { readBootFile } from '../partition/boot-file.ts';
 import { DamagedRepairFloor, readRepairFloor } from '../partition/repair-floor.ts';

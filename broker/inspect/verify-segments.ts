@@ -5,17 +5,17 @@
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk, DiskFile } from '../../platform/disk.ts';
 import { ProtocolError, batchField } from '../../protocol/index.ts';
-import { OpenTransactions } from '../log/aborted-transactions.ts';
-import type { AbortedTransaction } from '../log/aborted-transactions.ts';
-import { IndexCheck, readIndexFiles } from '../log/index-check.ts';
-import type { IndexFault } from '../log/index-check.ts';
-import { OrderCheck } from '../log/order-check.ts';
-import type { OrderRules, OrderStart } from '../log/order-check.ts';
-import { checkBatches } from '../log/segment-check.ts';
-import type { SoundBatch } from '../log/segment-check.ts';
-import { offsetEntryBytes, timeEntryBytes } from '../log/segment-indexes.ts';
-import { Segment } from '../log/segment.ts';
-import { TransactionIndexCheck } from '../log/transaction-index-check.ts';
+import { OpenTransactions } from '../log/segments/aborted-transactions.ts';
+import type { AbortedTransaction } from '../log/segments/aborted-transactions.ts';
+import { IndexCheck, readIndexFiles } from '../log/recovery/index-check.ts';
+import type { IndexFault } from '../log/recovery/index-check.ts';
+import { OrderCheck } from '../log/recovery/order-check.ts';
+import type { OrderRules, OrderStart } from '../log/recovery/order-check.ts';
+import { checkBatches } from '../log/recovery/segment-check.ts';
+import type { SoundBatch } from '../log/recovery/segment-check.ts';
+import { offsetEntryBytes, timeEntryBytes } from '../log/segments/segment-indexes.ts';
+import { Segment } from '../log/segments/segment.ts';
+import { TransactionIndexCheck } from '../log/recovery/transaction-index-check.ts';
 import type { VerifiedCounts } from './findings.ts';
 
 /** One segment, as far as it is sound. */

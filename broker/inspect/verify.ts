@@ -2,9 +2,9 @@
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { readWholeFile } from '../../platform/whole-files.ts';
-import { readFloors } from '../log/durable-floors.ts';
-import { decodeHeaders, halvesPosition } from '../log/sync-journal-format.ts';
-import { journalName } from '../log/sync-journal-replay.ts';
+import { readFloors } from '../log/sync/durable-floors.ts';
+import { decodeHeaders, halvesPosition } from '../log/sync/sync-journal-format.ts';
+import { journalName } from '../log/sync/sync-journal-replay.ts';
 import { readVotes } from '../partition/vote-records.ts';
 import { dumpTarget } from './dump.ts';
 import { advices } from './findings.ts';

@@ -14,8 +14,8 @@ import { unpooled } from '../../platform/buffer-pool.ts';
 import type { Lease } from '../../platform/buffer-pool.ts';
 import { DiskError } from '../../platform/disk.ts';
 import { batchField, setBaseOffset, setPartitionLeaderEpoch } from '../../protocol/index.ts';
-import type { AbortedTransaction } from './aborted-transactions.ts';
-import type { HeaderVisitor } from './log-search.ts';
+import type { AbortedTransaction } from './segments/aborted-transactions.ts';
+import type { HeaderVisitor } from './reading/log-search.ts';
 import type {
   Appended,
   DeletedSegments,
@@ -33,16 +33,16 @@ import { LiveParts, indexesOf } from './log-parts.ts';
 import type { LogParts } from './log-parts.ts';
 import type { PlacedRaftOnlyEntry, RaftOnlyEntry } from './raft-only.ts';
 import { encodeRaftOnly } from './raft-only.ts';
-import { recoverLog } from './recovery.ts';
-import type { RecoveredLog } from './recovery.ts';
+import { recoverLog } from './recovery/recovery.ts';
+import type { RecoveredLog } from './recovery/recovery.ts';
 import { copyOf } from './log-copy.ts';
 import type { LogCopy } from './log-copy.ts';
 import { removeLogDirectory } from './log-removal.ts';
 import { isNotCommitted, stagingDirectory } from './log-replacement.ts';
 import type { LogReplacement } from './log-replacement.ts';
 import { mustRoll } from './retention.ts';
-import type { SegmentIndexes } from './segment-files.ts';
-import { Segment } from './segment.ts';
+import type { SegmentIndexes } from './segments/segment-files.ts';
+import { Segment } from './segments/segment.ts';
 import { truncateLog } from './truncation.ts';
 
 export type * from './log-types.ts';

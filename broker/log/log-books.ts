@@ -5,8 +5,8 @@
  * Invariants: first segment's base = table.start.offset <= logStartOffset <= endOffset; neither start nor end of what is
  * clean goes back, but for truncation.
  */
-import type { PositionTable } from './position-table.ts';
-import type { SegmentList } from './segment-list.ts';
+import type { PositionTable } from './segments/position-table.ts';
+import type { SegmentList } from './segments/segment-list.ts';
 
 export interface LogBooks {
   readonly segments: SegmentList;

@@ -4,16 +4,16 @@
  * from under the one who reads; each has the bytes that it had, as segments are only appended to.
  */
 import type { Disk } from '../../platform/disk.ts';
-import { encodeAbortedTransactions } from './aborted-transactions.ts';
+import { encodeAbortedTransactions } from './segments/aborted-transactions.ts';
 import type { LogBooks } from './log-books.ts';
 import type { LogParts } from './log-parts.ts';
-import type { LogSearch, PlacedIndex } from './log-search.ts';
+import type { LogSearch, PlacedIndex } from './reading/log-search.ts';
 import type { LogOptions } from './log-types.ts';
-import type { FileLease } from './open-files.ts';
-import type { PositionTable } from './position-table.ts';
-import { kafkaEpochFile } from './recovery-leftovers.ts';
-import { beginningState, encodeReplicaState } from './replica-state-file.ts';
-import type { Segment } from './segment.ts';
+import type { FileLease } from './reading/open-files.ts';
+import type { PositionTable } from './segments/position-table.ts';
+import { kafkaEpochFile } from './recovery/recovery-leftovers.ts';
+import { beginningState, encodeReplicaState } from './recovery/replica-state-file.ts';
+import type { Segment } from './segments/segment.ts';
 
 export interface CopiedFile {
   readonly name: string;

@@ -2,22 +2,22 @@
  * What a commit log is made of, as one opening of its files gives it. When another log takes its place (log-replacement.ts), it
  * gets other parts: the log itself, its listeners and who holds it stay.
  */
-import { Checkpoints } from './checkpoints.ts';
+import { Checkpoints } from './recovery/checkpoints.ts';
 import type { LogBooks } from './log-books.ts';
-import { LogReader } from './log-reader.ts';
-import { LogSearch } from './log-search.ts';
+import { LogReader } from './reading/log-reader.ts';
+import { LogSearch } from './reading/log-search.ts';
 import { commitReplacement } from './log-replacement.ts';
 import type { LogReplacement } from './log-replacement.ts';
 import type { LogFailure, LogOptions, LogRead, ReadRequest, RecoveryReport } from './log-types.ts';
 import { LogUpkeep } from './log-upkeep.ts';
 import { LogWriter } from './log-writer.ts';
-import { recoverLog } from './recovery.ts';
-import type { RecoveredLog } from './recovery.ts';
-import { SegmentIndexes } from './segment-files.ts';
-import { SegmentList } from './segment-list.ts';
-import type { Segment } from './segment.ts';
-import type { LogTail } from './tail-cache.ts';
-import { TransactionIndexFiles } from './transaction-index-files.ts';
+import { recoverLog } from './recovery/recovery.ts';
+import type { RecoveredLog } from './recovery/recovery.ts';
+import { SegmentIndexes } from './segments/segment-files.ts';
+import { SegmentList } from './segments/segment-list.ts';
+import type { Segment } from './segments/segment.ts';
+import type { LogTail } from './reading/tail-cache.ts';
+import { TransactionIndexFiles } from './segments/transaction-index-files.ts';
 
 export interface LogParts {
   readonly books: LogBooks;

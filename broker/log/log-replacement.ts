@@ -14,7 +14,7 @@ import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import { Reader, Writer, crc32c } from '../../protocol/index.ts';
-import type { DurableFloor, Floor } from './durable-floors.ts';
+import type { DurableFloor, Floor } from './sync/durable-floors.ts';
 
 /** What the new log consists of. */
 export interface LogReplacement {

@@ -1,10 +1,10 @@
 /** The words that the commit log's parts and its callers share. Ends are exclusive: the next one to be written. */
 import type { Clock } from '../../platform/clock.ts';
 import type { Disk, DiskErrorCode } from '../../platform/disk.ts';
-import type { DurableFloor } from './durable-floors.ts';
-import type { ReadPool } from './read-pool.ts';
-import type { Syncer } from './syncer.ts';
-import type { TailCache } from './tail-cache.ts';
+import type { DurableFloor } from './sync/durable-floors.ts';
+import type { ReadPool } from './reading/read-pool.ts';
+import type { Syncer } from './sync/syncer.ts';
+import type { TailCache } from './reading/tail-cache.ts';
 
 /** Kafka's topic settings of these names, live: read again at each use. */
 export interface LogConfig {

@@ -8,17 +8,17 @@
  */
 import { assert } from '../../platform/assert.ts';
 import { DiskError } from '../../platform/disk.ts';
-import type { Checkpoints } from './checkpoints.ts';
-import { cleanedHeaderBytes, readCleanedHeader } from './cleaned-header.ts';
+import type { Checkpoints } from './recovery/checkpoints.ts';
+import { cleanedHeaderBytes, readCleanedHeader } from './segments/cleaned-header.ts';
 import type { LogBooks } from './log-books.ts';
 import type { CleanedSpan, DeletedSegments, LogOptions } from './log-types.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isDueToRoll, pastRetention } from './retention.ts';
-import { SegmentDeletion } from './segment-deletion.ts';
-import type { SegmentIndexes } from './segment-files.ts';
-import { abandonSwap, beginSwap, cleanedPath, finishSwap } from './segment-swap.ts';
-import type { Segment } from './segment.ts';
-import type { TransactionIndexFiles } from './transaction-index-files.ts';
+import { SegmentDeletion } from './segments/segment-deletion.ts';
+import type { SegmentIndexes } from './segments/segment-files.ts';
+import { abandonSwap, beginSwap, cleanedPath, finishSwap } from './segments/segment-swap.ts';
+import type { Segment } from './segments/segment.ts';
+import type { TransactionIndexFiles } from './segments/transaction-index-files.ts';
 
 export interface UpkeepParts {
   readonly options: LogOptions;

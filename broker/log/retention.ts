@@ -6,8 +6,8 @@
  */
 import { crc32c } from '../../protocol/index.ts';
 import type { DeletedSegments, LogConfig } from './log-types.ts';
-import type { Segment } from './segment.ts';
-import { relativeOffsetMax } from './segment.ts';
+import type { Segment } from './segments/segment.ts';
+import { relativeOffsetMax } from './segments/segment.ts';
 
 /** Index entries of the larger kind that one batch may add, twice. */
 const indexRoomBytes = 24;

@@ -6,16 +6,16 @@
  */
 import { assert } from '../../platform/assert.ts';
 import type { DiskFile } from '../../platform/disk.ts';
-import { scanBatches } from './batch-scan.ts';
-import { pointAtEnd } from './checkpoints.ts';
-import type { Checkpoints } from './checkpoints.ts';
+import { scanBatches } from './reading/batch-scan.ts';
+import { pointAtEnd } from './recovery/checkpoints.ts';
+import type { Checkpoints } from './recovery/checkpoints.ts';
 import type { LogBooks } from './log-books.ts';
 import type { LogOptions } from './log-types.ts';
-import { accountFor } from './segment-files.ts';
-import type { SegmentIndexes } from './segment-files.ts';
-import { Segment, segmentFiles, segmentPath } from './segment.ts';
-import { DamagedTransactionIndex } from './transaction-index-files.ts';
-import type { TransactionIndexFiles } from './transaction-index-files.ts';
+import { accountFor } from './segments/segment-files.ts';
+import type { SegmentIndexes } from './segments/segment-files.ts';
+import { Segment, segmentFiles, segmentPath } from './segments/segment.ts';
+import { DamagedTransactionIndex } from './segments/transaction-index-files.ts';
+import type { TransactionIndexFiles } from './segments/transaction-index-files.ts';
 
 /** More than any index file has: a start after a crash makes the files anew from the segment. */
 const indexBytesUnknown = 2 ** 31 - 1;

@@ -1,5 +1,5 @@
 /** Batches that wait to be written, in runs for one segment each: what LogWriter takes its writes from. */
-import type { Segment } from './segment.ts';
+import type { Segment } from './segments/segment.ts';
 
 /** What one write takes at most: beyond it, others' progress would wait for too long. */
 const roundBytesMax = 8 * 1024 * 1024;

@@ -5,8 +5,8 @@
 import type { Clock, Timer } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
-import type { ScrubbedLog } from '../log/scrub-segment.ts';
-import { Scrubber } from '../log/scrubber.ts';
+import type { ScrubbedLog } from '../log/recovery/scrub-segment.ts';
+import { Scrubber } from '../log/recovery/scrubber.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { MaintenanceEvents, MaintenanceSettings } from './log-maintenance.ts';
 import type { Partitions } from './partitions.ts';

@@ -10,9 +10,9 @@ import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Random } from '../../platform/random.ts';
-import { DurableFloors } from '../log/durable-floors.ts';
-import { openSyncer } from '../log/open-syncer.ts';
-import type { Syncer } from '../log/syncer.ts';
+import { DurableFloors } from '../log/sync/durable-floors.ts';
+import { openSyncer } from '../log/sync/open-syncer.ts';
+import type { Syncer } from '../log/sync/syncer.ts';
 import type { WriteFiles } from '../log/write-files.ts';
 import { VoteStore } from './vote-store.ts';
 

@@ -4,7 +4,7 @@
  * which makes it damaged like any other: what is bad is set aside, what is valid before it can be read, and a peer can repair it.
  */
 import { CommitLog } from '../log/commit-log.ts';
-import { DamagedSegment } from '../log/header-scan.ts';
+import { DamagedSegment } from '../log/reading/header-scan.ts';
 import type { LogDamage, LogOptions, RecoveryReport } from '../log/log-types.ts';
 import { LogProducers } from './log-producers.ts';
 import type { LogProducersOptions } from './log-producers.ts';

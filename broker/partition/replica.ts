@@ -14,7 +14,7 @@ import type { BatchHeader } from '../../protocol/index.ts';
 import type { CommitLog } from '../log/commit-log.ts';
 import type { CleanableLog, CleanerLimits } from '../log/compaction/cleanable-log.ts';
 import type { DeletedSegments, LogRead, RecoveryReport } from '../log/log-types.ts';
-import type { ScrubbedLog } from '../log/scrub-segment.ts';
+import type { ScrubbedLog } from '../log/recovery/scrub-segment.ts';
 import { encodeDeleteRecords } from '../log/raft-only.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import { memberId, nodeOf } from '../raft/member.ts';

@@ -27,56 +27,56 @@ function test(file: string, name: string): readonly NamedTest[] {
 export const logMutations: readonly Mutation[] = [
   log(
     'recovery: a batch with a wrong CRC is taken',
-    'log-checker',
+    'recovery/log-checker',
     "    if (!verifyBatchCrc(buffer, at)) return 'the CRC does not fit the batch';\n",
     '',
   ),
   log(
     'recovery: base offsets are not compared',
-    'log-checker',
+    'recovery/log-checker',
     '    if (baseOffset !== this.endOffset) return `the batch does not begin at offset ${this.endOffset}`;\n',
     '',
   ),
   log(
     'recovery: terms are not compared',
-    'log-checker',
+    'recovery/log-checker',
     "    } else if (term !== lastTerm) return `the batch's term is ${term}, not ${lastTerm}`;\n",
     '    }\n',
   ),
   log(
     'recovery: the torn tail stays',
-    'recovery',
+    'recovery/recovery',
     '    if (fault !== undefined) await file.truncate(active.writtenBytes);\n',
     '',
   ),
   log(
     'recovery: nothing is written anew after a failed sync',
-    'recovery',
+    'recovery/recovery',
     '    await this.#writeAnew(file, active);\n',
     '',
   ),
   log(
     'recovery: what was found is not synced',
-    'recovery',
+    'recovery/recovery',
     '    await this.#writeAnew(file, active);\n    await file.sync();\n',
     '    await this.#writeAnew(file, active);\n',
   ),
   log(
     'recovery: what a killed process had cut is not synced',
-    'recovery',
+    'recovery/recovery',
     '      // knows. One that died while it cut the log may have left index entries for what is gone.\n      await file.sync();\n',
     '',
   ),
   log(
     'recovery: damage below the floor is cut',
-    'recovery',
+    'recovery/recovery',
     '    return isFollowed || isForeign || endsEarly || this.#found.damaged.length > 0;',
     '    return isFollowed && isForeign && endsEarly;',
   ),
   {
     ...log(
       "recovery: the name of a new log's directory is not synced",
-      'recovery',
+      'recovery/recovery',
       "    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf('/'))));\n",
       '',
     ),
@@ -87,25 +87,25 @@ export const logMutations: readonly Mutation[] = [
   },
   log(
     'leftovers: index files without a segment stay',
-    'recovery-leftovers',
+    'recovery/recovery-leftovers',
     '    if (base === undefined || bases.has(Number(base))) kept.push(name);\n    else await disk.remove(`${directory}/${name}`);',
     '    kept.push(name);\n    if (base === undefined) continue;',
   ),
   log(
     'leftovers: temporary files stay',
-    'recovery-leftovers',
+    'recovery/recovery-leftovers',
     "  return pairPattern.test(name) || name.endsWith('.tmp');",
     '  return pairPattern.test(name);',
   ),
   log(
     'leftovers: a swap that had begun is not finished',
-    'recovery-leftovers',
+    'recovery/recovery-leftovers',
     '      if (!name.endsWith(`.log${swapSuffix}`)) continue;',
     '      if (name !== undefined) continue;',
   ),
   log(
     'leftovers: old segments stay beside the one swapped in',
-    'recovery-leftovers',
+    'recovery/recovery-leftovers',
     '    if (base >= header.baseOffset && base < header.endOffset) await disk.remove(`${directory}/${old}`);',
     '    if (base === header.baseOffset) await disk.remove(`${directory}/${old}`);',
   ),
@@ -129,26 +129,26 @@ export const logMutations: readonly Mutation[] = [
   ),
   log(
     'roll: index files are not completed',
-    'checkpoints',
+    'recovery/checkpoints',
     '      await this.#indexes.complete(from);\n      const file',
     '      const file',
   ),
   log(
     'roll: the recovery point lags in the old segment',
-    'checkpoints',
+    'recovery/checkpoints',
     '      try {\n        await write({});\n',
     '      try {\n        void write;\n',
   ),
   log(
     'checkpoint: index files are written without a sync',
-    'segment-files',
+    'segments/segment-files',
     '      // Without new entries too: a process that died may have cut the file without a sync.\n      await file.sync();\n',
     '',
   ),
   {
     ...log(
       'indexes: made anew in place, not whole or not at all',
-      'segment-files',
+      'segments/segment-files',
       '    await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);',
       "    const file = await this.#disk.open(path, 'create');\n    await file.truncate(0);\n    await file.write([bytes.subarray(0, 9)], 0);\n    await file.write([bytes.subarray(9)], 9);\n    await file.sync();\n    await file.close();\n    void replaceFile;\n    void slash;",
     ),
@@ -157,7 +157,7 @@ export const logMutations: readonly Mutation[] = [
   {
     ...log(
       'indexes: the size of a file vouches for its entry where bytes follow',
-      'segment-files',
+      'segments/segment-files',
       '  if (isSingle && known.isAtEnd && crcOf',
       '  if (isSingle && crcOf',
     ),
@@ -169,7 +169,7 @@ export const logMutations: readonly Mutation[] = [
   {
     ...log(
       'indexes: nobody looks whether those of a small log are there',
-      'segment-files',
+      'segments/segment-files',
       '    return (await disk.sizeOf(segment.timeIndexPath)) === timeEntryBytes ? single : undefined;',
       '    return single;',
     ),
@@ -269,14 +269,14 @@ export const logMutations: readonly Mutation[] = [
   ),
   log(
     'swap: the .log gets its final name first',
-    'segment-swap',
+    'segments/segment-swap',
     "  for (const kind of segmentFiles) {\n    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
     '  for (const kind of segmentFiles.toReversed()) {\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
   ),
   {
     ...log(
       'swap: no sync before the .log is renamed',
-      'segment-swap',
+      'segments/segment-swap',
       "    if (kind === 'log') await disk.syncDirectory(directory);\n    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===",
       '    const path = segmentPath(directory, baseOffset, kind);\n    if (kind ===',
     ),
@@ -316,7 +316,7 @@ export const logMutations: readonly Mutation[] = [
   {
     ...log(
       'cleaning: the header of a cleaned segment is not checked',
-      'log-checker',
+      'recovery/log-checker',
       '    if (this.#cover.batchCount !== header.batchCount || this.#cover.crc !== header.crc)',
       '    if (this.#cover.batchCount > 1e9)',
     ),
@@ -349,12 +349,12 @@ export const logMutations: readonly Mutation[] = [
   {
     ...log(
       'floors: the name of their file is synced by its maker only',
-      'durable-floors',
+      'sync/durable-floors',
       '    // Where it was there, too: a process that was killed may have made it.\n    await disk.syncDirectory(directory);\n',
       '',
     ),
     hunts: test(
-      'test/unit/log/durable-floors.test.ts',
+      'test/unit/log/sync/durable-floors.test.ts',
       'has its name made durable also where the process that made it was killed before',
     ),
   },
@@ -381,19 +381,19 @@ export const logMutations: readonly Mutation[] = [
   {
     ...log(
       'journal: a frame counts before it is synced',
-      'sync-journal',
+      'sync/sync-journal',
       '      await file.write([frame], half + position);\n      await file.sync();\n',
       '      await file.write([frame], half + position);\n',
     ),
     hunts: test(
-      'test/unit/log/sync-journal.test.ts',
+      'test/unit/log/sync/sync-journal.test.ts',
       'takes few syncs, of the journal, and is there after the segments have lost it',
     ),
   },
   {
     ...log(
       'journal: what is void is replayed',
-      'sync-journal-replay',
+      'sync/sync-journal-replay',
       '      if (frame.number <= (voidUpTo.get(record.name) ?? 0)) continue;\n',
       '',
     ),
@@ -405,28 +405,31 @@ export const logMutations: readonly Mutation[] = [
   {
     ...log(
       'journal: what is replayed is not synced',
-      'sync-journal-replay',
+      'sync/sync-journal-replay',
       '      await file.sync();\n      this.#files++;',
       '      this.#files++;',
     ),
     hunts: test(
-      'test/unit/log/sync-journal.test.ts',
+      'test/unit/log/sync/sync-journal.test.ts',
       'is in the segments for good once it is replayed, also where the machine stops before a log is opened',
     ),
   },
   {
     ...log(
       'damage: a voter goes by a floor that is behind',
-      'recovery',
+      'recovery/recovery',
       '    if (reached.endIndex <= this.#floor.endIndex) return;\n',
       '    if (reached.endIndex > 0) return;\n',
     ),
-    hunts: test('test/unit/log/damage-extent.test.ts', 'knows how far it reached, whichever bit is wrong'),
+    hunts: test(
+      'test/unit/log/recovery/damage-extent.test.ts',
+      'knows how far it reached, whichever bit is wrong',
+    ),
   },
   {
     ...log(
       'damage: what a recovery point vouches for is not checked where it is read again',
-      'header-scan',
+      'reading/header-scan',
       'verifyBatchCrc(batch.buffer, batch.at)',
       'verifyBatchCrc(batch.buffer, batch.at) || from >= 0',
     ),

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { readClusterFigures } from '../../broker/cluster-figures.ts';
 import type { ClusterFiguresOptions, CountedReplica } from '../../broker/cluster-figures.ts';
-import { decideCreateTopics } from '../../broker/cluster/create-topics.ts';
-import { Leaderships } from '../../broker/cluster/leaderships.ts';
-import { decideRegistrationChange } from '../../broker/cluster/registration.ts';
-import { decideReassignments } from '../../broker/cluster/reassignments.ts';
+import { decideCreateTopics } from '../../broker/cluster/controller/create-topics.ts';
+import { Leaderships } from '../../broker/cluster/partitions/leaderships.ts';
+import { decideRegistrationChange } from '../../broker/cluster/controller/registration.ts';
+import { decideReassignments } from '../../broker/cluster/controller/reassignments.ts';
 import type { MemberProgress } from '../../broker/partition/replica-types.ts';
 import { memberId } from '../../broker/raft/member.ts';
 import { CountedYield } from '../../platform/counted-yield.ts';

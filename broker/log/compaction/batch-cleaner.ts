@@ -25,8 +25,8 @@ import {
   recordBytesMax,
   writeRecords,
 } from '../../../protocol/index.ts';
-import type { ScannedBatch } from '../batch-scan.ts';
-import { isCleanedHeader } from '../cleaned-header.ts';
+import type { ScannedBatch } from '../reading/batch-scan.ts';
+import { isCleanedHeader } from '../segments/cleaned-header.ts';
 import { isRaftOnly } from '../raft-only.ts';
 import {
   asyncBytesMin,

@@ -7,7 +7,7 @@ import {
   readBatchHeader,
   RecordCursor,
 } from '../../../protocol/index.ts';
-import type { ScannedBatch } from '../batch-scan.ts';
+import type { ScannedBatch } from '../reading/batch-scan.ts';
 
 /** Worked on between two looks at the clock: a fraction of a millisecond. */
 export const recordsAtOnce = 2000;

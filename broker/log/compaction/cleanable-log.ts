@@ -1,8 +1,8 @@
 /** What the cleaner sees of a log, and what it is told by those who know the partition. CommitLog is such a log. */
-import type { AbortedTransaction } from '../aborted-transactions.ts';
+import type { AbortedTransaction } from '../segments/aborted-transactions.ts';
 import type { LogConfig, LogDamage } from '../log-types.ts';
-import type { KnownPositions } from '../order-check.ts';
-import type { Segment } from '../segment.ts';
+import type { KnownPositions } from '../recovery/order-check.ts';
+import type { Segment } from '../segments/segment.ts';
 
 export interface CleanableLog extends KnownPositions {
   readonly directory: string;

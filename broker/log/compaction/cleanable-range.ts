@@ -1,6 +1,6 @@
 /** Which part of a log may be cleaned, how much of it is dirty, and which segments become one. Whole segments only, as in Kafka. */
-import { relativeOffsetMax } from '../segment.ts';
-import type { Segment } from '../segment.ts';
+import { relativeOffsetMax } from '../segments/segment.ts';
+import type { Segment } from '../segments/segment.ts';
 import type { CleanableLog, CleanerLimits } from './cleanable-log.ts';
 
 export interface CleanableRange {

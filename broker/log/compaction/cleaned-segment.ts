@@ -6,14 +6,14 @@
 import { assert } from '../../../platform/assert.ts';
 import { DiskError } from '../../../platform/disk.ts';
 import type { Disk, DiskFile } from '../../../platform/disk.ts';
-import { encodeAbortedTransactions } from '../aborted-transactions.ts';
-import type { AbortedTransaction } from '../aborted-transactions.ts';
-import { CleanedCover, cleanedHeaderBytes, encodeCleanedHeader } from '../cleaned-header.ts';
+import { encodeAbortedTransactions } from '../segments/aborted-transactions.ts';
+import type { AbortedTransaction } from '../segments/aborted-transactions.ts';
+import { CleanedCover, cleanedHeaderBytes, encodeCleanedHeader } from '../segments/cleaned-header.ts';
 import type { CleanedSpan } from '../log-types.ts';
-import { accountFor } from '../segment-files.ts';
-import { cleanedPath } from '../segment-swap.ts';
-import { Segment, segmentFiles } from '../segment.ts';
-import type { SegmentFile } from '../segment.ts';
+import { accountFor } from '../segments/segment-files.ts';
+import { cleanedPath } from '../segments/segment-swap.ts';
+import { Segment, segmentFiles } from '../segments/segment.ts';
+import type { SegmentFile } from '../segments/segment.ts';
 
 export interface CleanedSegmentOptions {
   readonly disk: Disk;

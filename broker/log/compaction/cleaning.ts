@@ -10,12 +10,12 @@
 import type { Clock } from '../../../platform/clock.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import { batchField, ProtocolError } from '../../../protocol/index.ts';
-import type { AbortedTransaction } from '../aborted-transactions.ts';
-import type { ScannedBatch } from '../batch-scan.ts';
-import { isCleanedHeader, readCleanedHeader } from '../cleaned-header.ts';
+import type { AbortedTransaction } from '../segments/aborted-transactions.ts';
+import type { ScannedBatch } from '../reading/batch-scan.ts';
+import { isCleanedHeader, readCleanedHeader } from '../segments/cleaned-header.ts';
 import { isRaftOnly, raftOnlyIndex } from '../raft-only.ts';
-import { kafkaEpochFile } from '../recovery-leftovers.ts';
-import type { Segment } from '../segment.ts';
+import { kafkaEpochFile } from '../recovery/recovery-leftovers.ts';
+import type { Segment } from '../segments/segment.ts';
 import { BatchCleaner } from './batch-cleaner.ts';
 import type { CleanableLog, CleanerLimits } from './cleanable-log.ts';
 import { cleanableRange, groupSegments } from './cleanable-range.ts';

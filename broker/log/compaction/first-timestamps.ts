@@ -2,7 +2,7 @@
 import type { Disk } from '../../../platform/disk.ts';
 import { batchField, batchHeaderBytes } from '../../../protocol/index.ts';
 import { isRaftOnly } from '../raft-only.ts';
-import type { Segment } from '../segment.ts';
+import type { Segment } from '../segments/segment.ts';
 
 export class FirstTimestamps {
   readonly #disk: Disk;

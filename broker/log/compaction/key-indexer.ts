@@ -1,7 +1,7 @@
 /** Fills the map of keys from the batches of the part of a log that has not been cleaned, in order, until the map is full. */
 import { batchField, decodeBatch, decodeControlRecord } from '../../../protocol/index.ts';
 import type { RecordCursor } from '../../../protocol/index.ts';
-import type { ScannedBatch } from '../batch-scan.ts';
+import type { ScannedBatch } from '../reading/batch-scan.ts';
 import { isRaftOnly } from '../raft-only.ts';
 import { attributeBits, isLarge, openBatch, openLargeBatch, recordsAtOnce } from './batch-records.ts';
 import type { KeyMap } from './key-map.ts';

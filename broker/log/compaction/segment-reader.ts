@@ -5,10 +5,10 @@
  */
 import type { Disk, DiskFile } from '../../../platform/disk.ts';
 import { batchField, batchHeaderBytes, verifyBatchCrc } from '../../../protocol/index.ts';
-import type { ScannedBatch } from '../batch-scan.ts';
-import { OrderCheck } from '../order-check.ts';
-import type { KnownPositions, OrderRules } from '../order-check.ts';
-import type { Segment } from '../segment.ts';
+import type { ScannedBatch } from '../reading/batch-scan.ts';
+import { OrderCheck } from '../recovery/order-check.ts';
+import type { KnownPositions, OrderRules } from '../recovery/order-check.ts';
+import type { Segment } from '../segments/segment.ts';
 
 /** Bytes of a log are not what was written: it cannot be cleaned before it has been repaired. */
 export class DamagedSource extends Error {

@@ -6,7 +6,7 @@
  * Made for one pass over a log, from its first segment on, or from where the index of keys begins.
  */
 import { ProtocolError } from '../../../protocol/index.ts';
-import type { AbortedTransaction } from '../aborted-transactions.ts';
+import type { AbortedTransaction } from '../segments/aborted-transactions.ts';
 
 interface OpenAbort {
   readonly transaction: AbortedTransaction;

@@ -1,10 +1,10 @@
 /** One node of a simulated cluster, from the start of its process to its end: real logs, votes, consensus and heartbeats. */
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
-import { DurableFloors } from '../../../broker/log/durable-floors.ts';
+import { DurableFloors } from '../../../broker/log/sync/durable-floors.ts';
 import type { LogConfig, LogOptions } from '../../../broker/log/log-types.ts';
-import { openSyncer } from '../../../broker/log/open-syncer.ts';
-import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { openSyncer } from '../../../broker/log/sync/open-syncer.ts';
+import { ReadPool } from '../../../broker/log/reading/read-pool.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import {
   readConfigurationFile,
   writeConfigurationFile,

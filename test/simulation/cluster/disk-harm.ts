@@ -1,7 +1,7 @@
 /** What goes wrong with a machine's disk: errors that pass, and losses of what was durable, where the cluster has to survive them. */
-import { readFloors } from '../../../broker/log/durable-floors.ts';
+import { readFloors } from '../../../broker/log/sync/durable-floors.ts';
 import { isRaftOnly } from '../../../broker/log/raft-only.ts';
-import { decodeReplicaState } from '../../../broker/log/replica-state-file.ts';
+import { decodeReplicaState } from '../../../broker/log/recovery/replica-state-file.ts';
 import { readVotes, votesHeader } from '../../../broker/partition/vote-records.ts';
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';

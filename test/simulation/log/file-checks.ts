@@ -1,5 +1,5 @@
 /** Looks at a log's files from outside: every byte belongs to an entry, indexes are what they would be made anew, nothing is left over. */
-import { isCleanedHeader, readCleanedHeader } from '../../../broker/log/cleaned-header.ts';
+import { isCleanedHeader, readCleanedHeader } from '../../../broker/log/segments/cleaned-header.ts';
 import { isRaftOnly, raftOnlyIndex } from '../../../broker/log/raft-only.ts';
 import { batchField } from '../../../protocol/index.ts';
 import type { SimulatedDisk } from '../simulated-disk.ts';

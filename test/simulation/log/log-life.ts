@@ -2,11 +2,11 @@
 import { CommitLog } from '../../../broker/log/commit-log.ts';
 import type { RecoveryReport } from '../../../broker/log/commit-log.ts';
 import { LogCleaner } from '../../../broker/log/compaction/log-cleaner.ts';
-import { DurableFloors } from '../../../broker/log/durable-floors.ts';
-import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { openSyncer } from '../../../broker/log/open-syncer.ts';
-import type { Syncer } from '../../../broker/log/syncer.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { DurableFloors } from '../../../broker/log/sync/durable-floors.ts';
+import { ReadPool } from '../../../broker/log/reading/read-pool.ts';
+import { openSyncer } from '../../../broker/log/sync/open-syncer.ts';
+import type { Syncer } from '../../../broker/log/sync/syncer.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import { CountedYield } from '../../../platform/counted-yield.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';

@@ -6,7 +6,7 @@
  */
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
 import type { LogCleaner } from '../../../broker/log/compaction/log-cleaner.ts';
-import type { DurableFloors } from '../../../broker/log/durable-floors.ts';
+import type { DurableFloors } from '../../../broker/log/sync/durable-floors.ts';
 import { DiskError } from '../../../platform/disk.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';

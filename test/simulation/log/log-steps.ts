@@ -1,7 +1,7 @@
 /** What can happen in a history, one function for each kind of step. */
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import type { Random } from '../../../platform/random.ts';
-import { scrubSegment } from '../../../broker/log/scrub-segment.ts';
+import { scrubSegment } from '../../../broker/log/recovery/scrub-segment.ts';
 import { encodeBatch } from '../../../protocol/index.ts';
 import type { BatchOptions } from '../../../protocol/index.ts';
 import type { SimulatedOperation } from '../life-disk.ts';

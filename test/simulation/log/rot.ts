@@ -2,8 +2,8 @@
  * The end of some histories: a bit that was durable, and by the floor known to be, flips while no process runs. The next opening
  * has to say so, and where; what is before the damage can be read.
  */
-import { decodeReplicaState } from '../../../broker/log/replica-state-file.ts';
-import { segmentPath } from '../../../broker/log/segment.ts';
+import { decodeReplicaState } from '../../../broker/log/recovery/replica-state-file.ts';
+import { segmentPath } from '../../../broker/log/segments/segment.ts';
 import { check, checkEqual } from '../simulation-failure.ts';
 import { SeenBatches } from './batch-checks.ts';
 import { logDirectory } from './log-life.ts';

@@ -1,12 +1,19 @@
 /** A cluster of nodes that exists only as metadata, for tests of what the controller decides. */
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
-import { defaultLimits } from '../../../broker/cluster/controller.ts';
-import type { ControllerLimits, ControllerState, Decision } from '../../../broker/cluster/controller.ts';
-import type { TopicToCreate } from '../../../broker/cluster/create-topics.ts';
-import { MetadataImage } from '../../../broker/cluster/metadata-image.ts';
-import type { MetadataChange } from '../../../broker/cluster/metadata-image.ts';
-import { decodeMetadataRecord, encodeMetadataRecord } from '../../../broker/cluster/metadata-record.ts';
-import { decideRegistration } from '../../../broker/cluster/registration.ts';
+import { defaultLimits } from '../../../broker/cluster/controller/controller.ts';
+import type {
+  ControllerLimits,
+  ControllerState,
+  Decision,
+} from '../../../broker/cluster/controller/controller.ts';
+import type { TopicToCreate } from '../../../broker/cluster/controller/create-topics.ts';
+import { MetadataImage } from '../../../broker/cluster/metadata/metadata-image.ts';
+import type { MetadataChange } from '../../../broker/cluster/metadata/metadata-image.ts';
+import {
+  decodeMetadataRecord,
+  encodeMetadataRecord,
+} from '../../../broker/cluster/metadata/metadata-record.ts';
+import { decideRegistration } from '../../../broker/cluster/controller/registration.ts';
 
 /** The nth of a row of topic or directory ids. */
 export function uuid(n: number): string {

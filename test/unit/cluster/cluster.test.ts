@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MetadataLogError } from '../../../broker/cluster/metadata-log.ts';
+import { MetadataLogError } from '../../../broker/cluster/metadata/metadata-log.ts';
 import { contents, topicNamed, uuid } from './cluster-fixtures.ts';
 import { nodeOne, openMemoryCluster, settle } from './memory-cluster.ts';
 

@@ -1,8 +1,8 @@
 /** A `Cluster` on a log in memory, whose commits and whose work on replicas a test can hold back. */
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
-import type { MetadataFollower, MetadataLog } from '../../../broker/cluster/metadata-log.ts';
-import type { ReplicaHost } from '../../../broker/cluster/replica-work.ts';
+import type { MetadataFollower, MetadataLog } from '../../../broker/cluster/metadata/metadata-log.ts';
+import type { ReplicaHost } from '../../../broker/cluster/partitions/replica-work.ts';
 import type { ReplicaIdentity } from '../../../broker/partition/replica-types.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { uuid } from './cluster-fixtures.ts';

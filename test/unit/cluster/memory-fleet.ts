@@ -2,7 +2,7 @@
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
 import type { ClusterOptions } from '../../../broker/cluster/cluster-options.ts';
-import { ReplicaMetadataLog } from '../../../broker/cluster/replica-metadata-log.ts';
+import { ReplicaMetadataLog } from '../../../broker/cluster/metadata/replica-metadata-log.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
 import type { PeerRequests } from '../../../broker/peers/peer-requests.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';

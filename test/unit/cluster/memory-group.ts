@@ -3,7 +3,7 @@
  * a test asks for. Leaders are deposed without hearing of it, followers lag, and what a deposed leader wrote may stay or go.
  */
 import type { AppendOutcome, MemberProgress } from '../../../broker/partition/replica-types.ts';
-import type { MetadataReplica } from '../../../broker/cluster/replica-metadata-log.ts';
+import type { MetadataReplica } from '../../../broker/cluster/metadata/replica-metadata-log.ts';
 import { membersOf } from '../../../broker/raft/configuration.ts';
 import type { Configuration } from '../../../broker/raft/configuration.ts';
 import { memberId, nodeOf } from '../../../broker/raft/member.ts';

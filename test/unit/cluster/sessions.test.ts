@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { RegistrationError } from '../../../broker/cluster/own-registration.ts';
-import { decideRegistration } from '../../../broker/cluster/registration.ts';
+import { RegistrationError } from '../../../broker/cluster/nodes/own-registration.ts';
+import { decideRegistration } from '../../../broker/cluster/controller/registration.ts';
 import { carryOut, stateOf, topicNamed, uuid } from './cluster-fixtures.ts';
 import { openMemoryCluster } from './memory-cluster.ts';
 import { MemoryFleet } from './memory-fleet.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MetadataLogError } from '../../../broker/cluster/metadata-log.ts';
+import { MetadataLogError } from '../../../broker/cluster/metadata/metadata-log.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import type { Random } from '../../../platform/random.ts';
 import { contents, topicNamed } from './cluster-fixtures.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MetadataLogError } from '../../../broker/cluster/metadata-log.ts';
+import { MetadataLogError } from '../../../broker/cluster/metadata/metadata-log.ts';
 import { contents, topicNamed } from './cluster-fixtures.ts';
 import { settle } from './memory-cluster.ts';
 import { MemoryFleet } from './memory-fleet.ts';

@@ -23,7 +23,7 @@ import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { codec } from '../../../protocol/index.ts';
 import type { Encodable, MessageTypes } from '../../../protocol/index.ts';
 import { MemoryCoordinatorLog } from '../coordinator/memory-coordinator-log.ts';
-import { Leaderships } from '../../../broker/cluster/leaderships.ts';
+import { Leaderships } from '../../../broker/cluster/partitions/leaderships.ts';
 import { openMemoryCluster } from '../cluster/memory-cluster.ts';
 
 const handlers: readonly AnyHandler[] = [

@@ -4,9 +4,9 @@
  */
 import { unpooled } from '../../../platform/buffer-pool.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
-import { Leaderships } from '../../../broker/cluster/leaderships.ts';
-import { PartitionSteering } from '../../../broker/cluster/partition-steering.ts';
-import { ReplicaMetadataLog } from '../../../broker/cluster/replica-metadata-log.ts';
+import { Leaderships } from '../../../broker/cluster/partitions/leaderships.ts';
+import { PartitionSteering } from '../../../broker/cluster/partitions/partition-steering.ts';
+import { ReplicaMetadataLog } from '../../../broker/cluster/metadata/replica-metadata-log.ts';
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { groupConfigOf } from '../../../broker/groups/group-config.ts';
 import { GroupService } from '../../../broker/groups/group-service.ts';

@@ -1,12 +1,12 @@
 /** A data directory in memory with one partition's log in it, which is written by the log itself and then spoilt. */
-import { DurableFloors } from '../../../broker/log/durable-floors.ts';
+import { DurableFloors } from '../../../broker/log/sync/durable-floors.ts';
 import type { Finding } from '../../../broker/inspect/findings.ts';
 import { noCounts } from '../../../broker/inspect/findings.ts';
 import { findTarget } from '../../../broker/inspect/inspected-files.ts';
 import { repairTarget } from '../../../broker/inspect/repair.ts';
 import type { RepairOptions } from '../../../broker/inspect/repair.ts';
 import { verifyTarget } from '../../../broker/inspect/verify.ts';
-import { openSyncer } from '../../../broker/log/open-syncer.ts';
+import { openSyncer } from '../../../broker/log/sync/open-syncer.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';

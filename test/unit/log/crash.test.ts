@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { DurableFloors } from '../../../broker/log/durable-floors.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
+import { DurableFloors } from '../../../broker/log/sync/durable-floors.ts';
+import { Syncer } from '../../../broker/log/sync/syncer.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DurableFloors } from '../../../broker/log/durable-floors.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
+import { DurableFloors } from '../../../broker/log/sync/durable-floors.ts';
+import { Syncer } from '../../../broker/log/sync/syncer.ts';
 import type { LogFailure } from '../../../broker/log/commit-log.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';

@@ -1,8 +1,8 @@
 /** The bytes that storage-format.md promises. */
 import { expect, it } from 'vitest';
-import { PositionTable } from '../../../broker/log/position-table.ts';
+import { PositionTable } from '../../../broker/log/segments/position-table.ts';
 import { encodeRaftOnly, isRaftOnly, readRaftOnly } from '../../../broker/log/raft-only.ts';
-import { decodeReplicaState, encodeReplicaState } from '../../../broker/log/replica-state-file.ts';
+import { decodeReplicaState, encodeReplicaState } from '../../../broker/log/recovery/replica-state-file.ts';
 import { crc32c, readBatchHeader, verifyBatchCrc } from '../../../protocol/index.ts';
 
 const minusOne = 'ffffffffffffffff';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { openSyncer } from '../../../broker/log/open-syncer.ts';
-import type { Syncer } from '../../../broker/log/syncer.ts';
+import { openSyncer } from '../../../broker/log/sync/open-syncer.ts';
+import type { Syncer } from '../../../broker/log/sync/syncer.ts';
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';

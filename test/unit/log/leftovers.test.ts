@@ -1,6 +1,6 @@
 /** Each thing that a crash may leave in a log's directory, and its rule in storage-format.md. */
 import { describe, expect, it } from 'vitest';
-import type { DurableFloor } from '../../../broker/log/durable-floors.ts';
+import type { DurableFloor } from '../../../broker/log/sync/durable-floors.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { atEveryCrash } from './crash-points.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
-import { decodeReplicaState } from '../../../broker/log/replica-state-file.ts';
+import { decodeReplicaState } from '../../../broker/log/recovery/replica-state-file.ts';
 import type { LogCopy } from '../../../broker/log/log-copy.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';

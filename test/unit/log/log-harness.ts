@@ -1,10 +1,10 @@
 /** Opens logs on a disk in memory and speaks about their contents in offsets and values. */
 import { CommitLog } from '../../../broker/log/commit-log.ts';
 import type { LogConfig, LogRead, RecoveryReport } from '../../../broker/log/commit-log.ts';
-import type { DurableFloor } from '../../../broker/log/durable-floors.ts';
-import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import type { DurableFloor } from '../../../broker/log/sync/durable-floors.ts';
+import { ReadPool } from '../../../broker/log/reading/read-pool.ts';
+import { Syncer } from '../../../broker/log/sync/syncer.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { decodeBatch, encodeBatch, iterateBatches } from '../../../protocol/index.ts';

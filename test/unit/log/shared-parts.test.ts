@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { OpenFiles } from '../../../broker/log/open-files.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
-import type { SyncTarget } from '../../../broker/log/sync-target.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { OpenFiles } from '../../../broker/log/reading/open-files.ts';
+import { Syncer } from '../../../broker/log/sync/syncer.ts';
+import type { SyncTarget } from '../../../broker/log/sync/sync-target.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import type { Lease } from '../../../platform/buffer-pool.ts';
 import { unpooled } from '../../../platform/buffer-pool.ts';
 import type { DiskFile } from '../../../platform/disk.ts';

@@ -1,17 +1,17 @@
 /** Makes a cleaned segment out of full ones by leaving out whole batches: what a swap needs, without a compaction. */
-import { scanBatches } from '../../../broker/log/batch-scan.ts';
+import { scanBatches } from '../../../broker/log/reading/batch-scan.ts';
 import {
   CleanedCover,
   cleanedHeaderBytes,
   encodeCleanedHeader,
   isCleanedHeader,
-} from '../../../broker/log/cleaned-header.ts';
+} from '../../../broker/log/segments/cleaned-header.ts';
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
 import type { CleanedSpan } from '../../../broker/log/log-types.ts';
 import { isRaftOnly } from '../../../broker/log/raft-only.ts';
-import { cleanedPath } from '../../../broker/log/segment-swap.ts';
-import { Segment } from '../../../broker/log/segment.ts';
-import { accountFor } from '../../../broker/log/segment-files.ts';
+import { cleanedPath } from '../../../broker/log/segments/segment-swap.ts';
+import { Segment } from '../../../broker/log/segments/segment.ts';
+import { accountFor } from '../../../broker/log/segments/segment-files.ts';
 import type { Disk } from '../../../platform/disk.ts';
 import { batchField } from '../../../protocol/index.ts';
 

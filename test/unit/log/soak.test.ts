@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { openSyncer } from '../../../broker/log/open-syncer.ts';
-import { ReadPool } from '../../../broker/log/read-pool.ts';
+import { openSyncer } from '../../../broker/log/sync/open-syncer.ts';
+import { ReadPool } from '../../../broker/log/reading/read-pool.ts';
 import { CommitLog } from '../../../broker/log/commit-log.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import { WriteFiles } from '../../../broker/log/write-files.ts';
 import type { DiskFile, OpenMode } from '../../../platform/disk.ts';
 import { DiskError } from '../../../platform/disk.ts';

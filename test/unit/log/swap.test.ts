@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { encodeAbortedTransactions } from '../../../broker/log/aborted-transactions.ts';
+import { encodeAbortedTransactions } from '../../../broker/log/segments/aborted-transactions.ts';
 import type { CommitLog } from '../../../broker/log/commit-log.ts';
-import { scrubSegment } from '../../../broker/log/scrub-segment.ts';
-import { cleanedPath } from '../../../broker/log/segment-swap.ts';
+import { scrubSegment } from '../../../broker/log/recovery/scrub-segment.ts';
+import { cleanedPath } from '../../../broker/log/segments/segment-swap.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { DiskOperation } from '../../../platform/memory-disk.ts';

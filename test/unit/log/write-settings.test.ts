@@ -1,7 +1,7 @@
 /** What topic settings and the bound on open files do to how a log is written. */
 import { describe, expect, it } from 'vitest';
 import type { LogConfig } from '../../../broker/log/commit-log.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
+import { Syncer } from '../../../broker/log/sync/syncer.ts';
 import { WriteFiles } from '../../../broker/log/write-files.ts';
 import type { DiskErrorCode } from '../../../platform/disk.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { DamagedSegment } from '../../../broker/log/header-scan.ts';
-import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { Syncer } from '../../../broker/log/syncer.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { DamagedSegment } from '../../../broker/log/reading/header-scan.ts';
+import { ReadPool } from '../../../broker/log/reading/read-pool.ts';
+import { Syncer } from '../../../broker/log/sync/syncer.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import { openLog } from '../../../broker/partition/open-log.ts';
 import type { OpenedLog } from '../../../broker/partition/open-log.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';

@@ -1,7 +1,7 @@
 /** Nodes in one process with replicas of the same partition, over disks in memory, links that can be cut and a clock told to move. */
 import { DataLinks } from './data-links.ts';
-import { ReadPool } from '../../../broker/log/read-pool.ts';
-import { TailCache } from '../../../broker/log/tail-cache.ts';
+import { ReadPool } from '../../../broker/log/reading/read-pool.ts';
+import { TailCache } from '../../../broker/log/reading/tail-cache.ts';
 import { WriteFiles } from '../../../broker/log/write-files.ts';
 import { ConsensusNode } from '../../../broker/partition/consensus/consensus-node.ts';
 import { LogDirectory } from '../../../broker/partition/log-directory.ts';

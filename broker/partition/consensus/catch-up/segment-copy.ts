@@ -10,7 +10,7 @@ import { readWholeFile, replaceFile } from '../../../../platform/whole-files.ts'
 import { crc32c } from '../../../../protocol/index.ts';
 import type { CommitLog } from '../../../log/commit-log.ts';
 import { stagingDirectory } from '../../../log/log-replacement.ts';
-import { decodeReplicaState } from '../../../log/replica-state-file.ts';
+import { decodeReplicaState } from '../../../log/recovery/replica-state-file.ts';
 import { PeerError } from '../../../peers/peer-requests.ts';
 import type { PeerRequests } from '../../../peers/peer-requests.ts';
 import type { CopyPace } from './copy-pace.ts';

@@ -20,7 +20,7 @@ import {
   verifyBatchCrc,
 } from '../../../../protocol/index.ts';
 import type { SnapshotHeaderRecord } from '../../../../protocol/index.ts';
-import { scanBatches } from '../../../log/batch-scan.ts';
+import { scanBatches } from '../../../log/reading/batch-scan.ts';
 import { decodeConfiguration, encodeConfiguration } from '../../../raft/configuration-codec.ts';
 import type { PlacedConfiguration } from '../../../raft/configuration.ts';
 

@@ -6,9 +6,9 @@ import type { Disk } from '../../../../platform/disk.ts';
 import type { CommitLog } from '../../../log/commit-log.ts';
 import { stagingDirectory } from '../../../log/log-replacement.ts';
 import type { LogReplacement } from '../../../log/log-replacement.ts';
-import type { PositionTable } from '../../../log/position-table.ts';
-import { writeReplicaState } from '../../../log/replica-state-file.ts';
-import type { ReplicaState } from '../../../log/replica-state-file.ts';
+import type { PositionTable } from '../../../log/segments/position-table.ts';
+import { writeReplicaState } from '../../../log/recovery/replica-state-file.ts';
+import type { ReplicaState } from '../../../log/recovery/replica-state-file.ts';
 import type { PlacedConfiguration } from '../../../raft/configuration.ts';
 import { writeConfigurationFile } from '../configuration-file.ts';
 

@@ -10,7 +10,7 @@ import { MemoryDisk } from '../../../../platform/memory-disk.ts';
 import { SeededRandom } from '../../../../platform/seeded-random.ts';
 import { decodeBatch, encodeBatch, iterateBatches } from '../../../../protocol/index.ts';
 import type { LogConfig } from '../../../../broker/log/log-types.ts';
-import { scrubSegment } from '../../../../broker/log/scrub-segment.ts';
+import { scrubSegment } from '../../../../broker/log/recovery/scrub-segment.ts';
 import { flushed, openLog, startTerm } from '../log-harness.ts';
 
 const config: Partial<LogConfig> = {

@@ -1,12 +1,12 @@
 /** A log as the cleaner sees it, on a disk in memory: batches are put into segments by hand. */
-import type { AbortedTransaction } from '../../../../broker/log/aborted-transactions.ts';
+import type { AbortedTransaction } from '../../../../broker/log/segments/aborted-transactions.ts';
 import type { CleanableLog } from '../../../../broker/log/compaction/cleanable-log.ts';
 import type { LogConfig, LogDamage } from '../../../../broker/log/log-types.ts';
-import { firstLogStart, PositionTable } from '../../../../broker/log/position-table.ts';
+import { firstLogStart, PositionTable } from '../../../../broker/log/segments/position-table.ts';
 import { encodeRaftOnly } from '../../../../broker/log/raft-only.ts';
 import type { RaftOnlyKind } from '../../../../broker/log/raft-only.ts';
-import { cleanedPath } from '../../../../broker/log/segment-swap.ts';
-import { Segment, segmentFiles, segmentPath } from '../../../../broker/log/segment.ts';
+import { cleanedPath } from '../../../../broker/log/segments/segment-swap.ts';
+import { Segment, segmentFiles, segmentPath } from '../../../../broker/log/segments/segment.ts';
 import { readWholeFile } from '../../../../platform/whole-files.ts';
 import type { Disk } from '../../../../platform/disk.ts';
 import { batchField, setBaseOffset, setPartitionLeaderEpoch } from '../../../../protocol/index.ts';

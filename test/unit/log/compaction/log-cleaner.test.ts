@@ -5,7 +5,7 @@ import { slotBytes } from '../../../../broker/log/compaction/key-map.ts';
 import { LogCleaner } from '../../../../broker/log/compaction/log-cleaner.ts';
 import type { CleanerSettings } from '../../../../broker/log/compaction/log-cleaner.ts';
 import type { LogConfig } from '../../../../broker/log/log-types.ts';
-import { Segment } from '../../../../broker/log/segment.ts';
+import { Segment } from '../../../../broker/log/segments/segment.ts';
 import { CountedYield } from '../../../../platform/counted-yield.ts';
 import { DiskError } from '../../../../platform/disk.ts';
 import type { DiskErrorCode } from '../../../../platform/disk.ts';

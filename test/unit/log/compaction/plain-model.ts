@@ -1,7 +1,7 @@
 /** What a log should hold after a cleaning, worked out in the plainest way from batches as objects. */
-import type { AbortedTransaction } from '../../../../broker/log/aborted-transactions.ts';
+import type { AbortedTransaction } from '../../../../broker/log/segments/aborted-transactions.ts';
 import type { CleanerLimits } from '../../../../broker/log/compaction/cleanable-log.ts';
-import { isCleanedHeader } from '../../../../broker/log/cleaned-header.ts';
+import { isCleanedHeader } from '../../../../broker/log/segments/cleaned-header.ts';
 import { isRaftOnly } from '../../../../broker/log/raft-only.ts';
 import {
   decodeBatch,

@@ -1,7 +1,7 @@
 /** Nodes in one process, each with a member of one group on a real log in memory, that can bring each other up. */
 import type { CommitLog } from '../../../../broker/log/commit-log.ts';
 import type { LogConfig } from '../../../../broker/log/log-types.ts';
-import type { Floor } from '../../../../broker/log/durable-floors.ts';
+import type { Floor } from '../../../../broker/log/sync/durable-floors.ts';
 import { LogCopying } from '../../../../broker/partition/consensus/catch-up/log-copying.ts';
 import { SnapshotStore } from '../../../../broker/partition/consensus/catch-up/snapshot-store.ts';
 import type { CatchUpMeans } from '../../../../broker/partition/consensus/consensus-types.ts';

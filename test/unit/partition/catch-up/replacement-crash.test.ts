@@ -1,8 +1,8 @@
 /** A process or a machine that ends at any operation of the disk while a log is copied and put in place of another. */
 import { beforeAll, expect, it } from 'vitest';
-import { DurableFloors } from '../../../../broker/log/durable-floors.ts';
+import { DurableFloors } from '../../../../broker/log/sync/durable-floors.ts';
 import type { CommitLog } from '../../../../broker/log/commit-log.ts';
-import { Syncer } from '../../../../broker/log/syncer.ts';
+import { Syncer } from '../../../../broker/log/sync/syncer.ts';
 import { CopyService } from '../../../../broker/partition/consensus/catch-up/copy-service.ts';
 import { LogCopying } from '../../../../broker/partition/consensus/catch-up/log-copying.ts';
 import { ManualClock } from '../../../../platform/manual-clock.ts';
