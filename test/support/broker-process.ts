@@ -12,6 +12,10 @@ import { javaCommand, kafkaClassPath } from './apache-kafka-jars.ts';
 export type BrokerKind = 'kappalog' | 'kafka';
 
 export interface BrokerSpec {
+  /** Where Kappalog listens; loopback where absent. */
+  readonly host?: string;
+  /** The network namespace that Kappalog runs in; that of the harness where absent. */
+  readonly namespace?: string;
   /** The Kafka port. Apache Kafka takes the second port above it too, for its controller. */
   readonly port: number;
   /** Kappalog's HTTP port; the port above `port` where absent. */
@@ -48,7 +52,7 @@ export interface BrokerProcess {
 
 export const projectDirectory = resolve(import.meta.dirname, '../..');
 
-const host = '127.0.0.1';
+const loopback = '127.0.0.1';
 
 export async function startBroker(
   kind: BrokerKind,
@@ -58,7 +62,11 @@ export async function startBroker(
   const starting = spawnBroker(kind, children, spec);
   const { logFile } = starting;
   try {
-    const readyMs = await waitUntilAnswering({ host, port: spec.port }, 60_000, starting.ended);
+    const readyMs = await waitUntilAnswering(
+      { host: starting.host, port: spec.port },
+      60_000,
+      starting.ended,
+    );
     return { ...starting, readyMs };
   } catch (error) {
     starting.child.kill('SIGKILL');
@@ -74,6 +82,7 @@ export function spawnBroker(
   spec: BrokerSpec,
 ): Omit<BrokerProcess, 'readyMs'> & { child: ChildProcess } {
   mkdirSync(spec.directory, { recursive: true });
+  const host = spec.host ?? loopback;
   const dataDirectory = join(spec.directory, 'data');
   const logFile = join(spec.directory, 'broker.log');
   const [command, args] =
@@ -113,8 +122,12 @@ function kappalogCommand(spec: BrokerSpec, dataDirectory: string): [string, stri
   const args = [join(projectDirectory, 'bin/kappalog.js'), 'start', '--port', String(spec.port)];
   args.push('--http-port', String(httpPort(spec)), '--data-dir', dataDirectory);
   for (const [key, value] of Object.entries(spec.settings ?? {})) args.push('--set', `${key}=${value}`);
+  if (spec.host !== undefined) args.push('--host', spec.host);
   args.push(...(spec.arguments ?? []));
   if (!args.includes('--internal-port')) args.push('--internal-port', 'off');
+  // `ip netns exec` becomes the command that it is given: the process is the broker's own.
+  if (spec.namespace !== undefined)
+    return ['ip', ['netns', 'exec', spec.namespace, process.execPath, ...args]];
   return [process.execPath, args];
 }
 
@@ -124,9 +137,9 @@ function kafkaCommand(spec: BrokerSpec, dataDirectory: string): [string, string[
   const settings: Record<string, string> = {
     'process.roles': 'broker,controller',
     'node.id': '1',
-    'controller.quorum.voters': `1@${host}:${controllerPort}`,
-    listeners: `PLAINTEXT://${host}:${spec.port},CONTROLLER://${host}:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${host}:${spec.port}`,
+    'controller.quorum.voters': `1@${loopback}:${controllerPort}`,
+    listeners: `PLAINTEXT://${loopback}:${spec.port},CONTROLLER://${loopback}:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://${loopback}:${spec.port}`,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': dataDirectory,
