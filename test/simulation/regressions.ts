@@ -141,4 +141,15 @@ export const regressions: readonly Regression[] = [
     seed: 1108,
     foundBy: 'a log was closed, or removed, while the end of it was being cut',
   },
+  {
+    simulator: 'cluster',
+    seed: 6990,
+    foundBy:
+      'what a power failure took under write.caching was not noticed where records before it had been deleted',
+  },
+  {
+    simulator: 'cluster',
+    seed: 5455,
+    foundBy: 'the states of producers were compared with a log from which records were deleted meanwhile',
+  },
 ];

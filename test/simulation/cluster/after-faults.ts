@@ -183,6 +183,8 @@ async function compareProducers(
   });
   check(await until(() => expected !== undefined, 60_000), () => 'producers are read from a log');
   await restored;
+  // A deletion that has become known meanwhile takes its records from the log, and not from the states.
+  if (group.log.logStartOffset > 0) return;
   const seen = entriesOf(group.producers.states.snapshot());
   checkEqual(seen, expected, () => `producers of group ${group.number} on node ${nodeId}`);
 }

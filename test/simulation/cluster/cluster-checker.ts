@@ -191,8 +191,11 @@ export class ClusterChecker {
   }
 }
 
-/** The first entry that a member's log can be asked about. */
+/** The first entry that a member's log can be asked about. Raft's own entries have no offset: those that stand before the log's start too. */
 function firstIndex({ log, consensus }: ClusterGroup): number {
-  const start = log.logStartOffset === 0 ? 1 : log.indexOfOffset(log.logStartOffset);
-  return Math.max(start, consensus.raft.startIndex);
+  const { startIndex } = consensus.raft;
+  if (log.logStartOffset === 0) return Math.max(1, startIndex);
+  let index = log.indexOfOffset(log.logStartOffset);
+  while (index > startIndex && log.offsetOfIndex(index - 1) >= log.logStartOffset) index--;
+  return Math.max(index, startIndex);
 }
