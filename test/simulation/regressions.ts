@@ -152,4 +152,10 @@ export const regressions: readonly Regression[] = [
     seed: 5455,
     foundBy: 'the states of producers were compared with a log from which records were deleted meanwhile',
   },
+  {
+    simulator: 'cluster',
+    seed: 9591,
+    foundBy:
+      'questions to a process that had been killed ended with their time alone, not with the connection',
+  },
 ];

@@ -32,6 +32,8 @@ export class SimulatedLinks {
   readonly #endpoints = new Map<number, TransportEvents>();
   readonly #services = new Map<number, ReadonlyMap<string, PeerService>>();
   readonly #cut = new Set<string>();
+  /** Questions that the process on a node is answering: they end with it, as its connections do. */
+  readonly #unanswered = new Map<number, Set<() => void>>();
   #isFaultless = false;
   readonly #onMessage: (message: GroupMessage) => void;
   readonly #trace: Trace;
@@ -53,6 +55,8 @@ export class SimulatedLinks {
     }
     this.#services.delete(nodeId);
     if (!this.#endpoints.delete(nodeId)) return;
+    for (const fail of this.#unanswered.get(nodeId) ?? []) this.#clock.after(this.#delayMs(), fail);
+    this.#unanswered.delete(nodeId);
     for (const [other, endpoint] of this.#endpoints) {
       if (this.isCut(nodeId, other)) continue;
       this.#clock.after(this.#delayMs(), () => {
@@ -102,7 +106,10 @@ export class SimulatedLinks {
               carry(to, from, fail);
               return;
             }
-            service(question).then(
+            const unanswered = this.#unanswered.get(to) ?? new Set();
+            this.#unanswered.set(to, unanswered.add(fail));
+            const answered = service(question).finally(() => unanswered.delete(fail));
+            answered.then(
               (answer) => {
                 const bytes = Buffer.concat(answer);
                 carry(to, from, () => end(() => resolve(bytes)));
