@@ -287,7 +287,8 @@ export class Group {
     const committed = this.#committedEndIndex;
     const isWhole =
       impairment.kind === 'damaged'
-        ? endIndex > impairment.floor.index || this.log.termAt(endIndex - 1) > impairment.floor.term
+        ? endIndex > impairment.floor.index ||
+          (endIndex >= this.log.startIndex && this.log.termAt(endIndex - 1) > impairment.floor.term)
         : endIndex >= committed && this.log.termAt(committed - 1) === this.term;
     if (!isWhole) return;
     if (impairment.kind === 'damaged' && impairment.hasLostMemory === true) {

@@ -379,6 +379,16 @@ describe('a member that is not whole', () => {
     expect([raft.isImpaired, kinds(raft.take())]).toEqual([false, expect.arrayContaining(['repaired'])]);
   });
 
+  it('is not looked at below the beginning of its log, as long as nothing is known to match its leader', () => {
+    const { raft } = create({
+      log: { startIndex: 80, startTerm: 1, endIndex: 100, terms: [] },
+      committedEndIndex: 80,
+      impairment: { kind: 'damaged', floor: { term: 1, index: 150 } },
+    });
+    raft.flushed(100, 0);
+    expect(raft.isImpaired).toBe(true);
+  });
+
   it('is whole, after a loss of memory, when it has all that was committed before the term', () => {
     const { raft } = create({ impairment: { kind: 'memory-lost' } });
     raft.step(append({ committedEndIndex: 4 }));
