@@ -158,4 +158,10 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'questions to a process that had been killed ended with their time alone, not with the connection',
   },
+  {
+    simulator: 'nodes',
+    seed: 21486,
+    foundBy:
+      'a node that was cut off while another joined did not learn where that one is, which led by then',
+  },
 ];
