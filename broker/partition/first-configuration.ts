@@ -6,6 +6,7 @@
  * entries who belongs to the group.
  */
 import type { Disk } from '../../platform/disk.ts';
+import { isSoleVoter } from '../raft/configuration.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import type { MemberId } from '../raft/member.ts';
 import {
@@ -61,7 +62,6 @@ export async function readOrMakeConfiguration(
   // It would take itself for the only member, and lead by its own vote.
   if (mustExist) throw new DamagedConfiguration(`${directory}/raft-configuration`);
   const placed: PlacedConfiguration = { index: 0, configuration: first };
-  const isAlone = first.voters.length === 1 && first.voters[0] === self;
-  if (!isAlone) await writeConfigurationFile(disk, directory, placed);
+  if (!isSoleVoter(first, self)) await writeConfigurationFile(disk, directory, placed);
   return placed;
 }

@@ -486,8 +486,7 @@ function pause(clock: Clock): Promise<void> {
 function settled(replica: Replica): Promise<unknown> {
   return new Promise((resolve) => {
     const look = (): void => {
-      const mayLead = !replica.damaged && !replica.memory.isLost;
-      const isAlone = replica.configuration.voters.length === 1 && mayLead;
+      const isAlone = replica.isSoleVoter && !replica.damaged && !replica.memory.isLost;
       if (replica.electionError !== undefined) resolve(replica.electionError);
       else if (!isAlone || replica.ready || replica.failed || replica.closed) resolve(undefined);
       else replica.watch(look);

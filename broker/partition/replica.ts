@@ -16,6 +16,7 @@ import type { CleanableLog, CleanerLimits } from '../log/compaction/cleanable-lo
 import type { DeletedSegments, LogRead, RecoveryReport } from '../log/log-types.ts';
 import type { ScrubbedLog } from '../log/recovery/scrub-segment.ts';
 import { encodeDeleteRecords } from '../log/raft-only.ts';
+import { isSoleVoter } from '../raft/configuration.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
 import { memberId, nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
@@ -185,6 +186,11 @@ export class Replica {
     return this.#consensus.committedConfiguration();
   }
 
+  /** Whether this node's vote alone decides in the group. */
+  get isSoleVoter(): boolean {
+    return isSoleVoter(this.configuration, this.#consensus.raft.id);
+  }
+
   /** Joins its group. A sole voter, or the one who is to lead a new group, does not wait for others to do so. */
   start(): void {
     const { consensus, intended, events } = this.#options;
@@ -192,9 +198,8 @@ export class Replica {
     const lost = this.memory.joined(this.#consensus, this.#options);
     if (lost !== undefined) events.memoryLost(this, lost);
     const { id, configuration, hardState } = this.#consensus.raft;
-    const isSole = configuration.voters.length === 1 && configuration.voters[0] === id;
     const isFirst = intended?.revision === 0 && intended.members[0] === id && hardState.term === 0;
-    if (isSole && configuration.learners.length === 0) this.#consensus.campaign();
+    if (this.isSoleVoter && configuration.learners.length === 0) this.#consensus.campaign();
     else if (isFirst) consensus.campaign(this.#consensus);
   }
 
@@ -209,14 +214,10 @@ export class Replica {
       const verdict = this.#producers.states.check(header);
       if (verdict.kind === 'error') return { kind: 'refused', error: verdict.error };
       if (verdict.kind === 'duplicate') {
-        return {
-          kind: 'duplicate',
-          baseOffset: verdict.baseOffset,
-          term: this.term,
-          endIndex: this.#endIndexOf(verdict.lastOffset),
-          timestamp: verdict.timestamp,
-          logStartOffset: this.#log.logStartOffset,
-        };
+        const { baseOffset, lastOffset, timestamp } = verdict;
+        const { term, logStartOffset } = this;
+        const endIndex = this.#endIndexOf(lastOffset);
+        return { kind: 'duplicate', term, baseOffset, endIndex, timestamp, logStartOffset };
       }
     }
     if (this.#log.queuedBytes > queuedBytesMax) return { kind: 'refused', error: 'REQUEST_TIMED_OUT' };
@@ -393,9 +394,7 @@ export class Replica {
 
   /** What a damaged log still holds was durable, and so committed, where this node is the only voter. */
   get #isLastCopy(): boolean {
-    if (!this.damaged) return false;
-    const { voters } = this.configuration;
-    return voters.length === 1 && voters[0] === this.#consensus.raft.id;
+    return this.damaged && this.isSoleVoter;
   }
 
   /** One past the entry with this offset. What was deleted since was committed, so that nobody need wait for it: 0. */

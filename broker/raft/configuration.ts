@@ -32,6 +32,11 @@ export function isVoter(configuration: Configuration, member: MemberId): boolean
   return configuration.voters.includes(member) || configuration.outgoing.includes(member);
 }
 
+/** Whether its vote alone is a majority. */
+export function isSoleVoter({ voters, outgoing }: Configuration, member: MemberId): boolean {
+  return outgoing.length === 0 && voters.length === 1 && voters[0] === member;
+}
+
 /** Everyone who receives entries, each once, voters first. */
 export function membersOf(configuration: Configuration): MemberId[] {
   return [...new Set([...configuration.voters, ...configuration.outgoing, ...configuration.learners])];

@@ -9,6 +9,7 @@
  *   leader         -> follower       no majority follows, it has led itself out of the group, or it resigns
  */
 import { Candidate } from './candidate.ts';
+import { isSoleVoter } from './configuration.ts';
 import type { Configuration } from './configuration.ts';
 import { canBeElected } from './election.ts';
 import { Follower } from './follower.ts';
@@ -148,8 +149,7 @@ export class Roles {
 
   /** Nobody else is asked: what it waits for is its own disk, however long that takes. */
   get #decidesAlone(): boolean {
-    const { voters, outgoing } = this.#forced ?? this.#group.configuration;
-    return outgoing.length === 0 && voters.length === 1 && voters[0] === this.#group.id;
+    return isSoleVoter(this.#forced ?? this.#group.configuration, this.#group.id);
   }
 
   #announce(role: Role = this.role): void {

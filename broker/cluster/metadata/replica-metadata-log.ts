@@ -32,6 +32,7 @@ export type MetadataReplica = Pick<
   | 'closed'
   | 'highWatermark'
   | 'isLeader'
+  | 'isSoleVoter'
   | 'leaderNode'
   | 'logEndOffset'
   | 'logStartOffset'
@@ -129,7 +130,7 @@ export class ReplicaMetadataLog implements MetadataLog {
   async confirm(): Promise<void> {
     if (!this.isReady) throw this.#refusal();
     // The only voter leads for as long as it does not know better.
-    if (this.#isOnlyVoter) return;
+    if (this.#replica.isSoleVoter) return;
     if ((await this.#replica.confirmRead()) === undefined) throw this.#refusal();
   }
 
@@ -155,11 +156,6 @@ export class ReplicaMetadataLog implements MetadataLog {
     if (this.#toldOffset >= logStartOffset) return;
     const message = `the metadata log begins at ${logStartOffset}, and no snapshot reaches that far`;
     throw new MetadataLogError('failed', message);
-  }
-
-  get #isOnlyVoter(): boolean {
-    const { voters, outgoing } = this.#replica.configuration;
-    return voters.length === 1 && outgoing.length === 0;
   }
 
   async #follow(): Promise<void> {
@@ -241,7 +237,7 @@ export class ReplicaMetadataLog implements MetadataLog {
   #review(): void {
     if (this.#pending.length === 0) return;
     if (this.failed || this.#replica.closed) {
-      this.#rejectAll(this.#isOnlyVoter ? this.#refusal() : unknown());
+      this.#rejectAll(this.#replica.isSoleVoter ? this.#refusal() : unknown());
       return;
     }
     for (const pending of this.#pending) {

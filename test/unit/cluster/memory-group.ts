@@ -64,6 +64,11 @@ export class MemoryReplica implements MetadataReplica {
     return this.group.configuration;
   }
 
+  get isSoleVoter(): boolean {
+    const { voters } = this.configuration;
+    return voters.length === 1 && voters[0] === memberId(this.nodeId, directoryOf(this.nodeId));
+  }
+
   get ready(): boolean {
     return this.isLeader && this.entries.slice(0, this.committed).some(({ term }) => term === this.term);
   }

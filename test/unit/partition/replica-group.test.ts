@@ -178,6 +178,22 @@ describe('replicas of one partition', () => {
     expect(leader.configuration.voters).toEqual([4, 1, 2].map(memberOn));
     expect(await valuesOf(late)).toEqual(['a', 'b']);
   });
+
+  it('one that comes to the only voter there is does not wait until it may vote itself', async () => {
+    const group = new ReplicaGroup();
+    await group.create([1]);
+    const leader = await group.leader();
+    await group.start(2, [1]);
+    group.node(1).consensus.meet(2);
+    await group.open(2, { members: [1, 2].map(memberOn), revision: 1 });
+    const { replica } = group.node(2);
+    expect([replica.configuration.voters, replica.isSoleVoter]).toEqual([[memberOn(1)], false]);
+    const members = { voters: [memberOn(1)], learners: [memberOn(2)], revision: 1 };
+    expect(leader.changeMembers(members)).toBeUndefined();
+    await group.acknowledged(leader, appended(leader, ['a']));
+    await group.until('the record there', () => replica.highWatermark === 1);
+    expect([leader.isSoleVoter, replica.isSoleVoter]).toEqual([true, false]);
+  });
 });
 
 describe('acks=all', () => {
