@@ -72,6 +72,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const records = startRecordLoad(kappalog, journal, random.fork('records'), 1, gaps);
     const changes = startChangeLoad(kappalog, journal, random.fork('changes'), 1);
     const readers = startReaders(kappalog);
+    await using _stopped = { [Symbol.asyncDispose]: () => readers.stop() };
     const failures = (): string[] =>
       [...records.failures, ...changes.failures, ...readers.failures].slice(0, 5);
     const effects = new Map<string, FaultEffect[]>();

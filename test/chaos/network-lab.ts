@@ -15,13 +15,13 @@ export class NetworkLab {
   #isOpen = false;
 
   constructor(nodeIds: readonly number[]) {
-    this.#id = `kl${process.pid % 100_000}`;
+    this.#id = `kl${process.pid}`;
     this.#nodeIds = nodeIds;
   }
 
   /** Why there can be none here; undefined where there can. */
   static obstacle(): string | undefined {
-    const probe = `klprobe${process.pid % 100_000}`;
+    const probe = `klprobe${process.pid}`;
     try {
       ip('netns', 'add', probe);
       ip('netns', 'del', probe);
@@ -45,7 +45,9 @@ export class NetworkLab {
     return `${this.#id}n${nodeId}`;
   }
 
+  /** @throws {Error} where another run has such a network */
   open(): void {
+    removeLeftovers();
     this.#isOpen = true;
     // However the harness ends, nothing of it stays on the machine.
     process.on('exit', () => this.close());
@@ -114,6 +116,32 @@ export class NetworkLab {
 
 function ip(...args: string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+/**
+ * What a run that was killed has left would answer for the addresses of this one.
+ *
+ * @throws {Error} where that run is under way still
+ */
+function removeLeftovers(): void {
+  const bridges = execFileSync('ip', ['-o', '-4', 'address', 'show', 'to', `${prefix}.0/24`], {
+    encoding: 'utf8',
+  });
+  for (const [, id, pid] of bridges.matchAll(/(kl(\d+))br\s/g)) {
+    if (isRunning(Number(pid))) throw new Error(`Another run, process ${pid}, has a network at ${prefix}.0.`);
+    const namespaces = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+    for (const [name] of namespaces.matchAll(new RegExp(`^${id}n\\d+`, 'gm'))) attempt('netns', 'del', name);
+    attempt('link', 'del', `${id}br`);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** At the end: what was never made need not go. */
