@@ -110,7 +110,7 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
         'start it without --voters and let the others join it, or give it an empty data directory',
     );
   }
-  if (join !== undefined && peers !== undefined) return joinCluster(options, peers, join);
+  if (join !== undefined && peers !== undefined) return joinCluster(options, peers, [join]);
   if (voters === undefined || voters.size === 1 || peers === undefined) {
     return { clusterId: options.newClusterId(), voters: undefined, addresses: new Map() };
   }
@@ -130,17 +130,19 @@ async function knownNodes({ disk, directory, onWarning }: FormingOptions): Promi
   }
 }
 
-/** A first voter tells the others of its list also at later starts; one that has joined does not know whom the group began with. */
+/** It tells the others of its list also at later starts; one that has joined does not know whom the group began with. */
 function formedBy(
   { nodeId, directoryId, peers, voters: listed = new Map() }: FormingOptions,
   formation: Formation,
   addresses: ReadonlyMap<number, Address>,
 ): Formed {
   const { clusterId, voters } = formation;
-  if (voters.includes(memberId(nodeId, directoryId))) {
-    const state: VoterState = { nodeId, directoryId, listed: listOf(listed), formation };
-    peers?.serve(formationKind, () => Promise.resolve([toJson(state)]));
-  }
+  const voter = { nodeId, directoryId, listed: listOf(listed) };
+  const isFirst = voters.includes(memberId(nodeId, directoryId));
+  const state: VoterState = isFirst
+    ? { ...voter, formation }
+    : { ...voter, formation: undefined, joined: clusterId };
+  peers?.serve(formationKind, () => Promise.resolve([toJson(state)]));
   return { clusterId, voters, addresses };
 }
 
@@ -166,10 +168,16 @@ async function form(
     const heard = answers.filter((answer) => answer !== undefined);
     const outcome = voter.answered(heard);
     if (outcome !== undefined && isFault(outcome)) {
-      const formed = heard.find(({ formation }) => formation !== undefined);
-      if (outcome.kind !== 'directory-lost' || formed === undefined) throw faultError(outcome, options);
-      options.onWaiting(lostMessage(outcome.clusterId, nodeId));
-      return joinCluster(options, peers, voters.get(formed.nodeId)!);
+      if (outcome.kind !== 'directory-lost' && outcome.kind !== 'formed-before') {
+        throw faultError(outcome, options);
+      }
+      options.onWaiting(joinMessage(outcome, nodeId));
+      const members = heard.filter(({ formation, joined }) => (formation ?? joined) !== undefined);
+      return joinCluster(
+        options,
+        peers,
+        members.map((member) => voters.get(member.nodeId)!),
+      );
     }
     if (outcome !== undefined) {
       await writeFormation(disk, directory, outcome);
@@ -204,14 +212,19 @@ async function ask(
   }
 }
 
-async function joinCluster(options: FormingOptions, peers: FormingPeers, address: Address): Promise<Formed> {
+/** Asks one member after the other, until one takes it in. */
+async function joinCluster(
+  options: FormingOptions,
+  peers: FormingPeers,
+  members: readonly Address[],
+): Promise<Formed> {
   const { clock, disk, directory, nodeId, directoryId } = options;
   const question: JoinQuestion = { nodeId, directoryId, ...options.address! };
   const untilMs = clock.monotonicMs() + refusedMsMax;
   for (let round = 1; ; round++) {
     if (options.isStopping())
       throw new StartError('cluster', 'this node was stopped before it joined its cluster');
-    const answer = await askToJoin(peers, address, question);
+    const answer = await askToJoin(peers, members[(round - 1) % members.length]!, question);
     if (typeof answer === 'string') {
       if (round % roundsPerWord === 1) options.onWaiting(`the cluster cannot be joined yet: ${answer}`);
       await pause(clock, roundMs);
@@ -229,7 +242,7 @@ async function joinCluster(options: FormingOptions, peers: FormingPeers, address
     const addresses = new Map(answer.nodes);
     await writeKnownNodes(disk, directory, addresses);
     await writeFormation(disk, directory, { clusterId, voters });
-    return { clusterId, voters, addresses };
+    return formedBy(options, { clusterId, voters }, addresses);
   }
 }
 
@@ -258,7 +271,8 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
           `${listOf(voters ?? new Map()).join(',')}; give all of them the same --voters`,
       );
     case 'directory-lost':
-      return new StartError('cluster', lostMessage(fault.clusterId, nodeId));
+    case 'formed-before':
+      return new StartError('cluster', joinMessage(fault, nodeId));
     case 'not-listed':
     default:
       return new StartError(
@@ -268,11 +282,11 @@ function faultError(fault: FormationFault, { nodeId, voters }: FormingOptions): 
   }
 }
 
-function lostMessage(clusterId: string, nodeId: number): string {
-  return (
-    `the cluster ${clusterId} knows node ${nodeId} with another data directory, whose votes this one lacks; ` +
-    'it joins as a new member, which has none, once the session of that one has ended'
-  );
+function joinMessage({ kind, clusterId }: FormationFault & { clusterId: string }, nodeId: number): string {
+  return kind === 'directory-lost'
+    ? `the cluster ${clusterId} knows node ${nodeId} with another data directory, whose votes this one lacks; ` +
+        'it joins as a new member, which has none, once the session of that one has ended'
+    : `the cluster ${clusterId} has been formed, and whoever answers has joined it later; node ${nodeId} joins it as a new member`;
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

@@ -18,7 +18,8 @@
  * It is assumed that a number runs once at a time: its directory is locked, and its address is the same in all lists, which are compared.
  *
  * A voter that the formation names with another directory has lost its disk: it may not come back as the voter that it was,
- * whose votes it has forgotten; it joins as a new member.
+ * whose votes it has forgotten; it joins as a new member. From then on it knows the cluster, and not whom that began with: it says
+ * so, and who hears nothing better joins as well. That is safe for whoever does: a new member has no vote until it is given one.
  */
 import type { Address } from '../../platform/network.ts';
 import { memberId, nodeOf } from '../raft/member.ts';
@@ -37,6 +38,8 @@ export interface VoterState {
   /** Its list, `ID@HOST:PORT` each, by ascending number. */
   readonly listed: readonly string[];
   readonly formation: Formation | undefined;
+  /** The cluster that it has joined after that was formed; undefined: none, or it was there from the beginning. */
+  readonly joined?: string | undefined;
 }
 
 /** Why this node cannot be one of these voters. */
@@ -44,6 +47,8 @@ export type FormationFault =
   | { readonly kind: 'lists-differ'; readonly nodeId: number; readonly listed: readonly string[] }
   /** The cluster knows this voter with another directory. */
   | { readonly kind: 'directory-lost'; readonly clusterId: string }
+  /** There is a cluster; of those who have answered, none was there when it was formed. */
+  | { readonly kind: 'formed-before'; readonly clusterId: string }
   | { readonly kind: 'not-listed'; readonly clusterId: string };
 
 /** Every voter of the list, this one among them, with what is known of it. */
@@ -102,6 +107,11 @@ export class FormingVoter {
     if (this.#isVoid) return undefined;
     const formation = answers.find((answer) => answer.formation !== undefined)?.formation;
     if (formation !== undefined) return this.#adopted(formation);
+    const clusterId = answers.find(({ joined }) => joined !== undefined)?.joined;
+    if (clusterId !== undefined) {
+      this.#isSilent = true;
+      return { kind: 'formed-before', clusterId };
+    }
     for (const { nodeId, listed } of answers) {
       if (!sameTexts(listed, this.#listed)) return { kind: 'lists-differ', nodeId, listed };
     }

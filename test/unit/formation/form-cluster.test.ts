@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
-import { formCluster } from '../../../broker/formation/form-cluster.ts';
-import type { FormingOptions } from '../../../broker/formation/form-cluster.ts';
-import { writeFormation, writeKnownNodes } from '../../../broker/formation/formation-files.ts';
+import { formCluster, joinKind } from '../../../broker/formation/form-cluster.ts';
+import type { FormingOptions, FormingPeers, JoinAnswer } from '../../../broker/formation/form-cluster.ts';
+import { readFormation, writeFormation, writeKnownNodes } from '../../../broker/formation/formation-files.ts';
+import { PeerError } from '../../../broker/peers/peer-requests.ts';
+import type { PeerService } from '../../../broker/peers/peer-requests.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { replaceFile } from '../../../platform/whole-files.ts';
@@ -19,7 +21,11 @@ async function formedDisk(): Promise<MemoryDisk> {
   return disk;
 }
 
-function form(disk: MemoryDisk, warnings: string[]): ReturnType<typeof formCluster> {
+function form(
+  disk: MemoryDisk,
+  warnings: string[],
+  changes: Partial<FormingOptions> = {},
+): ReturnType<typeof formCluster> {
   const options: FormingOptions = {
     disk,
     clock: new ManualClock(),
@@ -35,6 +41,7 @@ function form(disk: MemoryDisk, warnings: string[]): ReturnType<typeof formClust
     onWaiting: () => {},
     onWarning: (message) => warnings.push(message),
     isStopping: () => false,
+    ...changes,
   };
   return formCluster(options);
 }
@@ -57,4 +64,56 @@ it('damaged addresses of other nodes are ignored with a warning: its list does a
   expect(warnings).toEqual([
     '/data/known-nodes is damaged: it is ignored, and written anew once other nodes are heard of',
   ]);
+});
+
+it('a voter that finds an empty disk joins through those who are there, also when all of them have joined later', async () => {
+  const joined = { clusterId: 'c', voters: [1, 2].map((id) => memberId(id, `new${id}`)) };
+  const services = new Map<number, Map<string, PeerService>>();
+  const asked: string[] = [];
+  const peersOf = (nodeId: number): FormingPeers => {
+    const own = new Map<string, PeerService>();
+    services.set(nodeId, own);
+    const ask = async (to: number, kind: string, payload: readonly Buffer[]): Promise<Buffer> => {
+      const service = services.get(to)?.get(kind);
+      if (service === undefined) throw new PeerError('unreachable', `node ${to} is not there`);
+      return Buffer.concat(await service({ from: nodeId, payload: Buffer.concat(payload) }));
+    };
+    return {
+      request: (to, kind, payload) => ask(to, kind, payload),
+      requestAt: ({ host }, kind, payload) => {
+        asked.push(host);
+        return ask(Number(host.slice(2)), kind, payload);
+      },
+      setAddress: () => {},
+      serve: (kind, service) => void own.set(kind, service),
+    };
+  };
+  for (const id of [1, 2]) {
+    const disk = new MemoryDisk();
+    await disk.makeDirectory(directory);
+    await writeFormation(disk, directory, { ...joined, voters: [memberId(3, 'old')] });
+    await form(disk, [], { nodeId: id, directoryId: `new${id}`, peers: peersOf(id) });
+  }
+  const answer: JoinAnswer = { ...joined, nodes: [...voters] };
+  services.get(2)!.set(joinKind, () => Promise.resolve([Buffer.from(JSON.stringify(answer))]));
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
+  const said: string[] = [];
+  const clock = new ManualClock();
+  const forming = form(disk, [], {
+    nodeId: 3,
+    directoryId: 'new3',
+    clusterId: undefined,
+    address: voters.get(3)!,
+    peers: peersOf(3),
+    clock,
+    onWaiting: (message) => said.push(message),
+  });
+  await clock.advanceAsync(5_000);
+  expect(await forming).toMatchObject(joined);
+  expect(await readFormation(disk, directory)).toEqual(joined);
+  expect(asked).toEqual(['db1', 'db2']);
+  expect(said[0]).toBe(
+    'the cluster c has been formed, and whoever answers has joined it later; node 3 joins it as a new member',
+  );
 });

@@ -49,6 +49,22 @@ describe('FormingVoter', () => {
     expect(two.asked(3)).toBeUndefined();
   });
 
+  it('forms nothing where one has joined a cluster, and goes by those who were there from its beginning', () => {
+    const [one, two] = [voter(1), voter(2)];
+    const joined: VoterState = {
+      nodeId: 3,
+      directoryId: 'new',
+      listed: one.asked(2)!.listed,
+      formation: undefined,
+      joined: 'c',
+    };
+    expect(one.answered([...answersTo(1, two), joined])).toEqual({ kind: 'formed-before', clusterId: 'c' });
+    expect(one.asked(2)).toBeUndefined();
+    const first = { ...joined, nodeId: 1, directoryId: 'd1', formation, joined: undefined };
+    two.beginRound();
+    expect(two.answered([joined, first])).toEqual(formation);
+  });
+
   it('takes nothing over in a round in which it has told the lowest number that it belongs to no cluster', () => {
     const [one, two] = [voter(1), voter(2)];
     one.formed(formation);
