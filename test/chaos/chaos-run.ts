@@ -116,7 +116,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
-/** Resolves when every partition has a leader and all of its replicas in sync. */
+/** Resolves when every partition has a leader and all of its replicas in sync, and every node votes on the metadata again. */
 async function whenWhole(admin: Admin): Promise<void> {
   const untilMs = performance.now() + recoveryMsMax;
   let left = '';
@@ -125,13 +125,17 @@ async function whenWhole(admin: Admin): Promise<void> {
     const missing = topic!.partitions.filter(
       ({ leader, inSyncReplicas }) => leader < 0 || inSyncReplicas.length < nodeIds.length,
     );
-    if (missing.length === 0) return;
-    left = missing
-      .map(({ partition, leader, inSyncReplicas }) => `${partition}: ${leader} [${inSyncReplicas.join()}]`)
-      .join('; ');
+    const { voters } = await admin.describeQuorum();
+    if (missing.length === 0 && voters.length === nodeIds.length) return;
+    left = [
+      ...missing.map(
+        ({ partition, leader, inSyncReplicas }) => `${partition}: ${leader} [${inSyncReplicas.join()}]`,
+      ),
+      `voters on the metadata: ${voters.map(({ id }) => id).join()}`,
+    ].join('; ');
     await pause(50);
   }
-  throw new Error(`After ${recoveryMsMax / 1000} s without a fault, not all replicas are in sync: ${left}`);
+  throw new Error(`After ${recoveryMsMax / 1000} s without a fault, not all is whole: ${left}`);
 }
 
 async function leadersOf(admin: Admin): Promise<number[]> {
