@@ -110,7 +110,10 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
         'start it without --voters and let the others join it, or give it an empty data directory',
     );
   }
-  if (join !== undefined && peers !== undefined) return joinCluster(options, peers, [join]);
+  if (join !== undefined && peers !== undefined) {
+    const { addresses, ...formation } = await joinCluster(options, peers, [join]);
+    return formedBy(options, formation, addresses);
+  }
   if (voters === undefined || voters.size === 1 || peers === undefined) {
     return { clusterId: options.newClusterId(), voters: undefined, addresses: new Map() };
   }
@@ -173,11 +176,10 @@ async function form(
       }
       options.onWaiting(joinMessage(outcome, nodeId));
       const members = heard.filter(({ formation, joined }) => (formation ?? joined) !== undefined);
-      return joinCluster(
-        options,
-        peers,
-        members.map((member) => voters.get(member.nodeId)!),
-      );
+      const addresses = members.map((member) => voters.get(member.nodeId)!);
+      const formed = await joinCluster(options, peers, addresses);
+      voter.joined(formed.clusterId);
+      return formed;
     }
     if (outcome !== undefined) {
       await writeFormation(disk, directory, outcome);
@@ -217,7 +219,7 @@ async function joinCluster(
   options: FormingOptions,
   peers: FormingPeers,
   members: readonly Address[],
-): Promise<Formed> {
+): Promise<Formation & Pick<Formed, 'addresses'>> {
   const { clock, disk, directory, nodeId, directoryId } = options;
   const question: JoinQuestion = { nodeId, directoryId, ...options.address! };
   const untilMs = clock.monotonicMs() + refusedMsMax;
@@ -242,7 +244,7 @@ async function joinCluster(
     const addresses = new Map(answer.nodes);
     await writeKnownNodes(disk, directory, addresses);
     await writeFormation(disk, directory, { clusterId, voters });
-    return formedBy(options, { clusterId, voters }, addresses);
+    return { clusterId, voters, addresses };
   }
 }
 

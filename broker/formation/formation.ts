@@ -66,6 +66,8 @@ export class FormingVoter {
   /** Of the one that forms the cluster. */
   readonly #lowest: number;
   #formation: Formation | undefined;
+  /** The cluster that this node has joined. */
+  #joined: string | undefined;
   /** A formation is being written down, or another directory's was met: nothing is said of it, nor that there is none. */
   #isSilent = false;
   /** The one that forms has been told, since this round began, that this node belongs to no cluster. */
@@ -94,7 +96,7 @@ export class FormingVoter {
     if (this.#isSilent) return undefined;
     if (by === this.#lowest && this.#formation === undefined) this.#isVoid = true;
     const { nodeId, directoryId } = this.#options;
-    return { nodeId, directoryId, listed: this.#listed, formation: this.#formation };
+    return { nodeId, directoryId, listed: this.#listed, formation: this.#formation, joined: this.#joined };
   }
 
   /**
@@ -130,6 +132,12 @@ export class FormingVoter {
   /** It is written down, durably. */
   formed(formation: Formation): void {
     this.#formation = formation;
+    this.#isSilent = false;
+  }
+
+  /** It is a member of a cluster that was there before it, which is written down. */
+  joined(clusterId: string): void {
+    this.#joined = clusterId;
     this.#isSilent = false;
   }
 

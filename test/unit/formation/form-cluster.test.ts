@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formCluster, joinKind } from '../../../broker/formation/form-cluster.ts';
+import { formCluster, formationKind, joinKind } from '../../../broker/formation/form-cluster.ts';
 import type { FormingOptions, FormingPeers, JoinAnswer } from '../../../broker/formation/form-cluster.ts';
 import { readFormation, writeFormation, writeKnownNodes } from '../../../broker/formation/formation-files.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
@@ -85,7 +85,10 @@ it('a voter that finds an empty disk joins through those who are there, also whe
         return ask(Number(host.slice(2)), kind, payload);
       },
       setAddress: () => {},
-      serve: (kind, service) => void own.set(kind, service),
+      serve: (kind, service) => {
+        expect(own.has(kind)).toBe(false);
+        own.set(kind, service);
+      },
     };
   };
   for (const id of [1, 2]) {
@@ -113,6 +116,11 @@ it('a voter that finds an empty disk joins through those who are there, also whe
   expect(await forming).toMatchObject(joined);
   expect(await readFormation(disk, directory)).toEqual(joined);
   expect(asked).toEqual(['db1', 'db2']);
+  const [state] = await services.get(3)!.get(formationKind)!({
+    from: 1,
+    payload: Buffer.from('{"nodeId":1}'),
+  });
+  expect(JSON.parse(String(state))).toMatchObject({ nodeId: 3, directoryId: 'new3', joined: 'c' });
   expect(said[0]).toBe(
     'the cluster c has been formed, and whoever answers has joined it later; node 3 joins it as a new member',
   );
