@@ -7,7 +7,7 @@ import { internalListener } from './cluster/controller/registration.ts';
 import type { ClaimedDirectory } from './data-directory.ts';
 import { formCluster } from './formation/form-cluster.ts';
 import type { Formed, JoinQuestion } from './formation/form-cluster.ts';
-import { nextIncarnation, writeKnownNodes } from './formation/formation-files.ts';
+import { nextIncarnation, readIncarnation, writeKnownNodes } from './formation/formation-files.ts';
 import type { Logger } from './logger.ts';
 import { openListener } from './node-start.ts';
 import { PeerNetwork } from './peers/peer-network.ts';
@@ -71,8 +71,7 @@ export async function meetCluster(
 ): Promise<NodePeers> {
   const { platform, logger, nodeId, voters, join } = options;
   const { disk, clock, ids } = platform;
-  const incarnation = await nextIncarnation(disk, directory);
-  const network = await openNetwork(options, claimed, incarnation);
+  const network = await openNetwork(options, claimed, await nextIncarnation(disk, directory));
   try {
     const formed = await formCluster({
       disk,
@@ -90,7 +89,9 @@ export async function meetCluster(
       onWarning: (message) => logger.warn({}, message),
       isStopping: options.isStopping,
     });
-    network?.identify({ nodeId, clusterId: formed.clusterId });
+    // A node that joins begins above whatever had its number before.
+    const incarnation = await readIncarnation(disk, directory);
+    network?.identify({ nodeId, incarnation, clusterId: formed.clusterId });
     for (const [id, address] of formed.addresses) if (id !== nodeId) network?.setAddress(id, address);
     return {
       incarnation,

@@ -13,7 +13,7 @@ import type { DirectoryAssignment } from '../partition/partitions.ts';
 import type { WantedReplica } from '../partition/replica-places.ts';
 import type { ReplicaIdentity } from '../partition/replica-types.ts';
 import type { PeerService } from '../peers/peer-requests.ts';
-import type { JoiningNode } from './nodes/admission.ts';
+import type { Admitted, JoiningNode } from './nodes/admission.ts';
 import type {
   AlterationResult,
   ResourceAlteration,
@@ -153,9 +153,9 @@ export class Cluster {
     return this.#node.quorum?.describe(timeoutMs) ?? Promise.resolve(undefined);
   }
 
-  /** Has a node that is to join receive the metadata; whether it does within this time. Any node may be asked. */
-  admit(node: JoiningNode, timeoutMs: number): Promise<boolean> {
-    return this.#node.admission?.admit(node, timeoutMs) ?? Promise.resolve(false);
+  /** Has a node that is to join receive the metadata; undefined where it does not within this time. Any node may be asked. */
+  admit(node: JoiningNode, timeoutMs: number): Promise<Admitted | undefined> {
+    return this.#node.admission?.admit(node, timeoutMs) ?? Promise.resolve(undefined);
   }
 
   /** A node that is to join has lost its data directory; it is another member of its groups from now on. Any node may be asked. */

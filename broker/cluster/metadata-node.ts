@@ -129,6 +129,7 @@ export class MetadataNode {
       peers,
       membership,
       isLeading,
+      endOffset: () => image().endOffset,
       onAddress,
       moved: this.#moved,
     });

@@ -14,7 +14,13 @@ import { StartError } from '../start-error.ts';
 import { FormingVoter, isFault, listOf } from './formation.ts';
 import type { Formation, FormationFault, VoterState } from './formation.ts';
 import { DamagedFile } from './sealed-json.ts';
-import { readFormation, readKnownNodes, writeFormation, writeKnownNodes } from './formation-files.ts';
+import {
+  raiseIncarnation,
+  readFormation,
+  readKnownNodes,
+  writeFormation,
+  writeKnownNodes,
+} from './formation-files.ts';
 
 export const formationKind = 'formation';
 export const joinKind = 'join';
@@ -80,10 +86,14 @@ export interface JoinAnswer {
   readonly clusterId: string;
   readonly voters: readonly MemberId[];
   readonly nodes: readonly (readonly [number, Address])[];
+  /** Of the metadata, as its leader had it when it took the node in. */
+  readonly metadataEndOffset?: number;
   /** Why it cannot join now; a sentence. */
   readonly refusal?: string;
 }
 
+/** How often a node may start for each record that the metadata gets meanwhile; each start that succeeds is one. */
+const startsPerRecordMax = 2 ** 20;
 const roundMs = 200;
 const askMs = 1_000;
 /** A member has it taken into the metadata's group before it answers. */
@@ -240,8 +250,10 @@ async function joinCluster(
       await pause(clock, refusedMs);
       continue;
     }
-    const { clusterId, voters } = answer;
+    const { clusterId, voters, metadataEndOffset = 0 } = answer;
     const addresses = new Map(answer.nodes);
+    // Others may remember one of its number: what they take for an earlier start of the same node they do not listen to.
+    await raiseIncarnation(disk, directory, metadataEndOffset * startsPerRecordMax);
     await writeKnownNodes(disk, directory, addresses);
     await writeFormation(disk, directory, { clusterId, voters });
     return { clusterId, voters, addresses };

@@ -47,11 +47,20 @@ export async function writeKnownNodes(
 
 /** Larger than at any earlier start, and durable when it resolves. Rejects with a DamagedFile or a DiskError. */
 export async function nextIncarnation(disk: Disk, directory: string): Promise<number> {
-  const { name, magic } = incarnationFile;
-  const last: number = JSON.parse((await readSealedJson(disk, `${directory}/${name}`, magic)) ?? '0');
-  const incarnation = last + 1;
+  return raiseIncarnation(disk, directory, 0);
+}
+
+/** Larger than before, and than that; durable when it resolves. Rejects with a DamagedFile or a DiskError. */
+export async function raiseIncarnation(disk: Disk, directory: string, above: number): Promise<number> {
+  const incarnation = Math.max(await readIncarnation(disk, directory), above) + 1;
   await writeSealedJson(disk, { directory, ...incarnationFile }, incarnation);
   return incarnation;
+}
+
+/** 0 before the first start. Rejects with a DamagedFile or a DiskError. */
+export async function readIncarnation(disk: Disk, directory: string): Promise<number> {
+  const { name, magic } = incarnationFile;
+  return JSON.parse((await readSealedJson(disk, `${directory}/${name}`, magic)) ?? '0');
 }
 
 /** The nodes that an operator has said are left; undefined where nobody has. Rejects with a DamagedFile or a DiskError. */

@@ -37,7 +37,8 @@ export function joinService({
       const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
       if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
     }
-    if (!(await cluster.admit(node, admitMs))) {
+    const admitted = await cluster.admit(node, admitMs);
+    if (admitted === undefined) {
       throw new Error('the cluster has no leader now that could take the node in');
     }
     // What is known now, not before: a node that has just been started itself does not know the others at first.
@@ -46,7 +47,7 @@ export function joinService({
     if (!answer.nodes.some(([id]) => id === leaderNode)) {
       throw new Error('this node does not know yet where the leader of the cluster is');
     }
-    return [toJson(answer)];
+    return [toJson({ ...answer, metadataEndOffset: admitted.endOffset })];
   };
 }
 

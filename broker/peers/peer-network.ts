@@ -119,13 +119,21 @@ export class PeerNetwork implements Transport, PeerRequests {
     return this.#identity;
   }
 
-  /** The node has been given its id, or has become part of its cluster. Neither changes after that. */
-  identify({ nodeId, clusterId }: { readonly nodeId: number; readonly clusterId: string }): void {
+  /**
+   * The node has been given its id, or has become part of its cluster, and neither changes after that. Where its number was another's
+   * before, it begins above all of that one's incarnations.
+   */
+  identify({
+    nodeId,
+    clusterId,
+    incarnation = this.#identity.incarnation,
+  }: Pick<PeerIdentity, 'nodeId' | 'clusterId'> & { readonly incarnation?: number }): void {
     const before = this.#identity;
+    assert(before.incarnation <= incarnation, 'incarnations grow');
     assert(before.nodeId === -1 || before.nodeId === nodeId, 'a node keeps its id');
     assert(before.clusterId === '' || before.clusterId === clusterId, 'a node keeps its cluster');
     if (before.nodeId === nodeId && before.clusterId === clusterId) return;
-    this.#identity = { ...before, nodeId, clusterId };
+    this.#identity = { ...before, nodeId, clusterId, incarnation };
     this.setAddress(nodeId, undefined);
     for (const node of this.#nodes.values()) node.renew();
   }

@@ -28,6 +28,8 @@ export interface AdmissionOptions {
   readonly membership: MetadataMembership;
   readonly peers: PeerRequests | undefined;
   readonly isLeading: () => boolean;
+  /** Of this node's image. */
+  readonly endOffset: () => number;
   readonly moved: Signal;
   /** A node that is not in the image yet is to be reached there. */
   readonly onAddress: (node: JoiningNode) => void;
@@ -35,6 +37,14 @@ export interface AdmissionOptions {
 
 interface Answer {
   readonly isMember: boolean;
+  /** Of the leader's image, which has all that was ever registered. Not told by releases that did not know it. */
+  readonly endOffset?: number;
+}
+
+/** A node that has been taken in. */
+export interface Admitted {
+  /** Of the metadata, as its leader has it: above every earlier registration of this node's number. */
+  readonly endOffset: number;
 }
 
 const pauseMs = 100;
@@ -46,48 +56,47 @@ export class Admission {
     this.#options = options;
   }
 
-  /** Whether the node is a member of the metadata group within this time. */
-  async admit(node: JoiningNode, timeoutMs: number): Promise<boolean> {
+  /** Undefined where the node is no member of the metadata group within this time. */
+  async admit(node: JoiningNode, timeoutMs: number): Promise<Admitted | undefined> {
     const { clock, moved } = this.#options;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
     for (;;) {
-      if (await this.#attempt(node, Math.max(1, deadlineMs - clock.monotonicMs()))) return true;
-      if (clock.monotonicMs() >= deadlineMs) return false;
+      const answer = await this.#attempt(node, Math.max(1, deadlineMs - clock.monotonicMs()));
+      if (answer?.isMember === true) return { endOffset: answer.endOffset ?? 0 };
+      if (clock.monotonicMs() >= deadlineMs) return undefined;
       await moved.whenRaised(pauseMs);
     }
   }
 
   /** What other nodes ask of this one. */
   get service(): PeerService {
-    return ({ payload }) => {
-      const answer: Answer = { isMember: this.#admitHere(fromJson<JoiningNode>(payload)) };
-      return Promise.resolve([toJson(answer)]);
-    };
+    return ({ payload }) => Promise.resolve([toJson(this.#admitHere(fromJson<JoiningNode>(payload)))]);
   }
 
-  async #attempt(node: JoiningNode, timeoutMs: number): Promise<boolean> {
+  /** Undefined where the leader could not be asked. */
+  async #attempt(node: JoiningNode, timeoutMs: number): Promise<Answer | undefined> {
     const { log, nodeId, peers, isLeading, onAddress } = this.#options;
     if (isLeading()) return this.#admitHere(node);
     const { leaderNode } = log;
-    if (leaderNode === undefined || leaderNode === nodeId || peers === undefined) return false;
+    if (leaderNode === undefined || leaderNode === nodeId || peers === undefined) return undefined;
     // The one who joins hears from whoever leads next too.
     onAddress(node);
     try {
       const bytes = await peers.request(leaderNode, admissionKind, [toJson(node)], { timeoutMs });
-      return fromJson<Answer>(bytes).isMember;
+      return fromJson<Answer>(bytes);
     } catch (error) {
-      if (error instanceof PeerError) return false;
+      if (error instanceof PeerError) return undefined;
       throw error;
     }
   }
 
   /** Not at once: the change has to be made first. */
-  #admitHere(node: JoiningNode): boolean {
-    const { isLeading, membership, onAddress } = this.#options;
-    if (!isLeading()) return false;
+  #admitHere(node: JoiningNode): Answer {
+    const { isLeading, membership, endOffset, onAddress } = this.#options;
+    if (!isLeading()) return { isMember: false };
     onAddress(node);
-    if (membership.has(node.nodeId, node.directoryId)) return true;
-    membership.admit(node.nodeId, node.directoryId);
-    return false;
+    const isMember = membership.has(node.nodeId, node.directoryId);
+    if (!isMember) membership.admit(node.nodeId, node.directoryId);
+    return { isMember, endOffset: endOffset() };
   }
 }

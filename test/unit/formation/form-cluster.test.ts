@@ -1,7 +1,13 @@
 import { expect, it } from 'vitest';
 import { formCluster, formationKind, joinKind } from '../../../broker/formation/form-cluster.ts';
 import type { FormingOptions, FormingPeers, JoinAnswer } from '../../../broker/formation/form-cluster.ts';
-import { readFormation, writeFormation, writeKnownNodes } from '../../../broker/formation/formation-files.ts';
+import {
+  nextIncarnation,
+  readFormation,
+  readIncarnation,
+  writeFormation,
+  writeKnownNodes,
+} from '../../../broker/formation/formation-files.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
 import type { PeerService } from '../../../broker/peers/peer-requests.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
@@ -124,4 +130,40 @@ it('a voter that finds an empty disk joins through those who are there, also whe
   expect(said[0]).toBe(
     'the cluster c has been formed, and whoever answers has joined it later; node 3 joins it as a new member',
   );
+});
+
+it('a node that joins begins above all incarnations of an earlier one of its number, which others may remember', async () => {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
+  expect(await nextIncarnation(disk, directory)).toBe(1);
+  const answer: JoinAnswer = {
+    ...formation,
+    nodes: [...voters],
+    metadataEndOffset: 70,
+  };
+  const peers: FormingPeers = {
+    request: () => Promise.reject(new PeerError('unreachable', 'nobody is known yet')),
+    requestAt: () => Promise.resolve(Buffer.from(JSON.stringify(answer))),
+    setAddress: () => {},
+    serve: () => {},
+  };
+  const joining = { nodeId: 4, directoryId: 'd4', clusterId: undefined, voters: undefined };
+  await form(disk, [], { ...joining, peers, join: voters.get(2)!, address: { host: 'db4', port: 9093 } });
+  const first = await readIncarnation(disk, directory);
+  expect(first).toBeGreaterThan(1_000_000);
+  // Whoever gets the number later is taken in by a leader that has its registration, and so one record more.
+  const next = new MemoryDisk();
+  await next.makeDirectory(directory);
+  await nextIncarnation(next, directory);
+  const later: FormingPeers = {
+    ...peers,
+    requestAt: () => Promise.resolve(Buffer.from(JSON.stringify({ ...answer, metadataEndOffset: 71 }))),
+  };
+  await form(next, [], {
+    ...joining,
+    peers: later,
+    join: voters.get(2)!,
+    address: { host: 'db4', port: 9093 },
+  });
+  expect(await readIncarnation(next, directory)).toBeGreaterThan(first + 1_000_000);
 });
