@@ -31,12 +31,9 @@ export function joinService({
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
     const { nodeId, directoryId } = node;
-    const known = cluster.image.brokers.get(nodeId);
-    if (known !== undefined && known.logDirectories[0] !== directoryId) {
-      // It has lost the directory that it had, or another process has its id.
-      const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
-      if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
-    }
+    // It may have lost the directory that it had, or another process has its id: this node may not know of it yet, the controller does.
+    const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
+    if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
     const admitted = await cluster.admit(node, admitMs);
     if (admitted === undefined) {
       throw new Error('the cluster has no leader now that could take the node in');
