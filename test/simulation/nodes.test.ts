@@ -22,6 +22,9 @@ describe('simulated histories of whole nodes', () => {
     expect(counts['clients']!['partitions compared']).toBeGreaterThan(seeds);
     expect(counts['operations']!['create']).toBeGreaterThan(seeds);
     expect(counts['processes']!['power lost']).toBeGreaterThan(seeds / 2);
+    expect(counts['members']!['nodes joining']).toBeGreaterThan(0);
+    expect(counts['members']!['nodes unregistered']).toBeGreaterThan(0);
+    expect(counts['members']!['directories lost']).toBeGreaterThan(0);
   }, 120_000);
 
   it('are the same for the same seed, to the last event', async () => {

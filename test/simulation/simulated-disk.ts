@@ -207,6 +207,14 @@ export class SimulatedDisk {
     directory.pending = directory.pending.filter(({ names }) => names.every(([other]) => other !== name));
   }
 
+  /** All files are gone, durably: another disk is in the place of this one. The process that used it must have ended. */
+  loseEverything(): void {
+    this.#count('lost disk');
+    this.#root.entries.clear();
+    this.#root.durable.clear();
+    this.#root.pending = [];
+  }
+
   #end(how: string): void {
     this.#trace.note(this.#clock.monotonicMs(), how, '', this.#inFlight.size);
     this.#life++;

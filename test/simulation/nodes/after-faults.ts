@@ -1,13 +1,16 @@
 /** The end of a history of whole nodes: no fault any more, and what has to be true after a while. */
 import { decodeBatch, iterateBatches } from '../../../protocol/index.ts';
 import { check } from '../simulation-failure.ts';
+import { inOrder, quorumFault, viewOf } from './cluster-view.ts';
+import type { ClusterView } from './cluster-view.ts';
+import { drainedSetting } from './member-operator.ts';
 import { changedSetting } from './node-admin.ts';
 import { NoAnswer } from './node-client.ts';
 import { LeaderView, Producer, insist } from './node-load.ts';
 import { dataDirectory } from './node-machine.ts';
 import type { NodeMachine } from './node-machine.ts';
 import type { NodesSimulation } from './nodes-simulation.ts';
-import type { PartitionBook, TopicBook } from './topic-book.ts';
+import type { TopicBook } from './topic-book.ts';
 
 const startMsMax = 120_000;
 const restMsMax = 120_000;
@@ -25,10 +28,13 @@ export async function endNodeFaults(simulation: NodesSimulation): Promise<void> 
   }
   const stopped = await simulation.until(() => machines.every(({ isStopping }) => !isStopping), stopMsMax);
   check(stopped, () => `a node does not stop within ${stopMsMax} ms`);
-  for (const machine of machines) machine.start();
-  const areUp = await simulation.until(() => machines.every(({ isRunning }) => isRunning), startMsMax);
+  const areUp = await simulation.until(() => {
+    // Also those that have given up meanwhile.
+    for (const machine of simulation.present) machine.start();
+    return simulation.present.every(({ isRunning }) => isRunning);
+  }, startMsMax);
   check(areUp, () => {
-    const missing = machines.filter(({ isRunning }) => !isRunning).map(({ nodeId }) => nodeId);
+    const missing = simulation.present.filter(({ isRunning }) => !isRunning).map(({ nodeId }) => nodeId);
     return `nodes ${missing.join(', ')} do not start within ${startMsMax} ms`;
   });
   for (const producer of producers) producer.stop();
@@ -38,84 +44,57 @@ export async function endNodeFaults(simulation: NodesSimulation): Promise<void> 
     restMsMax,
   );
   check(isQuiet, () => `writes are not acknowledged within ${restMsMax} ms`);
+  await settleMembers(simulation);
   await comeToRest(simulation);
   const live = await checkTopics(simulation);
   await simulation.finish(writeEverywhere(simulation, live), restMsMax, 'a write to every partition');
   await simulation.finish(readAll(simulation, live), restMsMax, 'reading everything');
-  await comeToRest(simulation);
-  await checkDisks(simulation, live);
+  const replicas = await comeToRest(simulation);
+  await simulation.finish(checkDrained(simulation, replicas), restMsMax, 'asking for drained nodes');
+  await checkDisks(simulation, replicas);
   for (const machine of machines) machine.stop();
   const haveStopped = await simulation.until(() => machines.every(({ isUp }) => !isUp), stopMsMax);
   check(haveStopped, () => `nodes do not stop within ${stopMsMax} ms`);
 }
 
-/** What one node says of the cluster, as text; undefined where it has no answer, or is not where it should be. */
-async function viewOf(
-  simulation: NodesSimulation,
-  { nodeId }: NodeMachine,
-): Promise<{ text: string; fault?: string }> {
-  const { client } = simulation.context;
-  const answer = await client.call(nodeId, 'Metadata', { topics: null }, callMs);
-  const reassigned = await client.call(
-    nodeId,
-    'ListPartitionReassignments',
-    { topics: null, timeoutMs: callMs },
-    callMs,
-  );
-  const brokers = answer.brokers.map((broker) => broker.nodeId).sort((a, b) => a - b);
-  let fault: string | undefined;
-  if (brokers.length !== simulation.machines.length)
-    fault = `node ${nodeId} knows of nodes ${brokers.join(', ')}`;
-  if (reassigned.topics.length > 0) fault = `${reassigned.topics[0]!.name} is still being reassigned`;
-  const topics = answer.topics
-    .map(({ name, topicId, partitions }) => ({
-      name,
-      topicId,
-      partitions: partitions
-        .map(({ partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes }) => {
-          const isr = [...isrNodes].sort((a, b) => a - b);
-          if (leaderId < 0) fault = `${name}-${partitionIndex} has no leader, as node ${nodeId} says`;
-          if (isr.length !== replicaNodes.length) {
-            fault = `${name}-${partitionIndex} on ${replicaNodes.join(', ')} has in sync ${isr.join(', ')}, as node ${nodeId} says`;
-          }
-          return { partitionIndex, leaderId, leaderEpoch, replicaNodes, isr };
-        })
-        .sort((a, b) => a.partitionIndex - b.partitionIndex),
-    }))
-    .sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1));
-  const resources = topics.map(({ name }) => ({
-    resourceType: 2,
-    resourceName: name ?? '',
-    configurationKeys: null,
-  }));
-  const described = await client.call(nodeId, 'DescribeConfigs', { resources }, callMs);
-  const configs = described.results.map(({ resourceName, configs: settings }) => [
-    resourceName,
-    settings.filter(({ configSource }) => configSource === 1).map(({ name, value }) => [name, value]),
-  ]);
-  const text = JSON.stringify({ brokers, topics, configs });
-  return fault === undefined ? { text } : { text, fault };
+/** Nodes that were to leave have left, and those that were taken out have ended by themselves. */
+async function settleMembers(simulation: NodesSimulation): Promise<void> {
+  const { operator, machines } = simulation;
+  const isDone = await simulation.until(() => {
+    // The operator starts again those that cannot start as one has left.
+    for (const machine of simulation.present) machine.start();
+    return !operator.isBusy && simulation.present.every(({ isRunning }) => isRunning);
+  }, restMsMax);
+  check(isDone, () => `a node that was to leave has not left within ${restMsMax} ms`);
+  const leaving = (): NodeMachine | undefined => machines.find(({ isRetired, isUp }) => isRetired && isUp);
+  const haveEnded = await simulation.until(() => leaving() === undefined, restMsMax);
+  check(haveEnded, () => `node ${leaving()?.nodeId} was taken out and does not end within ${restMsMax} ms`);
 }
 
-/** Until all nodes say the same, and that all is well. */
-async function comeToRest(simulation: NodesSimulation): Promise<void> {
+/** Until all nodes say the same, and that all is well; returns where replicas are. */
+async function comeToRest(simulation: NodesSimulation): Promise<ClusterView['replicas']> {
+  const { client } = simulation.context;
+  const members = inOrder(simulation.present.map(({ nodeId }) => nodeId));
   let fault = 'no node was asked';
   let isAtRest = false;
+  let replicas: ClusterView['replicas'] = new Map();
   const look = async (): Promise<void> => {
     while (!isAtRest) {
       try {
         const views = [];
-        for (const machine of simulation.machines) views.push(await viewOf(simulation, machine));
+        for (const nodeId of members) views.push(await viewOf(client, nodeId, members));
         const text = views[0]!.text;
         fault = views.find((view) => view.fault !== undefined)?.fault ?? '';
         const other = views.find((view) => view.text !== text)?.text;
         if (fault === '' && other !== undefined) fault = `nodes differ: ${text} and ${other}`;
+        if (fault === '') fault = (await quorumFault(client, members[0]!, members)) ?? '';
         isAtRest = fault === '';
+        replicas = views[0]!.replicas;
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error;
         fault = error.message;
       }
-      if (!isAtRest) await simulation.context.client.pause(500);
+      if (!isAtRest) await client.pause(500);
     }
   };
   const task = look();
@@ -125,12 +104,40 @@ async function comeToRest(simulation: NodesSimulation): Promise<void> {
     () => `the cluster does not come to rest: ${fault}`,
   );
   await task;
+  return replicas;
+}
+
+/** Drained nodes hold nothing, and are those that were asked for, as far as answers came. */
+async function checkDrained(
+  { context, present, operator, tally }: NodesSimulation,
+  replicas: ClusterView['replicas'],
+): Promise<void> {
+  const resources = [{ resourceType: 4, resourceName: '', configurationKeys: [drainedSetting] }];
+  const { client } = context;
+  const { results } = await client.call(present[0]!.nodeId, 'DescribeConfigs', { resources }, callMs);
+  const value = results[0]!.configs.find(({ name }) => name === drainedSetting)?.value ?? '';
+  const drained = value === '' ? [] : value.split(',').map(Number);
+  for (const [machine, isDrained] of operator.drained) {
+    const { nodeId } = machine;
+    if (isDrained === 'unknown' || machine.isRetired) continue;
+    const isListed = drained.includes(nodeId);
+    check(isListed === (isDrained === 'yes'), () => `node ${nodeId} is drained: ${isDrained}, not ${value}`);
+  }
+  for (const nodeId of drained) {
+    check(
+      present.some((machine) => machine.nodeId === nodeId),
+      () => `node ${nodeId} was taken out and is still drained`,
+    );
+    const held = [...replicas].find(([, nodes]) => nodes.includes(nodeId));
+    check(held === undefined, () => `node ${nodeId} is drained and has ${held?.[0]}`);
+    tally.count('members', 'drained nodes without replicas');
+  }
 }
 
 /** Topics that are there; what was acknowledged of topics must be true. */
 async function checkTopics(simulation: NodesSimulation): Promise<TopicBook[]> {
   const { client } = simulation.context;
-  const machine = simulation.machines[0]!;
+  const machine = simulation.present[0]!;
   const asked = client.call(machine.nodeId, 'Metadata', { topics: null }, callMs);
   const answer = await simulation.finish(asked, restMsMax, 'metadata');
   const names = new Set(answer.topics.map(({ name }) => name));
@@ -200,29 +207,35 @@ async function readAll(simulation: NodesSimulation, live: readonly TopicBook[]):
 }
 
 /** All that is on the disks of a partition's replicas is the same, as soon as followers have it all. */
-async function checkDisks(simulation: NodesSimulation, live: readonly TopicBook[]): Promise<void> {
-  const partitions = live.flatMap((topic) => topic.partitions);
+async function checkDisks(simulation: NodesSimulation, replicas: ClusterView['replicas']): Promise<void> {
   let fault: string | undefined;
   const isSame = await simulation.until(() => {
     fault = undefined;
-    for (const partition of partitions) fault ??= differenceOf(simulation, partition);
+    for (const [name, nodeIds] of replicas) fault ??= differenceOf(simulation, name, nodeIds);
     return fault === undefined;
   }, followMsMax);
   check(isSame, () => fault!);
-  simulation.tally.count('clients', 'partitions compared', partitions.length);
+  simulation.tally.count('clients', 'partitions compared', replicas.size);
 }
 
-function differenceOf({ machines }: NodesSimulation, { name }: PartitionBook): string | undefined {
+function differenceOf(
+  { present }: NodesSimulation,
+  name: string,
+  nodeIds: readonly number[],
+): string | undefined {
   let first: { readonly nodeId: number; readonly bytes: Buffer } | undefined;
-  for (const { nodeId, disk } of machines) {
+  for (const { nodeId, disk } of present) {
     const directory = `${dataDirectory}/${name}`;
     const segments = disk.namesIn(directory).filter((file) => file.endsWith('.log'));
-    if (segments.length === 0) continue;
+    const isReplica = nodeIds.includes(nodeId);
+    if (isReplica !== segments.length > 0)
+      return `node ${nodeId} ${isReplica ? 'lacks' : 'still has'} ${name}`;
+    if (!isReplica) continue;
     const bytes = Buffer.concat(segments.map((file) => disk.contentOf(`${directory}/${file}`)!));
     first ??= { nodeId, bytes };
     if (!first.bytes.equals(bytes)) {
       return `nodes ${first.nodeId} and ${nodeId} have ${first.bytes.length} and ${bytes.length} bytes of ${name} that differ`;
     }
   }
-  return first === undefined ? `${name} is on no disk` : undefined;
+  return undefined;
 }

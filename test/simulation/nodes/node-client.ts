@@ -24,6 +24,7 @@ const versions: Partial<Record<Api, number>> = {
   ElectLeaders: 2,
   InitProducerId: 4,
   UnregisterBroker: 0,
+  DescribeQuorum: 2,
 };
 
 /** There was no answer; whether the request was carried out is not known. */

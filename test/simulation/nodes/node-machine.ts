@@ -1,6 +1,7 @@
 /** One simulated machine with a data directory, and the lives of the whole node on it: started, stopped, killed, without power. */
 import { startBroker } from '../../../broker/node.ts';
 import type { Broker } from '../../../broker/node.ts';
+import { StartError } from '../../../broker/start-error.ts';
 import type { Logger } from '../../../broker/logger.ts';
 import { CountedYield } from '../../../platform/counted-yield.ts';
 import type { Address } from '../../../platform/network.ts';
@@ -37,14 +38,16 @@ export class NodeMachine {
   readonly clock: MachineClock;
   readonly #world: NodesWorld;
   readonly #random: Random;
-  readonly #start: NodeStart;
+  #start: NodeStart;
   #life: Life | undefined;
   /** How often its machine was started. */
   #boots = 1;
   /** Grows with each start of the process. */
   lives = 0;
-  /** It was taken out of the cluster, and is not to come back. */
+  /** It is to be taken out of the cluster, or was, and is not to come back. */
   isRetired = false;
+  /** It has lost its data directory, and has not served since. */
+  hasToBegin = false;
 
   constructor(world: NodesWorld, nodeId: number, start: NodeStart) {
     this.#world = world;
@@ -118,9 +121,35 @@ export class NodeMachine {
     }).then(
       (broker) => this.#started(life, broker),
       (error: unknown) => {
-        if (this.#life === life) this.#break(`node ${this.nodeId} did not start`, error);
+        if (this.#life !== life) return;
+        // The session of the process before may last for as long as nobody leads the metadata: it is to be started again.
+        const gaveUp = this.hasToBegin && error instanceof StartError && error.code === 'cluster';
+        if (gaveUp || this.isRetired) this.#leave(`node ${this.nodeId} gives up: ${String(error)}`);
+        else this.#break(`node ${this.nodeId} did not start`, error);
       },
     );
+  }
+
+  /** Its data directory is gone. It is empty at its next start, which is by the same command, but for whom it asks to be taken in. */
+  loseDirectory(member: Address): void {
+    this.losePower();
+    this.#beginAnew(member);
+    this.#world.say(`node ${this.nodeId} has lost its data directory`);
+  }
+
+  /** Another machine gets its number, which was taken out of the cluster. */
+  replace(member: Address): void {
+    this.kill();
+    this.#beginAnew(member);
+    this.#start = { join: member };
+    this.isRetired = false;
+    this.#world.say(`another node gets number ${this.nodeId}`);
+  }
+
+  #beginAnew(member: Address): void {
+    this.disk.loseEverything();
+    if ('join' in this.#start) this.#start = { join: member };
+    this.hasToBegin = true;
   }
 
   /** The process ends, as by kill -9. */
@@ -162,12 +191,21 @@ export class NodeMachine {
   #started(life: Life, broker: Broker): void {
     if (this.#life !== life) return;
     life.broker = broker;
+    this.hasToBegin = false;
     this.#world.say(`node ${this.nodeId} serves`);
     this.#world.tally.count('processes', 'serving');
     void broker.whenFailed.then((error) => {
-      if (this.#life === life && !this.isRetired)
-        this.#break(`node ${this.nodeId} has stopped by itself`, error);
+      if (this.#life !== life) return;
+      if (this.isRetired) this.#leave(`node ${this.nodeId} has left`);
+      else this.#break(`node ${this.nodeId} has stopped by itself`, error);
     });
+  }
+
+  #leave(what: string): void {
+    this.#end(false);
+    this.disk.kill();
+    this.#world.say(what);
+    this.#world.tally.count('processes', 'ended by themselves');
   }
 
   #end(silently: boolean): boolean {

@@ -36,11 +36,31 @@ export type NodesStep = keyof typeof usualWeights;
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a literal
 export const nodesSteps = Object.keys(usualWeights) as readonly NodesStep[];
 
+/**
+ * Who belongs to the cluster changes: these come on top of the steps above and are drawn apart from them, so that a history without them
+ * is what it would have been.
+ */
+const usualMemberWeights = {
+  join: 5,
+  drain: 3,
+  undrain: 2,
+  decommission: 4,
+  /** A machine is gone for good. */
+  'lose-node': 2,
+  'lose-directory': 4,
+} as const;
+
+export type MemberStep = keyof typeof usualMemberWeights;
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a literal
+export const memberSteps = Object.keys(usualMemberWeights) as readonly MemberStep[];
+
 const indispensable: ReadonlySet<NodesStep> = new Set(['wait', 'restart', 'heal', 'create']);
 
 /** What can be left out, by name. */
 export const nodesFaultKinds: readonly string[] = [
   ...nodesSteps.filter((step) => !indispensable.has(step)),
+  ...memberSteps,
   'latency-spikes',
   'short-reads',
 ];
@@ -57,6 +77,9 @@ export interface NodesOptions {
   readonly disk: DiskBehaviour;
   readonly settings: Readonly<Record<string, string>>;
   readonly weights: Readonly<Record<NodesStep, number>>;
+  /** One step in so many changes who belongs to the cluster, too; 0: none does. */
+  readonly memberStepOneIn: number;
+  readonly memberWeights: Readonly<Record<MemberStep, number>>;
 }
 
 export function drawNodesOptions(random: Random, without: ReadonlySet<string>): NodesOptions {
@@ -83,5 +106,30 @@ export function drawNodesOptions(random: Random, without: ReadonlySet<string>): 
     },
     settings: {},
     weights,
+    ...drawMemberOptions(random.fork('members')),
   };
+}
+
+function drawMemberOptions(random: Random): Pick<NodesOptions, 'memberStepOneIn' | 'memberWeights'> {
+  const memberWeights: Record<MemberStep, number> = { ...usualMemberWeights };
+  for (const step of memberSteps) memberWeights[step] *= random.below(3);
+  // One at least, or there is nothing to draw from.
+  memberWeights.join ||= 1;
+  return { memberStepOneIn: [0, 2, 4, 8][random.below(4)]!, memberWeights };
+}
+
+/** One of several, each as often as its weight says. */
+export function drawWeighted<Name extends string>(
+  names: readonly Name[],
+  weights: Readonly<Record<Name, number>>,
+  random: Random,
+): Name {
+  let total = 0;
+  for (const name of names) total += weights[name];
+  let drawn = random.below(total);
+  for (const name of names) {
+    drawn -= weights[name];
+    if (drawn < 0) return name;
+  }
+  throw new Error('Weights that add up leave nothing over.');
 }

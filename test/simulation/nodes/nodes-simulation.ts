@@ -18,8 +18,9 @@ import { NodeClient } from './node-client.ts';
 import { Producer, Reader } from './node-load.ts';
 import type { LoadContext } from './node-load.ts';
 import { NodeMachine, hostOf, internalPort } from './node-machine.ts';
-import { drawNodesOptions, nodesFaultKinds, nodesSteps } from './nodes-options.ts';
-import type { NodesOptions, NodesStep } from './nodes-options.ts';
+import { MemberOperator } from './member-operator.ts';
+import { drawNodesOptions, drawWeighted, memberSteps, nodesFaultKinds, nodesSteps } from './nodes-options.ts';
+import type { NodesOptions } from './nodes-options.ts';
 import { nodesStepActions } from './nodes-steps.ts';
 import type { NodesWorld } from './nodes-world.ts';
 import type { TopicBook } from './topic-book.ts';
@@ -45,6 +46,7 @@ export class NodesSimulation implements NodesWorld {
   readonly producers: readonly Producer[];
   readonly readers: readonly Reader[];
   readonly admin: NodeAdmin;
+  readonly operator: MemberOperator;
   readonly context: LoadContext;
   /** The first promise broken by something that nobody waits for. */
   #broken: Error | undefined;
@@ -67,6 +69,7 @@ export class NodesSimulation implements NodesWorld {
     for (const nodeId of nodeIds) this.machines.push(new NodeMachine(this, nodeId, { voters }));
     this.context = this.#client('admin');
     this.admin = new NodeAdmin(this.context, this.topics);
+    this.operator = new MemberOperator(this, this.#client('operator'));
     const { producers, readers } = this.options;
     this.producers = Array.from({ length: producers }, (_, place) => {
       return new Producer(`p${place}`, this.#client(`producer-${place}`));
@@ -105,12 +108,23 @@ export class NodesSimulation implements NodesWorld {
     this.#broken ??= error;
   };
 
+  /** Those that belong to the cluster, or are to join it. */
+  get present(): readonly NodeMachine[] {
+    return this.machines.filter(({ isRetired }) => !isRetired);
+  }
+
   /** A machine that is to join the cluster. */
   addMachine(): NodeMachine {
     const nodeId = this.machines.length + 1;
-    const machine = new NodeMachine(this, nodeId, { join: { host: hostOf(1), port: internalPort } });
+    const machine = new NodeMachine(this, nodeId, { join: this.memberFor(nodeId) });
     this.machines.push(machine);
     return machine;
+  }
+
+  /** Whom this one may ask to be taken into the cluster. */
+  memberFor(nodeId: number): Address {
+    const member = this.present.find((other) => other.nodeId !== nodeId);
+    return { host: hostOf(member!.nodeId), port: internalPort };
   }
 
   /** Until something holds; false where it does not within so much time. */
@@ -148,35 +162,33 @@ export class NodesSimulation implements NodesWorld {
     for (const client of [...this.producers, ...this.readers]) client.start();
     for (let step = 0; step < this.options.steps; step++) {
       const random = this.random.fork(`step ${step}`);
-      const kind = step < 2 ? 'create' : this.#drawStep(random);
+      const kind = step < 2 ? 'create' : drawWeighted(nodesSteps, this.options.weights, random);
       const pauseMs = (this.options.pauseMsMax * random.below(1001)) / 1000;
       if (this.#run.steps?.has(step) !== false && !this.#without.has(kind)) {
         this.tally.count('steps', kind);
         nodesStepActions[kind](this, random);
       }
+      if (step >= 2 && this.#run.steps?.has(step) !== false) this.#maybeChangeMembers(step);
       await this.until(() => false, pauseMs);
     }
     await endNodeFaults(this);
   }
 
-  #drawStep(random: Random): NodesStep {
-    const { weights } = this.options;
-    let total = 0;
-    for (const step of nodesSteps) total += weights[step];
-    let drawn = random.below(total);
-    for (const step of nodesSteps) {
-      drawn -= weights[step];
-      if (drawn < 0) return step;
-    }
-    return 'wait';
+  #maybeChangeMembers(step: number): void {
+    const { memberStepOneIn, memberWeights } = this.options;
+    const random = this.random.fork(`members ${step}`);
+    if (memberStepOneIn === 0 || random.below(memberStepOneIn) > 0) return;
+    const kind = drawWeighted(memberSteps, memberWeights, random);
+    if (this.#without.has(kind)) return;
+    this.tally.count('steps', kind);
+    this.operator.begin(kind, random);
   }
 
   #client(name: string): LoadContext {
     const client = new NodeClient(this.network.boot(name, this.clock), this.clock);
     const { topics } = this;
     const random = this.random.fork(name);
-    const nodeIds = (): number[] =>
-      this.machines.filter(({ isRetired }) => !isRetired).map(({ nodeId }) => nodeId);
+    const nodeIds = (): number[] => this.present.map(({ nodeId }) => nodeId);
     return { world: this, client, random, topics, nodeIds };
   }
 

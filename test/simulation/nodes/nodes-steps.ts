@@ -4,7 +4,7 @@ import type { NodeMachine } from './node-machine.ts';
 import type { NodesStep } from './nodes-options.ts';
 import type { NodesSimulation } from './nodes-simulation.ts';
 
-const nodesMax = 5;
+export const nodesMax = 5;
 
 type Action = (simulation: NodesSimulation, random: Random) => void;
 
@@ -38,7 +38,7 @@ export const nodesStepActions: Readonly<Record<NodesStep, Action>> = {
   reassign: ({ admin }, random) => admin.begin('reassign', random),
   stop: (simulation, random) => pick(simulation, random).stop(),
   'add-node': (simulation) => {
-    if (simulation.machines.length < nodesMax) simulation.addMachine().start();
+    if (simulation.present.length < nodesMax) simulation.addMachine().start();
   },
   kill: (simulation, random) => pick(simulation, random).kill(),
   'power-loss': (simulation, random) => pick(simulation, random).losePower(),
