@@ -3,7 +3,8 @@
  *
  * acks=all (-1) waits for the commit (a majority has it on disk), acks=1 for this node's write. acks=0 has no answer at all,
  * and an error closes the connection; yet such a request too lasts until it is written, so that a client which sends faster
- * than the disk takes is held back by the bounds on requests. Partitions succeed and fail one by one; one error never holds back another.
+ * than the disk takes is held back by the bounds on requests. A refusal that ends an idempotent producer waits until this node is
+ * known to lead still. Partitions succeed and fail one by one; one error never holds back another.
  * Topics go by name up to version 12 and by id from 13. Transactional batches are refused (INVALID_TXN_STATE): no
  * partition belongs to a transaction without a transaction coordinator.
  */
@@ -11,10 +12,9 @@ import { ErrorCode } from '../../protocol/index.ts';
 import type { ProduceRequest } from '../../protocol/index.ts';
 import { unpooled } from '../../platform/buffer-pool.ts';
 import { isInternalTopic } from '../cluster/topic-names.ts';
-import type { Awaited } from '../partition/replica-types.ts';
-import type { Replica } from '../partition/replica.ts';
 import { checkBatch } from '../partition/batch-checks.ts';
 import type { BatchRefusal } from '../partition/batch-checks.ts';
+import { AckRound, acksAll, endsProducer } from './ack-round.ts';
 import { LeaderHints } from './leader-hints.ts';
 import type { LeaderHint } from './leader-hints.ts';
 import { whyMissing } from './missing-replica.ts';
@@ -41,7 +41,6 @@ interface TopicAnswer {
   partitionResponses: PartitionAnswer[];
 }
 
-const acksAll = -1;
 /** The first version whose answer says who leads. */
 const leadersSinceVersion = 10;
 /** The client id under which Kafka's own tools may write to internal topics. */
@@ -52,7 +51,7 @@ export const produce = defineHandler({
   versions: [3, 13],
   handle(context, request) {
     const topics: TopicAnswer[] = [];
-    const round = new AckRound(request.acks);
+    const round = new AckRound<PartitionAnswer>(request.acks, context.node.clock);
     for (const topic of request.topicData) {
       const refusal = refuseTopic(context, request, topic);
       const answer: TopicAnswer = { name: topic.name, topicId: topic.topicId, partitionResponses: [] };
@@ -79,7 +78,7 @@ export const produce = defineHandler({
       throttleTimeMs: 0,
       ...endpointsOf(context, topics),
     });
-    return round.pending === 0 ? response() : round.finish(context, request.timeoutMs).then(response);
+    return round.pending === 0 ? response() : round.finish(request.timeoutMs).then(response);
   },
 });
 
@@ -129,7 +128,7 @@ function append(
   context: RequestContext,
   topic: TopicData,
   data: PartitionData,
-  round: AckRound,
+  round: AckRound<PartitionAnswer>,
 ): PartitionAnswer {
   const replica = context.node.partitions.replica(topic.name, data.index);
   if (replica === undefined) {
@@ -145,7 +144,11 @@ function append(
   // A batch that was made anew here does not lie in the request's memory.
   const lease = checked.batch === data.records ? context.frame : unpooled;
   const outcome = replica.append(checked.batch, checked.header, lease);
-  if (outcome.kind === 'refused') return refused(data.index, { error: outcome.error, message: null });
+  if (outcome.kind === 'refused') {
+    const refusal = refused(data.index, { error: outcome.error, message: null });
+    if (endsProducer(outcome.error)) round.confirm(replica, refusal);
+    return refusal;
+  }
   const answer: PartitionAnswer = {
     index: data.index,
     errorCode: ErrorCode.NONE,
@@ -172,65 +175,4 @@ function refused(index: number, refusal: BatchRefusal): PartitionAnswer {
     })),
     errorMessage: refusal.message,
   };
-}
-
-/** The appends of one request that have to become safe before it is answered. */
-class AckRound {
-  readonly acks: number;
-  readonly #unsafe = new Set<PartitionAnswer>();
-  #done: (() => void) | undefined;
-
-  constructor(acks: number) {
-    this.acks = acks;
-  }
-
-  get pending(): number {
-    return this.#unsafe.size;
-  }
-
-  wait(replica: Replica, appended: Awaited, answer: PartitionAnswer): void {
-    this.#unsafe.add(answer);
-    const outcome = (reached: boolean): void => {
-      if (!this.#unsafe.delete(answer)) return;
-      if (!reached) fail(answer, whyUnsafe(replica, appended));
-      if (this.#unsafe.size === 0) this.#done?.();
-    };
-    if (this.acks === acksAll) replica.acknowledgements.whenCommitted(appended, outcome);
-    else replica.acknowledgements.whenWritten(appended, outcome);
-  }
-
-  /** Resolves when each is safe or has failed, however long that takes. */
-  end(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#done = resolve;
-    });
-  }
-
-  /** Resolves when all are safe, or when the time is over: those that are not then answer REQUEST_TIMED_OUT. */
-  finish(context: RequestContext, timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = context.node.clock.after(Math.max(timeoutMs, 0), () => {
-        for (const answer of this.#unsafe) fail(answer, 'REQUEST_TIMED_OUT');
-        this.#unsafe.clear();
-        resolve();
-      });
-      this.#done = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-  }
-}
-
-function whyUnsafe(replica: Replica, appended: Awaited): keyof typeof ErrorCode {
-  if (replica.failed) return 'KAFKA_STORAGE_ERROR';
-  const leads = replica.isLeader && replica.term === appended.term;
-  return leads ? 'NOT_ENOUGH_REPLICAS_AFTER_APPEND' : 'NOT_LEADER_OR_FOLLOWER';
-}
-
-function fail(answer: PartitionAnswer, error: keyof typeof ErrorCode): void {
-  answer.errorCode = ErrorCode[error];
-  answer.baseOffset = -1;
-  answer.logAppendTimeMs = -1;
-  answer.logStartOffset = -1;
 }

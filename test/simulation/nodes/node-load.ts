@@ -26,9 +26,6 @@ const passing: ReadonlySet<number> = new Set([
   ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
   ErrorCode.NOT_CONTROLLER,
   ErrorCode.BROKER_NOT_AVAILABLE,
-  // A leader that was cut off and deposed lacks what the next one has taken, and does not know it; where it is lost, no leader ever
-  // takes what follows, and the history does not come to rest.
-  ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
 ]);
 
 export interface LoadContext {
