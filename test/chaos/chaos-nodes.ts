@@ -1,5 +1,5 @@
-/** Three nodes, each in a namespace of the lab, and a proxy before each for its clients. */
-import { rmSync } from 'node:fs';
+/** Three nodes, each in a namespace of the lab, and a proxy before each for its clients. One has a disk of its own. */
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitUntilAnswering } from '../support/api-versions-probe.ts';
 import { spawnBroker } from '../support/broker-process.ts';
@@ -7,8 +7,12 @@ import type { BrokerProcess, BrokerSpec } from '../support/broker-process.ts';
 import type { ChildProcesses } from '../support/child-processes.ts';
 import { ClientProxy } from './client-proxy.ts';
 import type { NetworkLab } from './network-lab.ts';
+import { SmallDisk } from './small-disk.ts';
+import { WallClocks } from './wall-clocks.ts';
 
 export const nodeIds = [1, 2, 3];
+/** The node whose disk can be full. */
+export const smallNodeId = 3;
 const clientPort = 9092;
 const internalPort = 9093;
 const startMsMax = 60_000;
@@ -17,6 +21,9 @@ type Running = Omit<BrokerProcess, 'readyMs'>;
 
 export class ChaosNodes {
   readonly lab: NetworkLab;
+  readonly clocks: WallClocks;
+  /** Of `smallNodeId`. */
+  readonly disk: SmallDisk;
   readonly #directory: string;
   readonly #children: ChildProcesses;
   readonly #proxies = new Map<number, ClientProxy>();
@@ -26,6 +33,8 @@ export class ChaosNodes {
     this.lab = lab;
     this.#directory = directory;
     this.#children = children;
+    this.clocks = new WallClocks(directory);
+    this.disk = new SmallDisk(this.#dataOf(smallNodeId));
     for (const nodeId of nodeIds) {
       const listen = { host: lab.harnessAddress, port: this.#proxyPort(nodeId) };
       this.#proxies.set(nodeId, new ClientProxy(listen, { host: lab.addressOf(nodeId), port: clientPort }));
@@ -66,11 +75,17 @@ export class ChaosNodes {
   async stop(): Promise<void> {
     for (const node of this.#running.values()) await node.stop();
     for (const proxy of this.#proxies.values()) proxy.close();
+    this.disk.close();
   }
 
   /** All that a killed node had on its disk is gone. */
   loseDisk(nodeId: number): void {
-    rmSync(join(this.#specOf(nodeId).directory, 'data'), { recursive: true });
+    const directory = this.#dataOf(nodeId);
+    for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true });
+  }
+
+  #dataOf(nodeId: number): string {
+    return join(this.#directory, `node-${nodeId}`, 'data');
   }
 
   #proxyPort(nodeId: number): number {
@@ -86,6 +101,7 @@ export class ChaosNodes {
       port: clientPort,
       httpPort: 8080,
       directory: join(this.#directory, `node-${nodeId}`),
+      environment: this.clocks.environmentOf(nodeId),
       settings: { 'default.replication.factor': '2', 'min.insync.replicas': '2' },
       arguments: [
         '--node-id',

@@ -57,6 +57,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   lab.open();
   const nodes = new ChaosNodes(lab, directory, children);
   try {
+    nodes.disk.open();
     await nodes.start(...nodeIds);
     await using kappalog = new Kappalog({
       brokers: nodes.brokers,
@@ -112,6 +113,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   } finally {
     journal.write();
     children.killAll();
+    nodes.disk.close();
     lab.close();
   }
 }

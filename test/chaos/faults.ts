@@ -3,7 +3,7 @@
  * is broken any more, though the cluster may still have to recover.
  */
 import type { Random } from '../../platform/random.ts';
-import { nodeIds } from './chaos-nodes.ts';
+import { nodeIds, smallNodeId } from './chaos-nodes.ts';
 import type { ChaosNodes } from './chaos-nodes.ts';
 
 export interface FaultScene {
@@ -111,6 +111,22 @@ export const faults: Readonly<Record<string, Fault>> = {
     proxy.mode = { kind: 'silent' };
     await pause(2_000 + random.below(8_000));
     proxy.mode = { kind: 'clear' };
+  },
+  'a disk is full': async ({ nodes, random }) => {
+    nodes.disk.fill();
+    await pause(1_000 + random.below(6_000));
+    nodes.disk.empty();
+    // As an operator would, who has made room; it may have ended by itself.
+    await nodes.kill(smallNodeId);
+    await nodes.start(smallNodeId);
+  },
+  'a clock jumps': async ({ nodes, random }) => {
+    const victim = pick(nodeIds, random);
+    // A broker whose clock is behind by more than message.timestamp.after.max.ms, an hour, refuses records of now.
+    nodes.clocks.set(victim, random.below(86_400) - 3_000);
+    await pause(2_000 + random.below(6_000));
+    nodes.clocks.set(victim, 0);
+    await pause(1_500);
   },
   'a node loses its disk': async ({ nodes, random }) => {
     const victim = pick(nodeIds, random);

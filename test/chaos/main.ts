@@ -1,10 +1,10 @@
 /**
- * Processes that are killed and frozen, networks that are cut in one direction or both, slow or late, and disks that are lost, under
- * load; then everything acknowledged is compared with everything there.
+ * Processes that are killed and frozen, networks that are cut in one direction or both, slow or late, disks that are full or lost, and
+ * clocks that jump, under load; then everything acknowledged is compared with everything there.
  *
  *   npm run test:chaos -- [--minutes 20] [--seed S] [--only KIND,KIND] [--directory D] [--list]
  *
- * Needs root and iproute2, for networks of its own, and says so where it cannot have them. At most 50 minutes. A run is repeated, as
+ * Needs root and iproute2, for networks of its own, a loop device for a disk, and says so where it cannot have them; clocks need libfaketime. At most 50 minutes. A run is repeated, as
  * far as the operating system allows, by its seed; with `--directory` the nodes' data and logs stay.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,6 +16,7 @@ import { runChaos } from './chaos-run.ts';
 import type { FaultEffect } from './chaos-run.ts';
 import { faults } from './faults.ts';
 import { NetworkLab } from './network-lab.ts';
+import { WallClocks } from './wall-clocks.ts';
 
 const { values } = parseArgs({
   options: {
@@ -30,9 +31,12 @@ if (values.list) {
   for (const kind of Object.keys(faults)) console.log(kind);
   process.exit(0);
 }
-const kinds = values.only?.split(',') ?? Object.keys(faults);
-for (const kind of kinds)
+const asked = values.only?.split(',') ?? Object.keys(faults);
+for (const kind of asked)
   if (faults[kind] === undefined) throw new Error(`There is no fault '${kind}'; see --list.`);
+const clockObstacle = WallClocks.obstacle();
+const kinds = asked.filter((kind) => clockObstacle === undefined || kind !== 'a clock jumps');
+if (kinds.length < asked.length) console.log(`SKIPPED: a clock jumps: ${clockObstacle}`);
 const minutes = Math.min(Number(values.minutes), 50);
 const obstacle = NetworkLab.obstacle();
 if (obstacle !== undefined) {

@@ -26,6 +26,8 @@ export interface BrokerSpec {
   readonly settings?: Readonly<Record<string, string>>;
   /** Extra arguments of `kappalog start`. */
   readonly arguments?: readonly string[];
+  /** Beside the harness's own. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Java heap of Apache Kafka. */
   readonly heap?: string;
 }
@@ -87,7 +89,8 @@ export function spawnBroker(
   const logFile = join(spec.directory, 'broker.log');
   const [command, args] =
     kind === 'kappalog' ? kappalogCommand(spec, dataDirectory) : kafkaCommand(spec, dataDirectory);
-  const { child, ended } = children.start(command, args, { cwd: projectDirectory, logFile });
+  const env = { ...process.env, ...spec.environment };
+  const { child, ended } = children.start(command, args, { cwd: projectDirectory, logFile, env });
   return {
     kind,
     child,
