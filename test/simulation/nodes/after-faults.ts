@@ -65,7 +65,7 @@ async function settleMembers(simulation: NodesSimulation): Promise<void> {
     for (const machine of simulation.present) machine.start();
     return !operator.isBusy && simulation.present.every(({ isRunning }) => isRunning);
   }, restMsMax);
-  check(isDone, () => `a node that was to leave has not left within ${restMsMax} ms`);
+  check(isDone, () => `a node that was to leave has not left within ${restMsMax} ms: ${operator.waitsFor}`);
   const leaving = (): NodeMachine | undefined => machines.find(({ isRetired, isUp }) => isRetired && isUp);
   const haveEnded = await simulation.until(() => leaving() === undefined, restMsMax);
   check(haveEnded, () => `node ${leaving()?.nodeId} was taken out and does not end within ${restMsMax} ms`);

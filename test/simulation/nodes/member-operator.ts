@@ -53,6 +53,7 @@ export class MemberOperator {
   readonly #context: LoadContext;
   readonly #drained = new Map<NodeMachine, Drained>();
   #isBusy = false;
+  #waitsFor = '';
   /** Its disk is lost, and the cluster is not known to be whole without that. */
   #lost: NodeMachine | undefined;
 
@@ -64,6 +65,11 @@ export class MemberOperator {
   /** Something that was begun has not come to its end. */
   get isBusy(): boolean {
     return this.#isBusy;
+  }
+
+  /** What it has found that keeps it from going on, the last time that it looked. */
+  get waitsFor(): string {
+    return this.#waitsFor;
   }
 
   /** Of nodes of which it is known. */
@@ -86,7 +92,8 @@ export class MemberOperator {
         if (!this.#canSpare(machine)) return;
         return this.#work(() => this.#decommission(machine));
       default:
-        if (this.#lost !== undefined || !this.#canSpare(machine)) return;
+        // One that has yet to register could not be unregistered.
+        if (this.#lost !== undefined || machine.hasToBegin || !this.#canSpare(machine)) return;
         return this.#loseNode(machine);
     }
   }
@@ -116,7 +123,7 @@ export class MemberOperator {
   #loseNode(machine: NodeMachine): void {
     this.#lost = machine;
     machine.losePower();
-    machine.isRetired = true;
+    this.#retire(machine);
     this.#simulation.say(`node ${machine.nodeId} is gone for good`);
     this.#count('nodes lost for good');
     this.#work(async () => {
@@ -156,10 +163,11 @@ export class MemberOperator {
     }
     for (let errorCode = -1; errorCode !== 0;) {
       await this.#insist(async () => ((await this.#isEmpty(nodeId)) ? true : undefined));
-      machine.isRetired = true;
+      this.#retire(machine);
       errorCode = await this.#insist(async () => {
         const { client } = this.#context;
         const answer = await client.call(this.#anyNode(), 'UnregisterBroker', { brokerId: nodeId }, callMs);
+        this.#waitsFor = `node ${nodeId} is not let go of: ${errorName(answer.errorCode)}`;
         return passing.has(answer.errorCode) ? undefined : answer.errorCode;
       });
       this.#simulation.say(`unregister node ${nodeId}: ${errorName(errorCode)}`);
@@ -170,9 +178,15 @@ export class MemberOperator {
     }
     if (this.#drained.get(machine) === 'yes') this.#drained.delete(machine);
     this.#count('nodes unregistered');
-    // Those that ask it to be taken in would do so for ever.
+  }
+
+  /** It never answers again; those that ask it to be taken in would do so for ever. */
+  #retire(machine: NodeMachine): void {
+    machine.isRetired = true;
     for (const other of this.#simulation.present) {
-      if (!other.isRunning && !other.isStopping) other.kill();
+      if (other.isRunning || other.isStopping) continue;
+      other.kill();
+      other.joinThrough(this.#simulation.memberFor(other.nodeId));
     }
   }
 
@@ -207,10 +221,15 @@ export class MemberOperator {
     const { client } = this.#context;
     for (const other of this.#simulation.present) {
       const { topics } = await client.call(other.nodeId, 'Metadata', { topics: null }, callMs);
-      const holds = topics.some(({ partitions }) =>
-        partitions.some(({ replicaNodes }) => replicaNodes.includes(nodeId)),
-      );
-      if (holds) return false;
+      for (const { name, partitions } of topics) {
+        const held = partitions.find(({ replicaNodes }) => replicaNodes.includes(nodeId));
+        if (held === undefined) continue;
+        const { partitionIndex, leaderId, replicaNodes, isrNodes } = held;
+        this.#waitsFor =
+          `node ${other.nodeId} says that ${name}-${partitionIndex} is on ${replicaNodes.join(', ')}, ` +
+          `in sync ${isrNodes.join(', ')}, led by ${leaderId}`;
+        return false;
+      }
     }
     return true;
   }
@@ -241,8 +260,12 @@ export class MemberOperator {
     try {
       const views: ClusterView[] = [];
       for (const nodeId of members) views.push(await viewOf(client, nodeId, members));
-      if (views.some(({ text, fault }) => fault !== undefined || text !== views[0]!.text)) return false;
-      return (await quorumFault(client, this.#anyNode(), members)) === undefined;
+      const other = views.find(({ text, fault }) => fault !== undefined || text !== views[0]!.text);
+      this.#waitsFor = other?.fault ?? 'nodes differ';
+      if (other !== undefined) return false;
+      const fault = await quorumFault(client, this.#anyNode(), members);
+      this.#waitsFor = fault ?? '';
+      return fault === undefined;
     } catch (error) {
       if (error instanceof NoAnswer) return false;
       throw error;

@@ -46,14 +46,15 @@ export class NodeMachine {
   lives = 0;
   /** It is to be taken out of the cluster, or was, and is not to come back. */
   isRetired = false;
-  /** It has lost its data directory, and has not served since. */
-  hasToBegin = false;
+  /** It is to join with the disk that it has, and has not served yet. */
+  hasToBegin: boolean;
 
   constructor(world: NodesWorld, nodeId: number, start: NodeStart) {
     this.#world = world;
     this.nodeId = nodeId;
     this.host = hostOf(nodeId);
     this.#start = start;
+    this.hasToBegin = 'join' in start;
     this.#random = world.random.fork(`machine ${nodeId}`);
     this.clock = new MachineClock(world.clock, this.#random.below(1_000_000));
     this.disk = new SimulatedDisk({
@@ -137,6 +138,11 @@ export class NodeMachine {
     this.#world.say(`node ${this.nodeId} has lost its data directory`);
   }
 
+  /** Whom it is to ask at its next start, where it does not know its cluster by then. */
+  joinThrough(member: Address): void {
+    if ('join' in this.#start) this.#start = { join: member };
+  }
+
   /** Another machine gets its number, which was taken out of the cluster. */
   replace(member: Address): void {
     this.kill();
@@ -148,7 +154,7 @@ export class NodeMachine {
 
   #beginAnew(member: Address): void {
     this.disk.loseEverything();
-    if ('join' in this.#start) this.#start = { join: member };
+    this.joinThrough(member);
     this.hasToBegin = true;
   }
 

@@ -123,8 +123,9 @@ export class NodesSimulation implements NodesWorld {
 
   /** Whom this one may ask to be taken into the cluster. */
   memberFor(nodeId: number): Address {
-    const member = this.present.find((other) => other.nodeId !== nodeId);
-    return { host: hostOf(member!.nodeId), port: internalPort };
+    const others = this.present.filter((other) => other.nodeId !== nodeId);
+    const member = others.find(({ hasToBegin }) => !hasToBegin) ?? others[0]!;
+    return { host: hostOf(member.nodeId), port: internalPort };
   }
 
   /** Until something holds; false where it does not within so much time. */
