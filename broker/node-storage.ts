@@ -47,6 +47,8 @@ export interface NodeStorageOptions {
   readonly topicConfig: (topic: string) => LogConfig & { readonly minInsyncReplicas: number };
   /** `replica.lag.time.max.ms`. Live. */
   readonly lagMsMax: () => number;
+  /** Whether the metadata counts on this node. Live. */
+  readonly isInService: (nodeId: number) => boolean;
   readonly producerExpirationMs: () => number;
   /** Live. */
   readonly maintenance: MaintenanceSettings;
@@ -149,7 +151,7 @@ export class NodeStorage {
     this.#logger = logger;
     const shared: Omit<
       PartitionsOptions,
-      'directories' | 'keepsSnapshots' | 'logConfig' | 'minInSyncReplicas'
+      'directories' | 'keepsSnapshots' | 'logConfig' | 'minInSyncReplicas' | 'isInService'
     > = {
       nodeId,
       clock,
@@ -174,6 +176,7 @@ export class NodeStorage {
       keepsSnapshots: true,
       logConfig: () => metadataLogConfig,
       minInSyncReplicas: () => 1,
+      isInService: () => true,
     });
     this.partitions = new Partitions({
       ...shared,
@@ -181,6 +184,7 @@ export class NodeStorage {
       keepsSnapshots: false,
       logConfig: topicConfig,
       minInSyncReplicas: (topic) => topicConfig(topic).minInsyncReplicas,
+      isInService: options.isInService,
     });
     const { yielding } = platform;
     this.#yielding = yielding;

@@ -312,6 +312,7 @@ class Node implements Broker {
       copying: this.#copying,
       acceptsLostMemory: this.#options.acceptLostMemory ?? false,
       lagMsMax: () => this.#config.replicaLagTimeMaxMs,
+      isInService: (id) => this.#cluster!.isInService(id),
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,
       maintenance: this.#config,
@@ -362,7 +363,9 @@ class Node implements Broker {
     });
     this.#cluster = cluster;
     cluster.onChange(({ kind }) => {
-      if (kind === 'broker-changed') peers.nodesChanged(cluster.addresses);
+      if (kind !== 'broker-changed') return;
+      peers.nodesChanged(cluster.addresses);
+      for (const replica of partitions.all()) replica.reviewInSync();
     });
     if (network === undefined) return cluster;
     for (const [kind, service] of cluster.services) network.serve(kind, service);

@@ -93,6 +93,7 @@ class BenchNode {
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => 1,
       lagMsMax: () => 30_000,
+      isInService: () => true,
       events: failing,
     });
     return new BenchNode(peers, consensus, partitions);

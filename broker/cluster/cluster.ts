@@ -187,6 +187,12 @@ export class Cluster {
     return replicas !== undefined && !replicas.includes(this.#options.nodeId);
   }
 
+  /** Whether what a node holds counts as held: it is known, not fenced, and not about to stop. */
+  isInService(nodeId: number): boolean {
+    const broker = this.image.brokers.get(nodeId);
+    return broker?.fenced === false && !broker.inControlledShutdown;
+  }
+
   /** The live settings of a topic; for one that does not exist the defaults. The object stays the same while it exists. */
   topicConfig(name: string): TopicConfig {
     return this.#configs.of(name);

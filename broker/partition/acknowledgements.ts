@@ -23,6 +23,8 @@ export interface AcknowledgementsOptions {
   /** `min.insync.replicas`, `replica.lag.time.max.ms`. Live. */
   readonly minInSyncReplicas: () => number;
   readonly lagMsMax: () => number;
+  /** Whether the metadata counts on this node: it is neither fenced nor about to stop. Live. */
+  readonly isInService: (nodeId: number) => boolean;
   /** How long nothing has been heard of a node; Infinity where nothing ever was. */
   readonly silentMs: (nodeId: number) => number;
 }
@@ -98,7 +100,7 @@ export class Acknowledgements {
     const { id, role, configuration } = this.#options.consensus.raft;
     const { voters } = configuration;
     if (role !== 'leader') return noMembers;
-    const isInSync = (voter: MemberId): boolean => voter === id || this.#inSync.has(voter);
+    const isInSync = (voter: MemberId): boolean => voter === id || this.#isInSync(voter);
     return voters.every(isInSync) ? voters : voters.filter(isInSync);
   }
 
@@ -108,7 +110,7 @@ export class Acknowledgements {
   }
 
   /**
-   * Looks who is in sync now that time has gone by; returns whether that is news. Those whose entries are committed, and lack
+   * Looks who is in sync now that time has gone by, or nodes have come or gone; returns whether that is news. Those whose entries are committed, and lack
    * copies that will not come, are told so.
    */
   review(): boolean {
@@ -133,7 +135,7 @@ export class Acknowledgements {
       return {
         member,
         isVoter,
-        isInSync: isSelf || (isVoter && this.#inSync.has(member)),
+        isInSync: isSelf || (isVoter && this.#isInSync(member)),
         heldEndIndex,
         lagEntries: raft.endIndex - heldEndIndex,
         heldEndOffset: heldEndIndex < raft.startIndex ? 0 : log.offsetOfIndex(heldEndIndex),
@@ -157,6 +159,11 @@ export class Acknowledgements {
       break;
     }
     return Math.ceil(bytes);
+  }
+
+  /** Not this node. One that is fenced is so at once, as with Kafka, though its log would give it more time. */
+  #isInSync(voter: MemberId): boolean {
+    return this.#inSync.has(voter) && this.#options.isInService(nodeOf(voter));
   }
 
   get #voterCount(): number {

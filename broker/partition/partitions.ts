@@ -50,6 +50,8 @@ export interface PartitionsOptions {
   /** `min.insync.replicas` of a topic, and `replica.lag.time.max.ms`. Live. */
   readonly minInSyncReplicas: (topic: string) => number;
   readonly lagMsMax: () => number;
+  /** See ReplicaOptions. */
+  readonly isInService: (nodeId: number) => boolean;
   readonly events: PartitionEvents;
 }
 
@@ -428,6 +430,7 @@ export class Partitions {
       producerExpirationMs: this.#options.producerExpirationMs,
       minInSyncReplicas: () => this.#options.minInSyncReplicas(topic),
       lagMsMax: this.#options.lagMsMax,
+      isInService: this.#options.isInService,
       events: this.#replicaEvents,
     });
     votes.place(keyOf(identity), {

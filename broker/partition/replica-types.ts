@@ -56,6 +56,8 @@ export interface ReplicaOptions {
   /** `min.insync.replicas` of its topic, and `replica.lag.time.max.ms`. Live. */
   readonly minInSyncReplicas: () => number;
   readonly lagMsMax: () => number;
+  /** Whether the metadata counts on this node: it is neither fenced nor about to stop. Live. */
+  readonly isInService: (nodeId: number) => boolean;
   readonly events: ReplicaEvents;
 }
 

@@ -318,7 +318,7 @@ export class Replica {
     this.#producers.states.expire();
   }
 
-  /** As time goes by, members fall out of sync. */
+  /** As time goes by, or their nodes are fenced, members fall out of sync. */
   reviewInSync(): void {
     if (this.acknowledgements.review()) this.#options.events.leadershipChanged(this);
   }

@@ -64,6 +64,7 @@ export async function serveNode(
     transport: { send: (_, __, release) => release() },
     copying: undefined,
     lagMsMax: () => config.replicaLagTimeMaxMs,
+    isInService: () => true,
     topicConfig: (topic) => cluster.topicConfig(topic),
     acceptsLostMemory: false,
     producerExpirationMs: () => config.producerIdExpirationMs,

@@ -228,6 +228,48 @@ describe('acks=all', () => {
     expect(await group.acknowledged(leader, appended(leader, ['c']))).toBe(true);
   });
 
+  it('is refused at once where too few nodes are left that are not fenced, though replicas lag only a little', async () => {
+    const group = await three();
+    group.settings.minInSyncReplicas = 3;
+    const leader = await group.leader();
+    expect(await group.acknowledged(leader, appended(leader, ['a']))).toBe(true);
+    const told: number[] = [];
+    const { partitions } = group.node(1);
+    partitions.onLeadership((replica) => told.push(replica.acknowledgements.inSyncMembers().length));
+    group.kill(3);
+    const waiting = group.acknowledged(leader, appended(leader, ['b']));
+    await group.until('the commit', () => leader.highWatermark === 2);
+    expect(leader.acknowledgements.hasEnoughInSync).toBe(true);
+    group.fenced.add(3);
+    leader.reviewInSync();
+    expect(leader.acknowledgements.hasEnoughInSync).toBe(false);
+    expect(leader.acknowledgements.inSyncMembers()).toEqual([1, 2].map(memberOn));
+    expect(leader.acknowledgements.progress().map(({ isInSync }) => isInSync)).toEqual([true, true, false]);
+    expect(told).toEqual([2]);
+    // What was committed before lacks a copy that will not come.
+    expect(await waiting).toBe(false);
+    expect(group.clock.monotonicMs()).toBeLessThan(1_000);
+
+    await group.start(3, [1, 2]);
+    await group.open(3, { members: [1, 2, 3].map(memberOn), revision: 0 });
+    await group.until('the records there', () => group.node(3).replica.highWatermark === 2);
+    expect(leader.acknowledgements.hasEnoughInSync).toBe(false);
+    group.fenced.delete(3);
+    leader.reviewInSync();
+    expect(leader.acknowledgements.hasEnoughInSync).toBe(true);
+    expect(told).toEqual([2, 3]);
+    expect(await group.acknowledged(leader, appended(leader, ['c']))).toBe(true);
+  });
+
+  it('counts the leader itself, whatever the metadata says of its node', async () => {
+    const group = await three();
+    group.settings.minInSyncReplicas = 3;
+    const leader = await group.leader();
+    group.fenced.add(1);
+    expect(leader.acknowledgements.hasEnoughInSync).toBe(true);
+    expect(await group.acknowledged(leader, appended(leader, ['a']))).toBe(true);
+  });
+
   it('counts a follower of a busy log as in sync, though it never has all of it at once', async () => {
     const group = await three();
     const leader = await group.leader();

@@ -68,6 +68,8 @@ export class ReplicaGroup {
     acceptsLostMemory: false,
   };
   readonly nodes = new Map<number, TestNode>();
+  /** Nodes that the metadata does not count on. */
+  readonly fenced = new Set<number>();
   /** How often the machines of nodes were started. */
   readonly boots = new Map<number, number>();
   readonly #disks = new Map<number, MemoryDisk>();
@@ -125,6 +127,7 @@ export class ReplicaGroup {
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => this.settings.minInSyncReplicas,
       lagMsMax: () => 30_000,
+      isInService: (id) => !this.fenced.has(id),
       events: eventsTo(told),
     });
     links.attach(nodeId, consensus);
