@@ -1,6 +1,7 @@
 /**
  * Which members a replica believes in when it is opened for the first time. Two quorums would come of a wrong answer, so it
- * counts itself among the voters only where nobody can have been added or removed since the partition was created.
+ * counts itself among the voters only where nobody can have been added or removed since the partition was created, or where
+ * it is one of those that the partition was created with and has been so ever since: then it only comes late.
  *
  * Any other newcomer opens as an outsider: it knows of members, is none itself, never campaigns, and learns from its leader's
  * entries who belongs to the group.
@@ -19,7 +20,8 @@ import type { IntendedMembers } from './replica-types.ts';
 /** Of a member in a directory that has nothing of the group. */
 export function firstConfiguration(self: MemberId, intended: IntendedMembers | undefined): Configuration {
   if (intended === undefined) return aloneConfiguration(self);
-  const { members, revision } = intended;
+  const { members, revision, founders } = intended;
+  if (founders?.includes(self) === true) return configurationOf(founders);
   if (revision === 0 && members.includes(self)) return configurationOf(members);
   const others = members.filter((member) => member !== self);
   // Nobody else is left who could have a vote.

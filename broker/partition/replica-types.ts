@@ -29,6 +29,11 @@ export interface IntendedMembers {
   readonly members: readonly MemberId[];
   /** Grows with each change; 0: these are the members that the partition was created with. */
   readonly revision: number;
+  /**
+   * At a later revision: the members that it was created with, where this replica has been one of them all the time and nobody has been
+   * taken out yet.
+   */
+  readonly founders?: readonly MemberId[];
 }
 
 export interface ReplicaOptions {

@@ -186,4 +186,10 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'a node with an empty disk was taken in by one that did not know of it yet, and its replicas were asked for in the lost directory',
   },
+  {
+    simulator: 'nodes',
+    seed: 300165,
+    foundBy:
+      'a partition whose replicas were to change before a majority had opened it never got a leader: who came later did not vote',
+  },
 ];

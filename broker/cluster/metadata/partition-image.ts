@@ -1,4 +1,6 @@
 /** A partition as the metadata has it: who is to hold it. Pure; part of `metadata-image.ts`. */
+import { foundersAfter, foundersField, foundersOf, recordedFounders } from './founders.ts';
+import type { Founder } from './founders.ts';
 import type { NewMetadataRecord, RecordValue } from './metadata-record.ts';
 
 export interface PartitionImage {
@@ -17,6 +19,8 @@ export interface PartitionImage {
   readonly adding: readonly number[];
   /** Members of `replicas` that a reassignment takes out. */
   readonly removing: readonly number[];
+  /** Whom it was created with, after a change of that and until it is carried out for the first time. */
+  readonly founders: readonly Founder[] | undefined;
 }
 
 /** Kafka's DirectoryId.UNASSIGNED. */
@@ -36,6 +40,7 @@ export function partitionImage(value: RecordValue<'PartitionRecord'>): Partition
     directories: value.directories,
     adding: value.addingReplicas,
     removing: value.removingReplicas,
+    founders: recordedFounders(value.unknownTaggedFields),
   };
 }
 
@@ -51,6 +56,8 @@ export function partitionAfter(
     value.addingReplicas !== null ||
     value.removingReplicas !== null ||
     before.directories.some((id, at) => id !== unassignedDirectory && id !== directories[at]);
+  const isFirstChange = intentChanges && before.partitionEpoch === 0;
+  const founders = isFirstChange ? foundersOf(before, unassignedDirectory) : before.founders;
   return {
     index: before.index,
     replicas,
@@ -61,14 +68,20 @@ export function partitionAfter(
     directories,
     adding: value.addingReplicas ?? before.adding,
     removing: value.removingReplicas ?? before.removing,
+    founders: foundersAfter(founders, { replicas, directories }),
   };
 }
 
 /** The record that makes this partition as it is. */
 export function partitionRecord(topicId: string, partition: PartitionImage): NewMetadataRecord {
-  const { index, adding, removing, ...rest } = partition;
-  return {
-    type: 'PartitionRecord',
-    value: { ...rest, topicId, partitionId: index, addingReplicas: adding, removingReplicas: removing },
+  const { index, adding, removing, founders, ...rest } = partition;
+  const value = {
+    ...rest,
+    topicId,
+    partitionId: index,
+    addingReplicas: adding,
+    removingReplicas: removing,
+    ...(founders === undefined ? {} : { unknownTaggedFields: foundersField(founders) }),
   };
+  return { type: 'PartitionRecord', value };
 }

@@ -30,7 +30,7 @@ export function wantedReplicas(topic: TopicImage, nodeId: number): WantedReplica
 
 /** Undefined where the node holds the only replica and always has. */
 export function intendedMembers(partition: PartitionImage, nodeId: number): IntendedMembers | undefined {
-  const { replicas, directories, partitionEpoch } = partition;
+  const { replicas, directories, partitionEpoch, founders } = partition;
   if (replicas.length === 1 && replicas[0] === nodeId && partitionEpoch === 0) return undefined;
   const known = replicas.flatMap((id, place) => {
     const directoryId = directories[place] ?? unassignedDirectory;
@@ -38,5 +38,10 @@ export function intendedMembers(partition: PartitionImage, nodeId: number): Inte
   });
   // Who is not known in full cannot be a quorum of its own: the node then waits for its leader.
   const isWhole = known.length === replicas.length;
-  return { members: known, revision: isWhole ? partitionEpoch : Math.max(partitionEpoch, 1) };
+  const intended = { members: known, revision: isWhole ? partitionEpoch : Math.max(partitionEpoch, 1) };
+  if (founders?.some((founder) => founder.nodeId === nodeId && founder.hasStayed) !== true) return intended;
+  return {
+    ...intended,
+    founders: founders.map((founder) => memberId(founder.nodeId, founder.directoryId)),
+  };
 }

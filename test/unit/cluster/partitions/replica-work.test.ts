@@ -124,6 +124,7 @@ describe('replicas', () => {
       directories: [directoryOf(1), directoryOf(2)],
       adding: [],
       removing: [],
+      founders: undefined,
     };
     const both = [`1/${directoryOf(1)}`, `2/${directoryOf(2)}`];
     expect(intendedMembers(partition, 1)).toEqual({ members: both, revision: 0 });
