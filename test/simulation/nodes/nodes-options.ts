@@ -1,5 +1,6 @@
 /** What a seed of a simulation of whole nodes draws before anything happens. */
 import type { Random } from '../../../platform/random.ts';
+import { check } from '../simulation-failure.ts';
 import type { DiskBehaviour } from '../simulated-disk.ts';
 
 /** With the weights that they usually have. */
@@ -82,7 +83,13 @@ export interface NodesOptions {
   readonly memberWeights: Readonly<Record<MemberStep, number>>;
 }
 
-export function drawNodesOptions(random: Random, without: ReadonlySet<string>): NodesOptions {
+/** With the focus on members every step changes who belongs to the cluster, as far as that can be. */
+export function drawNodesOptions(
+  random: Random,
+  without: ReadonlySet<string>,
+  focus: string | undefined,
+): NodesOptions {
+  check(focus === undefined || focus === 'members', () => `there is no focus ${focus}`);
   const oneOf = <T>(...values: readonly T[]): T => values[random.below(values.length)]!;
   const unless = <T>(kind: string, value: T, instead: T): T => (without.has(kind) ? instead : value);
   const weights: Record<NodesStep, number> = { ...usualWeights };
@@ -107,6 +114,7 @@ export function drawNodesOptions(random: Random, without: ReadonlySet<string>): 
     settings: {},
     weights,
     ...drawMemberOptions(random.fork('members')),
+    ...(focus === 'members' ? { memberStepOneIn: 1 } : {}),
   };
 }
 

@@ -55,7 +55,7 @@ export class NodesSimulation implements NodesWorld {
     this.#run = run;
     this.#without = new Set(run.without);
     this.random = new SeededRandom(`nodes ${run.seed}`);
-    this.options = drawNodesOptions(this.random.fork('options'), this.#without);
+    this.options = drawNodesOptions(this.random.fork('options'), this.#without, run.focus);
     this.trace = new Trace({ keepsLines: run.keepsTrace === true });
     this.network = new HostNetwork({
       clock: this.clock,
