@@ -26,6 +26,7 @@ export class BrokerLink {
   #connection: Connection | undefined;
   /** The attempt under way, which all who ask share. */
   #connecting: Promise<Connection> | undefined;
+  #connectingSinceMs = 0;
   /** Attempts that failed since the last success. */
   #failures = 0;
   /** Not before this time is the next attempt made. */
@@ -45,6 +46,12 @@ export class BrokerLink {
   get current(): Connection | undefined {
     if (this.#connecting !== undefined) return undefined;
     return this.#connection?.isOpen === true ? this.#connection : undefined;
+  }
+
+  /** How long the broker has said nothing though it should have: an answer is due, or a connection. */
+  get silentMs(): number {
+    if (this.#connecting === undefined) return this.#connection?.silentMs ?? 0;
+    return Math.max(0, this.#components.clock.monotonicMs() - this.#connectingSinceMs);
   }
 
   /** Whether the last attempt failed and the pause after it is not over. */
@@ -72,6 +79,7 @@ export class BrokerLink {
   async #connect(): Promise<Connection> {
     const { clock, network, settings } = this.#components;
     const pauseMs = this.#nextAttemptMs - clock.monotonicMs();
+    this.#connectingSinceMs = clock.monotonicMs() + Math.max(0, pauseMs);
     if (pauseMs > 0) await sleep(clock, pauseMs);
     this.#throwIfClosed();
     try {

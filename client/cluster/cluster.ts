@@ -11,11 +11,21 @@ import { abortable, backoffMs, Bell, sleep } from '../waiting.ts';
 import type { ApiName, RequestOf, ResponseOf } from './apis.ts';
 import { BrokerLink, peerName } from './broker-link.ts';
 import type { Connection } from './connection.ts';
+import { firstAnswer } from './first-answer.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import { MetadataCache, type LeaderHint, type NodeInfo, type TopicInfo } from './metadata-cache.ts';
+import { patienceMsMin } from './patience.ts';
 
 /** What a connection is for. Answers come in order, so what may wait long has a connection of its own. */
 export type Lane = 'control' | 'data' | 'group';
+
+/** What any broker can answer, and may be asked of a second one where the first is slow. */
+const answeredByAny: ReadonlySet<ApiName> = new Set([
+  'Metadata',
+  'FindCoordinator',
+  'InitProducerId',
+  'DescribeCluster',
+]);
 
 /** A broker by its metadata, or whichever answers. */
 export type Target = NodeInfo | 'any';
@@ -83,19 +93,29 @@ export class Cluster {
     return this.#closing.signal;
   }
 
-  /** One request to one broker, once. Where fields depend on the version, `body` is a function of it. */
+  /**
+   * One request to one broker, once; where any broker can answer, to the next one too where one says nothing. Where fields depend
+   * on the version, `body` is a function of it.
+   */
   async request<A extends ApiName>(
     api: A,
     body: RequestOf<A> | ((version: number) => RequestOf<A>),
     options: RequestOptions,
   ): Promise<ResponseOf<A>> {
-    const connecting = this.#connect(options.target, options.lane ?? 'control');
-    const connection = await abortable(connecting, options.signal, `ask for ${api}`);
-    const version = connection.versions.require(api, options.versionMax);
-    return connection.send(api, version, typeof body === 'function' ? body(version) : body, {
-      timeoutMs: options.timeoutMs ?? this.#components.settings.requestTimeoutMs,
-      signal: options.signal,
-    });
+    const { clock, settings } = this.#components;
+    const ask = async (connecting: Promise<Connection>): Promise<ResponseOf<A>> => {
+      const connection = await abortable(connecting, options.signal, `ask for ${api}`);
+      const version = connection.versions.require(api, options.versionMax);
+      return connection.send(api, version, typeof body === 'function' ? body(version) : body, {
+        timeoutMs: options.timeoutMs ?? settings.requestTimeoutMs,
+        signal: options.signal,
+      });
+    };
+    if (options.target !== 'any' || !answeredByAny.has(api))
+      return ask(this.#connect(options.target, options.lane ?? 'control'));
+    if (this.isClosed) throw this.#closedError();
+    const attempts = this.#anyLinks().map((link) => () => ask(link.connection()));
+    return firstAnswer(clock, attempts, { patienceMs: patienceMsMin, allFailed: noBroker });
   }
 
   /** An open connection to a broker for a purpose; one attempt. */
@@ -289,18 +309,10 @@ export class Cluster {
     return target === 'any' ? this.#connectAny() : this.connection(target, lane);
   }
 
-  /** An open connection if there is one, otherwise the first broker that takes one: known brokers first, then the bootstrap list. */
+  /** An open connection if there is one, otherwise the first broker that takes one. */
   async #connectAny(): Promise<Connection> {
-    const known = [...this.metadata.nodes.values()].map((node) => this.#link(node, 'control'));
-    const links = [...rotate(known, this.#rotation), ...rotate(this.#bootstrap, this.#rotation)];
-    this.#rotation++;
-    const open = links.filter((link) => link.current !== undefined);
-    const idle = open.find((link) => link.current!.inFlight === 0) ?? open[0];
-    if (idle !== undefined) return idle.connection();
-    // Those that failed a moment ago come last, so that a dead broker costs others nothing.
-    const ordered = [...links.filter((link) => !link.isResting), ...links.filter((link) => link.isResting)];
     const errors: KafkaError[] = [];
-    for (const link of ordered) {
+    for (const link of this.#anyLinks()) {
       try {
         return await link.connection();
       } catch (error) {
@@ -308,6 +320,34 @@ export class Cluster {
       }
     }
     throw noBroker(errors);
+  }
+
+  /**
+   * All ways to some broker, the best first: open and idle ones, then other open ones, then known brokers, then the bootstrap list.
+   * Those that failed a moment ago come late, so that a dead broker costs others nothing, and those that owe an answer last.
+   */
+  #anyLinks(): BrokerLink[] {
+    const known = [...this.metadata.nodes.values()].map((node) => this.#link(node, 'control'));
+    const links = [...rotate(known, this.#rotation), ...rotate(this.#bootstrap, this.#rotation)];
+    this.#rotation++;
+    const silent = this.#silentAddresses();
+    const rank = (link: BrokerLink): number => {
+      if (silent.has(showAddress(link.address))) return 4;
+      if (link.current !== undefined) return link.current.inFlight === 0 ? 0 : 1;
+      return link.isResting ? 3 : 2;
+    };
+    return links
+      .map((link) => ({ link, rank: rank(link) }))
+      .toSorted((a, b) => a.rank - b.rank)
+      .map(({ link }) => link);
+  }
+
+  /** Of brokers that have owed something for too long, whatever it was asked for; members of groups wait long by right. */
+  #silentAddresses(): ReadonlySet<string> {
+    const links = [...this.#bootstrap];
+    for (const [key, link] of this.#links) if (!key.startsWith('group:')) links.push(link);
+    const silent = links.filter((link) => link.silentMs >= patienceMsMin);
+    return new Set(silent.map((link) => showAddress(link.address)));
   }
 
   #link(node: NodeInfo, lane: Lane): BrokerLink {

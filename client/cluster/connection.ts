@@ -25,6 +25,7 @@ export interface SendOptions {
 interface Pending {
   readonly correlationId: number;
   readonly api: ApiName;
+  readonly sentAtMs: number;
   readonly deadlineMs: number;
   /** Reads the answer's header and body; called once, unless `fail` is. */
   readonly succeed: (reader: Reader) => void;
@@ -40,6 +41,7 @@ export class Connection {
   /** Unanswered requests, oldest first. */
   readonly #pending: Pending[] = [];
   #nextCorrelationId = 0;
+  #heardAtMs = 0;
   #timer: Timer | undefined;
   #timerDeadlineMs = Infinity;
   #closeError: KafkaError | undefined;
@@ -70,6 +72,13 @@ export class Connection {
   /** Requests that wait for their answer. */
   get inFlight(): number {
     return this.#pending.length;
+  }
+
+  /** How long the broker has owed an answer and said nothing; 0 where nothing is due. */
+  get silentMs(): number {
+    const oldest = this.#pending[0];
+    if (oldest === undefined) return 0;
+    return this.#options.clock.monotonicMs() - Math.max(oldest.sentAtMs, this.#heardAtMs);
   }
 
   get peer(): string {
@@ -108,11 +117,13 @@ export class Connection {
       const correlationId = this.#takeCorrelationId();
       const parts = this.#frame(api, version, correlationId, body);
       const onAbort = (): void => reject(abortedError(signal!, `ask for ${api}`));
+      const sentAtMs = this.#options.clock.monotonicMs();
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#await({
         correlationId,
         api,
-        deadlineMs: this.#options.clock.monotonicMs() + options.timeoutMs,
+        sentAtMs,
+        deadlineMs: sentAtMs + options.timeoutMs,
         succeed: (reader) => {
           signal?.removeEventListener('abort', onAbort);
           skipResponseHeader(api, version, reader);
@@ -183,6 +194,7 @@ export class Connection {
 
   #onData(chunk: Buffer): void {
     if (this.#closeError !== undefined) return;
+    this.#heardAtMs = this.#options.clock.monotonicMs();
     try {
       this.#frames.push(chunk);
     } catch (error) {

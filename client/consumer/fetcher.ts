@@ -1,12 +1,14 @@
 /**
  * Keeps the partitions that are read supplied with records. Each broker has at most one fetch under way, for all
  * partitions that it leads and that have room; the next one leaves as soon as an answer is in, while the application
- * works on what came. Those that got data go to the end of the next request, so that none starves.
+ * works on what came. Those that got data go to the end of the next request, so that none starves. A broker that says nothing is
+ * not waited for once the cluster has another leader.
  */
 import { ErrorCode, type FetchResponse } from '../../protocol/index.ts';
 import type { Timer } from '../../platform/clock.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
+import { hasMoved, Patience } from '../cluster/patience.ts';
 import { brokerError, isRetriableCode, KafkaError, toKafkaError, wantsMetadata } from '../errors.ts';
 import { FetchedRecords } from './fetched-records.ts';
 import {
@@ -38,7 +40,12 @@ export interface FetcherEvents {
 const shortWaitMs = 20;
 
 interface Source {
+  node: NodeInfo;
   isFetching: boolean;
+  /** Of the fetch under way: when it began, how long the broker may hold it back, and what it asks for. */
+  fetchingSinceMs: number;
+  heldMs: number;
+  asked: readonly { readonly state: PartitionState; readonly leaderEpoch: number }[];
   failures: number;
   restUntilMs: number;
 }
@@ -47,6 +54,7 @@ export class Fetcher {
   readonly #cluster: Cluster;
   readonly #options: FetcherOptions;
   readonly #events: FetcherEvents;
+  readonly #patience: Patience;
   /** In the order in which they are asked for; rotated. */
   #states: PartitionState[] = [];
   readonly #sources = new Map<number, Source>();
@@ -60,6 +68,7 @@ export class Fetcher {
     this.#cluster = cluster;
     this.#options = options;
     this.#events = events;
+    this.#patience = new Patience(cluster, () => this.schedule());
   }
 
   /** Reads these partitions from now on, and no others. */
@@ -119,15 +128,41 @@ export class Fetcher {
       if (source.restUntilMs > nowMs) wakeMs = Math.min(wakeMs, source.restUntilMs);
       else void this.#fetch(node, source, states, { roomBytes, isAnyFull });
     }
+    for (const source of this.#sources.values()) wakeMs = Math.min(wakeMs, this.#reviewAnswer(source, nowMs));
     this.#wakeAt(wakeMs, nowMs);
+  }
+
+  /** Where an answer is late, looks who leads; nobody waits for one whose partitions are all read elsewhere. Returns when to look again. */
+  #reviewAnswer({ node, isFetching, fetchingSinceMs, heldMs, asked }: Source, nowMs: number): number {
+    if (!isFetching) return Infinity;
+    const lateMs = fetchingSinceMs + heldMs + this.#patience.limitMs(node.id);
+    if (nowMs < lateMs) return lateMs;
+    const { metadata } = this.#cluster;
+    const isWaitedFor = asked.some(
+      ({ state, leaderEpoch }) =>
+        this.#states.includes(state) && !hasMoved(metadata, state, { nodeId: node.id, leaderEpoch }),
+    );
+    if (isWaitedFor) return this.#patience.look(nowMs);
+    const error = new KafkaError('TIMED_OUT', `Broker ${node.id} does not answer, and leads no more.`);
+    this.#cluster.link(node, 'data').current?.close(error);
+    return Infinity;
   }
 
   #source(node: NodeInfo): Source {
     let source = this.#sources.get(node.id);
     if (source === undefined) {
-      source = { isFetching: false, failures: 0, restUntilMs: 0 };
+      source = {
+        node,
+        isFetching: false,
+        fetchingSinceMs: 0,
+        heldMs: 0,
+        asked: [],
+        failures: 0,
+        restUntilMs: 0,
+      };
       this.#sources.set(node.id, source);
     }
+    source.node = node;
     return source;
   }
 
@@ -137,9 +172,17 @@ export class Fetcher {
     states: readonly PartitionState[],
     room: { readonly roomBytes: number; readonly isAnyFull: boolean },
   ): Promise<void> {
+    const { metadata } = this.#cluster;
     source.isFetching = true;
+    source.fetchingSinceMs = this.#nowMs();
+    source.heldMs = this.#options.maxWaitMs;
+    source.asked = states.map((state) => ({
+      state,
+      leaderEpoch: metadata.partition(state.topic, state.partition)?.leaderEpoch ?? -1,
+    }));
     try {
       await this.#exchange(node, states, room);
+      this.#patience.answered(node.id, this.#nowMs() - source.fetchingSinceMs - source.heldMs);
       source.failures = 0;
     } catch (error) {
       const failure = toKafkaError(error, 'fetch records');
@@ -149,6 +192,7 @@ export class Fetcher {
       this.#cluster.refreshSoon();
     }
     source.isFetching = false;
+    source.asked = [];
     this.schedule();
   }
 
@@ -192,8 +236,9 @@ export class Fetcher {
       if (answer.errorCode !== ErrorCode.NONE) {
         this.#cluster.applyHint(state.topic, state.partition, answer.currentLeader, endpoints);
       }
-      // It was moved or taken away meanwhile.
-      if (state.fetchEpoch !== item.fetchEpoch || !this.#states.includes(state)) continue;
+      // It was moved or taken away meanwhile, or another broker was faster.
+      const isWanted = state.fetchEpoch === item.fetchEpoch && state.fetchOffset === item.fetchOffset;
+      if (!isWanted || !this.#states.includes(state)) continue;
       if (answer.errorCode === ErrorCode.NONE) {
         if (this.#takeRecords(state, answer)) served.add(state);
       } else this.#onError(state, answer.errorCode);

@@ -23,8 +23,9 @@ export class PartitionQueue {
   readonly waiting: ProducerBatch[] = [];
   /** Sent and unanswered, in order. */
   readonly inFlight: ProducerBatch[] = [];
-  /** The broker that the batches in flight went to: nothing goes elsewhere before they are answered. */
+  /** The broker that the batches in flight went to, as leader of this epoch: nothing goes elsewhere before they are answered or given up. */
   inFlightNode = -1;
+  inFlightEpoch = -1;
   /** Nothing is sent before this time. */
   retryAtMs = 0;
   /** Failures since the last success. */
@@ -58,6 +59,13 @@ export class PartitionQueue {
     for (const batch of this.waiting) bytes += batch.bufferedBytes;
     for (const batch of this.inFlight) bytes += batch.bufferedBytes;
     return bytes;
+  }
+
+  /** When the oldest sending was that is not answered; Infinity where none is. */
+  get unansweredSinceMs(): number {
+    let sinceMs = Infinity;
+    for (const { sentAtMs } of this.inFlight) if (sentAtMs < sinceMs) sinceMs = sentAtMs;
+    return sinceMs;
   }
 
   takeOrder(): number {

@@ -8,6 +8,8 @@ import type { ProducerBatch } from './producer-batch.ts';
 export interface SentBatch {
   readonly queue: PartitionQueue;
   readonly batch: ProducerBatch;
+  /** Which sending of the batch this is: an answer to an earlier one says nothing about the batch any more. */
+  readonly attempt: number;
 }
 
 export type PartitionAnswer = ProduceResponse['responses'][number]['partitionResponses'][number];
@@ -54,9 +56,10 @@ export function readAnswers(
     const key = topic.name === '' ? topic.topicId : topic.name;
     for (const answer of topic.partitionResponses) answers.set(`${key}/${answer.index}`, answer);
   }
-  return sent.map(({ queue, batch }) => ({
+  return sent.map(({ queue, batch, attempt }) => ({
     queue,
     batch,
+    attempt,
     answer:
       answers.get(`${queue.topic}/${queue.partition}`) ??
       answers.get(`${topicId(metadata, queue.topic)}/${queue.partition}`),

@@ -39,8 +39,9 @@ export class ProducerBatch {
   recordCount = 0;
   /** How much of the partition's order is its own: parts of it find their places within. */
   orderSpan = 1;
-  /** Times it was sent. */
+  /** Times it was sent, and when it was last. */
   attempts = 0;
+  sentAtMs = 0;
   /** The broker has said that it did not append the batch when it was last sent: it may take another sequence. */
   isRejected = false;
 

@@ -2,11 +2,15 @@
  * Sends what the accumulator holds. `pump` looks at every queue with something to send, groups what is ready by
  * leader, and puts one batch of each partition into a request; it runs when a batch is complete, when a pause or linger is
  * over, when an answer came, and when metadata changed. Nothing here waits: each outcome leads to another pump.
+ *
+ * A broker that says nothing is not waited for once the cluster has another leader: what it was sent goes to that one, as after a lost
+ * connection, and what it may answer later no longer counts.
  */
 import type { Timer } from '../../platform/clock.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Connection } from '../cluster/connection.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
+import { hasMoved, Patience } from '../cluster/patience.ts';
 import { KafkaError, toKafkaError } from '../errors.ts';
 import type { Accumulator } from './accumulator.ts';
 import type { Identities } from './identities.ts';
@@ -33,6 +37,7 @@ interface Destination {
   /** Requests that are not answered. */
   inFlight: number;
   isConnecting: boolean;
+  connectingSinceMs: number;
   failures: number;
   /** Not before this time is a connection tried again. */
   restUntilMs: number;
@@ -43,6 +48,7 @@ export class Sender {
   readonly #accumulator: Accumulator;
   readonly #identities: Identities;
   readonly #options: SenderOptions;
+  readonly #patience: Patience;
   /** Queues that are not idle; those that were served last are at the end. */
   readonly #active = new Set<PartitionQueue>();
   readonly #destinations = new Map<number, Destination>();
@@ -62,6 +68,7 @@ export class Sender {
     this.#accumulator = accumulator;
     this.#identities = identities;
     this.#options = options;
+    this.#patience = new Patience(cluster, () => this.schedule());
   }
 
   activate(queue: PartitionQueue): void {
@@ -104,17 +111,49 @@ export class Sender {
     const nowMs = this.#cluster.components.clock.monotonicMs();
     let wakeMs = Infinity;
     const ready = new Map<number, PartitionQueue[]>();
+    const deserted = new Set<number>();
     for (const queue of this.#active) {
       this.#expire(queue, nowMs);
       if (queue.isIdle) {
         this.#active.delete(queue);
         continue;
       }
-      wakeMs = Math.min(wakeMs, this.#expiryMs(queue), this.#consider(queue, nowMs, ready));
+      const lateMs = this.#reviewAnswers(queue, nowMs, deserted);
+      wakeMs = Math.min(wakeMs, lateMs, this.#expiryMs(queue), this.#consider(queue, nowMs, ready));
     }
+    for (const nodeId of deserted) this.#leave(nodeId);
     for (const [nodeId, queues] of ready) wakeMs = Math.min(wakeMs, this.#serve(nodeId, queues, nowMs));
     this.#wakeAt(wakeMs, nowMs);
     this.#cluster.refreshIfOld();
+  }
+
+  /**
+   * Where an answer is late, looks who leads, and gives up what is in flight where that is another broker, which then can take it: all of it,
+   * as answers come in order. Returns when to look again.
+   */
+  #reviewAnswers(queue: PartitionQueue, nowMs: number, deserted: Set<number>): number {
+    const { inFlightNode: nodeId, inFlightEpoch: leaderEpoch, unansweredSinceMs } = queue;
+    const lateMs = unansweredSinceMs + this.#patience.limitMs(nodeId);
+    if (nowMs < lateMs) return lateMs;
+    if (!hasMoved(this.#cluster.metadata, queue, { nodeId, leaderEpoch })) return this.#patience.look(nowMs);
+    deserted.add(nodeId);
+    const silentMs = Math.round(nowMs - unansweredSinceMs);
+    const text = `Broker ${nodeId} has not answered for ${silentMs} ms, and another one leads ${queue.topic}-${queue.partition} now.`;
+    for (let batch = queue.inFlight[0]; batch !== undefined; batch = queue.inFlight[0]) {
+      queue.land(batch);
+      this.#retryLater(queue, batch, new KafkaError('TIMED_OUT', text), true);
+    }
+    return Infinity;
+  }
+
+  /** Ends the connection to a broker that says nothing, unless something is still waited for there. */
+  #leave(nodeId: number): void {
+    for (const queue of this.#active) {
+      if (queue.inFlight.length > 0 && queue.inFlightNode === nodeId) return;
+    }
+    const { node } = this.#destinations.get(nodeId)!;
+    const error = new KafkaError('TIMED_OUT', `Broker ${nodeId} does not answer, and leads no more.`);
+    this.#cluster.link(node, 'data').current?.close(error);
   }
 
   /** Hands the queue to its leader if it may send now; returns when to look again, Infinity where an event will tell. */
@@ -150,7 +189,14 @@ export class Sender {
       known.node = node;
       return known;
     }
-    const fresh = { node, inFlight: 0, isConnecting: false, failures: 0, restUntilMs: 0 };
+    const fresh = {
+      node,
+      inFlight: 0,
+      isConnecting: false,
+      connectingSinceMs: 0,
+      failures: 0,
+      restUntilMs: 0,
+    };
     this.#destinations.set(node.id, fresh);
     return fresh;
   }
@@ -162,14 +208,17 @@ export class Sender {
     const connection = this.#cluster.link(destination.node, 'data').current;
     if (connection === undefined || destination.isConnecting) {
       void this.#connect(destination);
-      return Infinity;
+      const lateMs = destination.connectingSinceMs + this.#patience.limitMs(nodeId);
+      return nowMs < lateMs ? lateMs : this.#patience.look(nowMs);
     }
+    let lateMs = Infinity;
     while (destination.inFlight < this.#options.inFlightMax) {
       const sent = this.#take(queues, nodeId, nowMs);
       if (sent.length === 0) break;
+      lateMs = nowMs + this.#patience.limitMs(nodeId);
       void this.#send(destination, connection, sent);
     }
-    return Infinity;
+    return lateMs;
   }
 
   /** One batch of each queue that may send, until the request is full. */
@@ -182,8 +231,11 @@ export class Sender {
       const batchBytes = queue.waiting[0]!.sizeBytes;
       if (sent.length > 0 && bytes + batchBytes > this.#options.requestBytes) continue;
       bytes += batchBytes;
-      sent.push({ queue, batch: queue.take(this.#options.isIdempotent) });
+      const batch = queue.take(this.#options.isIdempotent);
+      batch.sentAtMs = nowMs;
+      sent.push({ queue, batch, attempt: batch.attempts });
       queue.inFlightNode = nodeId;
+      queue.inFlightEpoch = this.#cluster.metadata.partition(queue.topic, queue.partition)?.leaderEpoch ?? -1;
       // Served last is looked at last next time.
       this.#active.delete(queue);
       this.#active.add(queue);
@@ -208,6 +260,7 @@ export class Sender {
   async #connect(destination: Destination): Promise<void> {
     if (destination.isConnecting) return;
     destination.isConnecting = true;
+    destination.connectingSinceMs = this.#nowMs();
     try {
       await this.#cluster.connection(destination.node, 'data');
       destination.failures = 0;
@@ -224,11 +277,13 @@ export class Sender {
 
   async #send(destination: Destination, connection: Connection, sent: readonly SentBatch[]): Promise<void> {
     destination.inFlight++;
+    const sentAtMs = this.#nowMs();
     try {
       await this.#exchange(connection, sent);
+      this.#patience.answered(destination.node.id, this.#nowMs() - sentAtMs);
     } catch (error) {
       const failure = toKafkaError(error, `send to ${connection.peer}`);
-      for (const { queue, batch } of sent) this.#onLost(queue, batch, failure);
+      for (const { queue, batch } of sent.filter(isCurrent)) this.#onLost(queue, batch, failure);
       this.#cluster.refreshSoon();
     } finally {
       destination.inFlight--;
@@ -244,7 +299,7 @@ export class Sender {
     });
     if (acks === 0) {
       await connection.sendUnanswered('Produce', version, body);
-      for (const { queue, batch } of sent) this.#store(queue, batch, -1, -1);
+      for (const { queue, batch } of sent.filter(isCurrent)) this.#store(queue, batch, -1, -1);
       return;
     }
     const response = await connection.send('Produce', version, body, { timeoutMs: requestTimeoutMs });
@@ -254,7 +309,9 @@ export class Sender {
       port,
       rack,
     }));
-    for (const { queue, batch, answer } of readAnswers(response, this.#cluster.metadata, sent)) {
+    for (const item of readAnswers(response, this.#cluster.metadata, sent)) {
+      const { queue, batch, answer } = item;
+      if (!isCurrent(item)) continue;
       if (answer === undefined)
         throw new KafkaError(
           'BAD_RESPONSE',
@@ -288,7 +345,6 @@ export class Sender {
 
   /** Nobody knows whether the broker has the batch. */
   #onLost(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError): void {
-    if (!queue.inFlight.includes(batch)) return;
     queue.land(batch);
     if (error.retriable && !this.#isStopped) return this.#retryLater(queue, batch, error, false);
     if (batch.hasSequence) queue.requireRenewal();
@@ -411,6 +467,11 @@ export class Sender {
   #nowMs(): number {
     return this.#cluster.components.clock.monotonicMs();
   }
+}
+
+/** Whether this sending of the batch is the last one, and undecided. */
+function isCurrent({ queue, batch, attempt }: SentBatch): boolean {
+  return batch.attempts === attempt && queue.inFlight.includes(batch);
 }
 
 function expired(queue: PartitionQueue, batch: ProducerBatch, deliveryTimeoutMs: number): KafkaError {

@@ -1,0 +1,258 @@
+/** Brokers that share one log, over a network in memory: each may hang, and all say who leads as the test has it. */
+import { FrameReader } from '../../../client/cluster/frame-reader.ts';
+import { ManualClock } from '../../../platform/manual-clock.ts';
+import { MemoryNetwork } from '../../../platform/memory-network.ts';
+import type { ByteStream } from '../../../platform/network.ts';
+import type { Platform } from '../../../platform/platform.ts';
+import { realPlatform } from '../../../platform/real/real-platform.ts';
+import { SeededRandom } from '../../../platform/seeded-random.ts';
+import {
+  codec,
+  decodeBatch,
+  decodeRequestHeader,
+  encodeBatch,
+  encodeResponse,
+  ErrorCode,
+  Reader,
+  readBatchHeader,
+} from '../../../protocol/index.ts';
+import type { FetchRequest, MetadataRequest, ProduceRequest } from '../../../protocol/index.ts';
+
+export const topic = 'watched';
+const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
+/** With their keys and the newest version served, which goes by topics' names. */
+const served = [
+  { api: 'Produce', apiKey: 0, maxVersion: 9 },
+  { api: 'Fetch', apiKey: 1, maxVersion: 12 },
+  { api: 'Metadata', apiKey: 3, maxVersion: 9 },
+  { api: 'ApiVersions', apiKey: 18, maxVersion: 3 },
+  { api: 'InitProducerId', apiKey: 22, maxVersion: 4 },
+] as const;
+type Served = (typeof served)[number];
+type Api = Served['api'];
+const apiKeys = served.map(({ apiKey, maxVersion }) => ({ apiKey, minVersion: 0, maxVersion }));
+const tooNew = { errorCode: ErrorCode.UNSUPPORTED_VERSION, apiKeys };
+
+interface StoredBatch {
+  readonly values: readonly string[];
+  readonly sequence: string;
+}
+
+export class FakePartition {
+  leader = 1;
+  leaderEpoch = 1;
+  /** One value each. */
+  readonly batches: StoredBatch[] = [];
+
+  get values(): string[] {
+    return this.batches.flatMap(({ values }) => values);
+  }
+
+  elect(leader: number): void {
+    this.leader = leader;
+    this.leaderEpoch++;
+  }
+}
+
+export class FakeBrokers {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork({ clock: this.clock, latencyMs: () => 1 });
+  readonly partitions: readonly FakePartition[];
+  /** Requests that were answered, by broker and API, such as '2 Metadata'. */
+  readonly answered = new Map<string, number>();
+  readonly #frozen = new Map<number, (() => void)[]>();
+  readonly #nodeIds: readonly number[];
+  #producerIds = 0;
+
+  private constructor(nodeIds: readonly number[], partitionCount: number) {
+    this.#nodeIds = nodeIds;
+    this.partitions = Array.from({ length: partitionCount }, () => new FakePartition());
+  }
+
+  static async start(nodeIds: readonly number[], partitionCount = 1): Promise<FakeBrokers> {
+    const brokers = new FakeBrokers(nodeIds, partitionCount);
+    for (const id of nodeIds) {
+      await brokers.network.listen(addressOf(id), (stream) => brokers.#serve(id, stream));
+    }
+    return brokers;
+  }
+
+  get platform(): Platform {
+    return { ...realPlatform(), clock: this.clock, network: this.network, random: new SeededRandom(7) };
+  }
+
+  get addresses(): string[] {
+    return this.#nodeIds.map((id) => `${addressOf(id).host}:${addressOf(id).port}`);
+  }
+
+  /** From now on the broker takes connections and bytes, and does nothing. */
+  freeze(nodeId: number): void {
+    this.#frozen.set(nodeId, []);
+  }
+
+  /** It goes on with all that came meanwhile. */
+  thaw(nodeId: number): void {
+    const waiting = this.#frozen.get(nodeId) ?? [];
+    this.#frozen.delete(nodeId);
+    for (const go of waiting) go();
+  }
+
+  /** Lets time go by until the promise has ended; returns what it took. */
+  async msUntil(promise: Promise<unknown>, withinMs = 60_000): Promise<number> {
+    const fromMs = this.clock.monotonicMs();
+    let isOver = false;
+    const watched = promise.finally(() => {
+      isOver = true;
+    });
+    watched.catch(() => undefined);
+    if (!(await this.clock.runUntil(() => isOver, withinMs))) throw new Error('it did not end in time');
+    await promise;
+    return this.clock.monotonicMs() - fromMs;
+  }
+
+  countOf(nodeId: number, api: Api): number {
+    return this.answered.get(`${nodeId} ${api}`) ?? 0;
+  }
+
+  #serve(nodeId: number, stream: ByteStream): void {
+    const frames = new FrameReader((frame) => {
+      const act = (): void => void this.#handle(nodeId, stream, frame);
+      const frozen = this.#frozen.get(nodeId);
+      if (frozen === undefined) act();
+      else frozen.push(act);
+    });
+    stream.onData((chunk) => frames.push(chunk));
+    stream.onClose(() => {});
+  }
+
+  async #handle(nodeId: number, stream: ByteStream, frame: Buffer): Promise<void> {
+    const { apiKey, apiVersion, correlationId, bodyPosition } = decodeRequestHeader(frame);
+    const { api, maxVersion } = servedApi(apiKey);
+    // ApiVersions is asked for in a newer version first: the answer is in the form of version 0.
+    const isTooNew = apiVersion > maxVersion;
+    const reader = new Reader(frame);
+    reader.position = bodyPosition;
+    const body = isTooNew ? tooNew : await this.#answer(nodeId, api, { reader, version: apiVersion });
+    this.answered.set(`${nodeId} ${api}`, this.countOf(nodeId, api) + 1);
+    const head = { apiKey, apiVersion: isTooNew ? 0 : apiVersion, correlationId };
+    stream.write(encodeResponse(head, body));
+  }
+
+  #answer(nodeId: number, api: Api, { reader, version }: { reader: Reader; version: number }): unknown {
+    switch (api) {
+      case 'ApiVersions':
+        return { errorCode: ErrorCode.NONE, apiKeys };
+      case 'InitProducerId':
+        return { errorCode: ErrorCode.NONE, producerId: ++this.#producerIds, producerEpoch: 0 };
+      case 'Metadata':
+        return this.#metadata(codec('MetadataRequest', version).read(reader));
+      case 'Produce':
+        return this.#produce(nodeId, codec('ProduceRequest', version).read(reader));
+      default:
+        return this.#fetch(nodeId, codec('FetchRequest', version).read(reader));
+    }
+  }
+
+  #metadata(request: MetadataRequest): unknown {
+    const partitions = this.partitions.map(({ leader, leaderEpoch }, partitionIndex) => ({
+      errorCode: ErrorCode.NONE,
+      partitionIndex,
+      leaderId: leader,
+      leaderEpoch,
+      replicaNodes: this.#nodeIds,
+      isrNodes: this.#nodeIds,
+      offlineReplicas: [],
+    }));
+    return {
+      brokers: this.#nodeIds.map((nodeId) => ({ nodeId, ...addressOf(nodeId), rack: null })),
+      clusterId: 'fakes',
+      controllerId: 1,
+      topics: (request.topics ?? []).map(({ name }) => ({
+        errorCode: ErrorCode.NONE,
+        name,
+        topicId,
+        partitions,
+      })),
+    };
+  }
+
+  #produce(nodeId: number, request: ProduceRequest): unknown {
+    const responses = request.topicData.map(({ name, partitionData }) => ({
+      name,
+      partitionResponses: partitionData.map(({ index, records }) => {
+        const partition = this.partitions[index]!;
+        if (partition.leader !== nodeId)
+          return { index, errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
+        const { producerId, baseSequence } = readBatchHeader(records!);
+        const sequence = producerId < 0 ? '' : `${producerId}:${baseSequence}`;
+        const values = decodeBatch(records!).map(({ value }) => String(value));
+        const known = partition.batches.findIndex((batch) => sequence !== '' && batch.sequence === sequence);
+        const end = known < 0 ? partition.batches.length : known;
+        const baseOffset = partition.batches.slice(0, end).flatMap((batch) => batch.values).length;
+        if (known < 0) partition.batches.push({ values, sequence });
+        return { index, errorCode: ErrorCode.NONE, baseOffset };
+      }),
+    }));
+    return { responses };
+  }
+
+  /** Held back as long as the request allows, where there is nothing. */
+  async #fetch(nodeId: number, request: FetchRequest): Promise<unknown> {
+    const answers = (): { hasData: boolean; responses: unknown } => {
+      let hasData = false;
+      const responses = request.topics.map(({ topic: name, partitions }) => ({
+        topic: name,
+        partitions: partitions.map(({ partition: partitionIndex, fetchOffset }) => {
+          const partition = this.partitions[partitionIndex]!;
+          const { values } = partition;
+          const isLeader = partition.leader === nodeId;
+          const rest = values.slice(fetchOffset);
+          hasData ||= rest.length > 0 || !isLeader;
+          const errorCode = isLeader ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER;
+          const records = isLeader && rest.length > 0 ? batchAt(rest, fetchOffset) : null;
+          return {
+            partitionIndex,
+            errorCode,
+            highWatermark: values.length,
+            lastStableOffset: values.length,
+            records,
+          };
+        }),
+      }));
+      return { hasData, responses };
+    };
+    const untilMs = this.clock.monotonicMs() + request.maxWaitMs;
+    let answer = answers();
+    while (!answer.hasData && this.clock.monotonicMs() < untilMs) {
+      await new Promise<void>((resolve) => void this.clock.after(50, resolve));
+      await new Promise<void>((resolve) => this.#whenAwake(nodeId, resolve));
+      answer = answers();
+    }
+    return { errorCode: ErrorCode.NONE, responses: answer.responses };
+  }
+
+  #whenAwake(nodeId: number, act: () => void): void {
+    const frozen = this.#frozen.get(nodeId);
+    if (frozen === undefined) act();
+    else frozen.push(act);
+  }
+}
+
+function batchAt(values: readonly string[], baseOffset: number): Buffer {
+  const batch = encodeBatch(
+    values.map((value) => ({ timestamp: 1, key: null, value: Buffer.from(value) })),
+    {},
+  );
+  batch.writeBigInt64BE(BigInt(baseOffset), 0);
+  return batch;
+}
+
+function addressOf(nodeId: number): { host: string; port: number } {
+  return { host: `fake-${nodeId}`, port: 9092 };
+}
+
+function servedApi(key: number): Served {
+  const found = served.find(({ apiKey }) => apiKey === key);
+  if (found === undefined) throw new Error(`nobody asks for API ${key} here`);
+  return found;
+}
