@@ -3,8 +3,9 @@
  * nothing, while the cluster has elected another leader within a second: waiting for the request's own timeout would cost half a minute.
  *
  * Late is what takes several times as long as this broker usually does, and a second at least. While something is late, the metadata
- * is asked for again and again, with pauses that grow as those of retries do: one request under way, and about one in a second, at most.
+ * is asked for again and again, with pauses that grow: one request under way, and about one in a second, at most.
  */
+import { backoffMs } from '../waiting.ts';
 import type { Cluster } from './cluster.ts';
 import type { MetadataCache } from './metadata-cache.ts';
 
@@ -15,6 +16,9 @@ const usualTimes = 4;
 /** The share of the newest answer in what is usual; and what a single one counts for at most, so that one that hung is soon forgotten. */
 const newestShare = 1 / 8;
 const sampleMsMax = 2_000;
+/** Between looks: at first another leader is likely to come soon. */
+const lookPauseMs = 100;
+const lookPauseMsMax = 1_000;
 
 /** Whom a request went to as a partition's leader. */
 export interface AskedLeader {
@@ -54,7 +58,7 @@ export class Patience {
   look(nowMs: number): number {
     if (this.#isLooking) return Infinity;
     if (nowMs < this.#nextLookMs) return this.#nextLookMs;
-    if (nowMs > this.#nextLookMs + this.#cluster.components.settings.retryBackoffMaxMs) this.#looks = 0;
+    if (nowMs > this.#nextLookMs + lookPauseMsMax) this.#looks = 0;
     void this.#look();
     return Infinity;
   }
@@ -64,7 +68,8 @@ export class Patience {
     // Where nobody answers, the next look may meet somebody; what waits has limits of its own.
     await this.#cluster.refresh().catch(() => undefined);
     this.#isLooking = false;
-    this.#nextLookMs = this.#cluster.components.clock.monotonicMs() + this.#cluster.pauseMs(++this.#looks);
+    const { clock, random } = this.#cluster.components;
+    this.#nextLookMs = clock.monotonicMs() + backoffMs(random, ++this.#looks, lookPauseMs, lookPauseMsMax);
     this.#onLooked();
   }
 }
