@@ -93,7 +93,7 @@ export class Follower {
       readSequence: Math.max(this.#echo.readSequence, message.readSequence),
     };
     if (!log.matches(message.fromIndex - 1, message.previousTerm)) {
-      this.#answer(message.from, this.#rejection(message));
+      this.#answer(message.from, this.#rejection(message), message.sentAt);
       return;
     }
     const conflict = firstConflict(log, message);
@@ -147,7 +147,8 @@ export class Follower {
     this.#group.maybeRepaired(Math.min(this.#matchedEndIndex, heldEndIndex));
   }
 
-  #answer(leader: MemberId, rejected: Rejection | undefined): void {
+  /** `sentAt`: of what is answered; where it is not one message, of the newest. */
+  #answer(leader: MemberId, rejected: Rejection | undefined, sentAt = this.#echo.sentAt): void {
     const group = this.#group;
     const matchedEndIndex = this.#matchedEndIndex;
     this.#answeredEndIndex = this.#acknowledgedEndIndex;
@@ -159,7 +160,7 @@ export class Follower {
       writtenEndIndex: Math.min(matchedEndIndex, group.writtenEndIndex),
       flushedEndIndex: Math.min(matchedEndIndex, group.flushedEndIndex),
       committedEndIndex: group.committedEndIndex,
-      sentAt: this.#echo.sentAt,
+      sentAt,
       readSequence: this.#echo.readSequence,
       rejected,
     });

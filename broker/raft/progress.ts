@@ -55,6 +55,8 @@ export class Progress {
   lastSentAt = Number.NEGATIVE_INFINITY;
   /** How often that has been repeated since it answered last. */
   repeats = 0;
+  /** When it was last gone back to what it holds, as a message of a row was lost or came out of turn. */
+  rewoundAt = Number.NEGATIVE_INFINITY;
   /** Oldest first, from `#inflightStart` on. */
   #inflights: Inflight[] = [];
   #inflightStart = 0;
@@ -83,6 +85,7 @@ export class Progress {
     this.answeredSendAt = Number.NEGATIVE_INFINITY;
     this.readSequence = 0;
     this.repeats = 0;
+    this.rewoundAt = Number.NEGATIVE_INFINITY;
     this.becomeProbe(nextIndex);
   }
 

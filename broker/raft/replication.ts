@@ -145,7 +145,7 @@ export class Replication {
     follower.followsSince ??= peers.now;
     follower.readSequence = Math.max(follower.readSequence, answer.readSequence);
     if (answer.rejected !== undefined) {
-      this.#rejected(follower, answer.rejected);
+      this.#rejected(follower, answer.rejected, answer.sentAt);
       return false;
     }
     // What it took for committed beyond that is another leader's, and about to be cut (`write.caching`).
@@ -229,14 +229,19 @@ export class Replication {
     };
   }
 
-  #rejected(follower: Progress, rejected: Rejection): void {
+  /**
+   * A lost message has all that follow it rejected, each perhaps several times: of what was sent before it was gone back, nothing
+   * is a reason to go back again, or rows of messages would beget rows. What was sent in the same tick is found out by ticks.
+   */
+  #rejected(follower: Progress, rejected: Rejection, sentAt: number): void {
     const isStale =
       follower.state === 'catch-up' ||
       rejected.fromIndex > follower.nextIndex ||
-      rejected.fromIndex <= follower.matchedEndIndex ||
-      (follower.state === 'probe' && rejected.fromIndex !== follower.nextIndex);
+      rejected.fromIndex <= follower.receivedEndIndex ||
+      (follower.state === 'probe' ? rejected.fromIndex !== follower.nextIndex : sentAt <= follower.rewoundAt);
     if (isStale) return;
-    follower.becomeProbe(this.#agreement(rejected));
+    if (follower.state === 'replicate') follower.rewoundAt = this.#group.peers.now;
+    follower.becomeProbe(Math.max(this.#agreement(rejected), follower.receivedEndIndex));
     follower.isSearching = true;
     this.maybeSend(follower);
   }

@@ -295,6 +295,57 @@ describe('a leader', () => {
     expect(kinds(raft.take())).toContain('read-entries');
   });
 
+  it('sends once more what a lost message has cost, however many rejections of that come, and how often', () => {
+    const { raft, peers } = create();
+    lead(raft);
+    raft.step(answer({}));
+    raft.take();
+    raft.propose(100);
+    /** Entries are read and sent in threes; returns the messages with entries. */
+    const send = (): number => {
+      let messages = 0;
+      for (let outputs = raft.take(); outputs.length > 0; outputs = raft.take()) {
+        for (const output of outputs) {
+          if (output.kind !== 'read-entries' || output.to !== two) continue;
+          messages++;
+          raft.entriesRead(output.read, output.fromIndex + 3, 3);
+        }
+      }
+      return messages;
+    };
+    const window = send();
+    const stalled = answer({ sentAt: peers.now });
+    // The first message is lost, so that all others are rejected, each several times; the probe that follows is accepted.
+    const rejections = Array.from({ length: window - 1 }, (_, place) => ({
+      ...stalled,
+      rejected: { fromIndex: 8 + place * 3, hint: { term: 2, endIndex: 5 } },
+    }));
+    let again = 0;
+    for (const rejection of [...rejections, ...rejections, ...rejections]) {
+      raft.step(rejection);
+      raft.step(stalled);
+      again += send();
+    }
+    expect(again).toBe(window);
+    // Of what was sent later a message may be lost, too.
+    peers.now += 1;
+    raft.step({ ...rejections[0]!, sentAt: peers.now });
+    raft.step(answer({ sentAt: peers.now }));
+    expect(send()).toBe(window);
+  });
+
+  it('does not go back behind what a follower has received, though that does not count yet', () => {
+    const { raft } = create();
+    lead(raft);
+    raft.step(answer({}));
+    raft.take();
+    raft.propose(100);
+    raft.step(answer({ matchedEndIndex: 50, writtenEndIndex: 5 }));
+    raft.take();
+    raft.step(answer({ matchedEndIndex: 50, rejected: { fromIndex: 20, hint: { term: 2, endIndex: 19 } } }));
+    expect(sent(raft.take(), 'append')).toEqual([]);
+  });
+
   it('steps down when no majority has answered for an election timeout', () => {
     const { raft, peers } = create();
     lead(raft);
