@@ -27,6 +27,9 @@ const answeredByAny: ReadonlySet<ApiName> = new Set([
   'DescribeCluster',
 ]);
 
+/** Who owes an answer for longer is asked last: less than any patience, so that nobody who has lost his asks the same broker who leads. */
+const silentMsMax = 750;
+
 /** A broker by its metadata, or whichever answers. */
 export type Target = NodeInfo | 'any';
 
@@ -346,7 +349,7 @@ export class Cluster {
   #silentAddresses(): ReadonlySet<string> {
     const links = [...this.#bootstrap];
     for (const [key, link] of this.#links) if (!key.startsWith('group:')) links.push(link);
-    const silent = links.filter((link) => link.silentMs >= patienceMsMin);
+    const silent = links.filter((link) => link.silentMs >= silentMsMax);
     return new Set(silent.map((link) => showAddress(link.address)));
   }
 

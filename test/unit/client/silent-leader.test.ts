@@ -6,7 +6,7 @@ import { FakeBrokers, topic } from './fake-brokers.ts';
 /** As long as the cluster needs to elect another leader in place of one that says nothing. */
 const electionMs = 1_100;
 /** What a client needs in all: it lets a second go by, and looks again until there is a leader. */
-const gapMsMax = 2_000;
+const gapMsMax = 1_600;
 
 function clientOf(brokers: FakeBrokers): Kappalog {
   return new Kappalog({ brokers: brokers.addresses, platform: brokers.platform });
