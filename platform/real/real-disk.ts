@@ -8,6 +8,7 @@ import {
   type DiskSpace,
   type OpenMode,
 } from '../disk.ts';
+import { DirectorySyncs } from './directory-syncs.ts';
 
 const openFlags: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY,
@@ -20,6 +21,9 @@ const openFlags: Record<OpenMode, number> = {
  * closes files behind one's back when it is collected.
  */
 export class RealDisk implements Disk {
+  /** Partitions that are made at one time all ask for the directory that they lie in. */
+  readonly #directorySyncs = new DirectorySyncs(syncDirectory);
+
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const descriptor = await call<number>(path, 'open', (done) =>
       fs.open(path, openFlags[mode], 0o644, done),
@@ -89,15 +93,8 @@ export class RealDisk implements Disk {
     });
   }
 
-  async syncDirectory(directory: string): Promise<void> {
-    const descriptor = await call<number>(directory, 'open', (done) => {
-      fs.open(directory, fs.constants.O_RDONLY, done);
-    });
-    try {
-      await run(directory, 'sync', (done) => fs.fsync(descriptor, done));
-    } finally {
-      await run(directory, 'close', (done) => fs.close(descriptor, done));
-    }
+  syncDirectory(directory: string): Promise<void> {
+    return this.#directorySyncs.sync(directory);
   }
 
   async space(directory: string): Promise<DiskSpace> {
@@ -105,6 +102,17 @@ export class RealDisk implements Disk {
       fs.statfs(directory, done),
     );
     return { totalBytes: blocks * bsize, usableBytes: bavail * bsize };
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const descriptor = await call<number>(directory, 'open', (done) => {
+    fs.open(directory, fs.constants.O_RDONLY, done);
+  });
+  try {
+    await run(directory, 'sync', (done) => fs.fsync(descriptor, done));
+  } finally {
+    await run(directory, 'close', (done) => fs.close(descriptor, done));
   }
 }
 
