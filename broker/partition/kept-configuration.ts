@@ -4,6 +4,7 @@
  */
 import type { Disk } from '../../platform/disk.ts';
 import type { PlacedConfiguration } from '../raft/configuration.ts';
+import { encodeConfiguration } from '../raft/configuration-codec.ts';
 import { writeConfigurationFile } from './consensus/configuration-file.ts';
 
 export class KeptConfiguration {
@@ -23,10 +24,13 @@ export class KeptConfiguration {
     return this.#placed;
   }
 
-  /** Resolves when the file has this one or a newer one. Rejects with a DiskError. */
+  /**
+   * Resolves when the file has this one, which is the newest, or one that was asked for later. Its index is below the file's where
+   * committed entries were lost. Rejects with a DiskError.
+   */
   keep(newest: PlacedConfiguration): Promise<void> {
     const done = this.#writing.then(async () => {
-      if (newest.index <= this.#placed.index) return;
+      if (areSame(newest, this.#placed)) return;
       await writeConfigurationFile(this.#disk, this.#directory, newest);
       this.#placed = newest;
     });
@@ -35,4 +39,14 @@ export class KeptConfiguration {
     });
     return done;
   }
+
+  /** The log is another one, which has brought this in a file of its own. */
+  replaced(placed: PlacedConfiguration): void {
+    this.#placed = placed;
+  }
+}
+
+function areSame(one: PlacedConfiguration, other: PlacedConfiguration): boolean {
+  const encoded = encodeConfiguration(one.configuration);
+  return one.index === other.index && encoded.equals(encodeConfiguration(other.configuration));
 }

@@ -30,6 +30,12 @@ export class RecordDeletions {
     this.#waiting.push({ endIndex, offset });
   }
 
+  /** The log is this one, from its start on. */
+  begin(entries: Iterable<PlacedRaftOnlyEntry>): void {
+    this.truncated(0);
+    for (const entry of entries) this.appended(entry);
+  }
+
   /** An entry of Raft's own stands in the log; one of other kinds is passed over. */
   appended({ kind, index, payload }: PlacedRaftOnlyEntry): void {
     const offset = kind === 'delete-records' ? decodeDeleteRecords(payload) : undefined;

@@ -94,7 +94,7 @@ export class Replica {
     this.#producers = opened.producers;
     this.#kept = new KeptConfiguration(disk, log.directory, configuration);
     this.#deletions = new RecordDeletions(this, (error) => options.events.deletionFailed(this, error));
-    for (const entry of log.raftOnlyEntries()) this.#deletions.appended(entry);
+    this.#deletions.begin(log.raftOnlyEntries());
     const group = keyOf(identity);
     this.#consensus = new Consensus({
       group,
@@ -229,10 +229,7 @@ export class Replica {
     return { kind: 'appended', term, baseOffset, endIndex, logStartOffset };
   }
 
-  /**
-   * Deletes the records below `offset`; tells when that is committed and the log starts there, durably. Nothing is to be
-   * done at or below the present start.
-   */
+  /** Deletes the records below `offset`; tells when that is committed and the log starts there, durably. */
   async deleteRecords(offset: number): Promise<'done' | DeletionRefusal> {
     if (this.#failure !== undefined) return 'KAFKA_STORAGE_ERROR';
     if (!this.isLeader || this.closed) return 'NOT_LEADER_OR_FOLLOWER';
@@ -430,7 +427,10 @@ export class Replica {
         if (this.#transfer.isTo(to)) this.#transfer.ended(reason === 'handed-over');
       },
       readConfirmed: (token, endIndex) => this.#reads?.confirmed(token, endIndex),
-      dataLost: (fromIndex, endIndex) => events.dataLost(this, { fromIndex, endIndex }),
+      dataLost: (fromIndex, endIndex) => {
+        this.keepConfiguration().catch((cause: unknown) => this.#fail({ kind: 'truncation', cause }));
+        events.dataLost(this, { fromIndex, endIndex });
+      },
       repaired: () => {
         if (this.damaged) this.#failure = undefined;
         this.memory.restored();
@@ -438,9 +438,9 @@ export class Replica {
       },
       catchUpRefused: changed,
       catchUpFailed: (error) => events.catchUpFailed(this, error),
-      logReplaced: async () => {
-        this.#deletions.truncated(0);
-        for (const entry of this.#log.raftOnlyEntries()) this.#deletions.appended(entry);
+      logReplaced: async (kept) => {
+        this.#kept.replaced(kept);
+        this.#deletions.begin(this.#log.raftOnlyEntries());
         await this.#producers.truncated();
       },
       readFailed: (error) => events.readFailed(this, error),

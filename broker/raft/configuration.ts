@@ -86,11 +86,14 @@ export class Configurations {
     return this.#placed.filter(({ index }) => index >= fromIndex && index < endIndex);
   }
 
-  /** Takes back those at or above `endIndex`. */
-  truncate(endIndex: number): void {
+  /** Takes back those at or above `endIndex`. Where committed ones are lost, the oldest is the best that is known. */
+  truncate(endIndex: number, isLoss = false): void {
     while (this.last.index >= endIndex) {
-      assert(this.#placed.length > 1, 'the configuration that a log begins with is committed');
+      const { configuration } = this.last;
       this.#placed.pop();
+      if (this.#placed.length > 0) continue;
+      assert(isLoss, 'the configuration that a log begins with is committed');
+      this.#placed.push({ index: endIndex - 1, configuration });
     }
   }
 

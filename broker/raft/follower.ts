@@ -13,6 +13,9 @@ import type { Append, Rejection } from './messages.ts';
 import { isSilent } from './peers.ts';
 import type { TermLog } from './term-log.ts';
 
+/** As a hint: the follower has nothing that the leader's log could be joined to. */
+const nothing = { term: 0, endIndex: 0 };
+
 export class Follower {
   readonly #group: Group;
   readonly #jitter: number;
@@ -92,6 +95,12 @@ export class Follower {
       sentAt: Math.max(this.#echo.sentAt, message.sentAt),
       readSequence: Math.max(this.#echo.readSequence, message.readSequence),
     };
+    if (contradictsRemoved(log, message)) {
+      // Nothing that is left here says where the logs part: the whole of the leader's log is wanted.
+      assert(group.countsWritten, 'what was removed is in every later leader’s log');
+      this.#answer(message.from, { fromIndex: message.fromIndex, hint: nothing }, message.sentAt);
+      return;
+    }
     if (!log.matches(message.fromIndex - 1, message.previousTerm)) {
       this.#answer(message.from, this.#rejection(message), message.sentAt);
       return;
@@ -173,6 +182,15 @@ export class Follower {
       hint: { term: hint.term, endIndex: Math.min(hint.endIndex, message.fromIndex - 1) },
     };
   }
+}
+
+/** Whether the leader has other entries than those that were committed and removed here. */
+function contradictsRemoved(log: TermLog, message: Append): boolean {
+  const { fromIndex, endIndex, previousTerm } = message;
+  const { startIndex } = log;
+  if (fromIndex - 1 < startIndex - 1 && !log.matches(fromIndex - 1, previousTerm)) return true;
+  const lastIndex = Math.min(endIndex, startIndex) - 1;
+  return lastIndex >= fromIndex && !log.matches(lastIndex, termIn(message, lastIndex));
 }
 
 /** The first index at which the log has another term than the message. Terms are runs: they can only part where one begins. */

@@ -224,25 +224,27 @@ export class Group {
 
   /** Removes what conflicts with the leader's log. */
   truncate(endIndex: number): void {
-    if (endIndex < this.#committedEndIndex) {
-      assert(this.#countsWritten(), 'what is committed is not truncated');
-      this.outbox.put({ kind: 'data-lost', fromIndex: endIndex, endIndex: this.#committedEndIndex });
-      this.#committedEndIndex = endIndex;
-    }
+    const isLoss = endIndex < this.#committedEndIndex;
+    if (isLoss) this.#lose(endIndex);
     this.log.truncate(endIndex);
     this.#generation++;
     this.#writtenEndIndex = Math.min(this.#writtenEndIndex, endIndex);
     this.#flushedEndIndex = Math.min(this.#flushedEndIndex, endIndex);
     this.outbox.put({ kind: 'truncate', endIndex, generation: this.#generation });
     if (this.configurations.last.index >= endIndex) {
-      this.configurations.truncate(endIndex);
+      this.configurations.truncate(endIndex, isLoss);
       this.outbox.put({ kind: 'configuration', ...this.configurations.last });
     }
   }
 
   /** The log is another one now, all of it durable and committed. */
   replaceLog(log: TermLogState, configurations: readonly PlacedConfiguration[]): void {
-    assert(log.endIndex >= this.#committedEndIndex, 'a replaced log holds what was committed');
+    // What its leader has instead of lost entries is of a later term than they were.
+    const lastTerm = this.log.termAt(this.#committedEndIndex - 1);
+    const starts = [{ index: log.startIndex, term: log.startTerm }, ...log.terms];
+    const later = starts.find(({ index, term }) => index < this.#committedEndIndex && term > lastTerm);
+    const lostFrom = Math.min(log.endIndex, later?.index ?? Infinity);
+    if (lostFrom < this.#committedEndIndex) this.#lose(lostFrom);
     this.log.reset(log);
     this.configurations.reset(configurations);
     this.#generation++;
@@ -250,6 +252,13 @@ export class Group {
     this.#flushedEndIndex = log.endIndex;
     this.outbox.put({ kind: 'configuration', ...this.configurations.last });
     this.commitTo(log.endIndex);
+  }
+
+  /** Committed entries from `fromIndex` on are not the group's any more. */
+  #lose(fromIndex: number): void {
+    assert(this.#countsWritten(), 'what is committed is not truncated');
+    this.outbox.put({ kind: 'data-lost', fromIndex, endIndex: this.#committedEndIndex });
+    this.#committedEndIndex = fromIndex;
   }
 
   /** Completions of another generation say nothing about what stands at these indexes now. Returns whether one moved. */

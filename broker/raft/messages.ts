@@ -61,7 +61,7 @@ export interface AppendAnswer extends Envelope {
 
 export interface Rejection {
   readonly fromIndex: number;
-  /** The largest term at or below the one asked that the follower has, and where it ends there. */
+  /** The largest term at or below the one asked that the follower has, and where it ends there; 0, 0: it needs the whole log. */
   readonly hint: TermEnd;
 }
 

@@ -105,6 +105,11 @@ export class Raft {
     return this.#group.log.lastTerm;
   }
 
+  /** Whether entries count before they are durable, so that committed ones may be lost. */
+  get countsWritten(): boolean {
+    return this.#group.countsWritten;
+  }
+
   get committedEndIndex(): number {
     return this.#group.committedEndIndex;
   }

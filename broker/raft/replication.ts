@@ -234,6 +234,13 @@ export class Replication {
    * is a reason to go back again, or rows of messages would beget rows. What was sent in the same tick is found out by ticks.
    */
   #rejected(follower: Progress, rejected: Rejection, sentAt: number): void {
+    if (rejected.hint.endIndex === 0) {
+      // It has removed what was committed and this log has lost (`write.caching`): what it said of the part that is left is void.
+      if (follower.state === 'catch-up') return;
+      follower.reset(this.#group.log.startIndex - 1);
+      this.maybeSend(follower);
+      return;
+    }
     const isStale =
       follower.state === 'catch-up' ||
       rejected.fromIndex > follower.nextIndex ||

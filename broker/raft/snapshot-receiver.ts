@@ -73,10 +73,15 @@ export class SnapshotReceiver {
     this.#receiving = undefined;
   }
 
-  /** A log that has the entry has all before it; replacing it could only lose what it has acknowledged beyond. */
+  /**
+   * A log that has the entry has all before it; replacing it could only lose what it has acknowledged beyond. What is committed is in
+   * every leader's log, but where that may have lost it: then the entry must be here to tell.
+   */
   #holds(index: number, term: number): boolean {
-    const { committedEndIndex, log } = this.#group;
-    if (index >= committedEndIndex && !log.matches(index, term)) return false;
+    const { committedEndIndex, countsWritten, log } = this.#group;
+    const isCommitted = index < committedEndIndex && !countsWritten;
+    const isThere = index >= log.startIndex - 1 && log.matches(index, term);
+    if (!isCommitted && !isThere) return false;
     this.#group.commitTo(index + 1);
     return true;
   }

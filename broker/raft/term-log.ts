@@ -67,10 +67,11 @@ export class TermLog {
 
   /**
    * Whether the entry at `index` has `term` here (log matching: then all before it are the same too). What lies before the
-   * start was committed when it was removed, so that every later leader has it.
+   * start was committed when it was removed, so that every later leader has it, unless it has lost what was committed: then what it
+   * has there instead is of a later term.
    */
   matches(index: number, term: number): boolean {
-    if (index < this.#startIndex - 1) return true;
+    if (index < this.#startIndex - 1) return term <= this.#startTerm;
     return index < this.#endIndex && this.termAt(index) === term;
   }
 

@@ -5,6 +5,7 @@
 import { assert } from '../../../platform/assert.ts';
 import type { CommitLog } from '../../log/commit-log.ts';
 import type { PlacedConfiguration } from '../../raft/configuration.ts';
+import type { TermLogState } from '../../raft/term-log.ts';
 import type { GroupLog } from './group-log.ts';
 
 export class CommittedPosition {
@@ -16,10 +17,16 @@ export class CommittedPosition {
   /** The configuration in the file beside the log: the newest that is known to be committed where the log holds none. */
   kept: PlacedConfiguration;
 
-  constructor(log: CommitLog, entries: GroupLog, startIndex: number, kept: PlacedConfiguration) {
+  constructor(
+    log: CommitLog,
+    entries: GroupLog,
+    { startIndex, endIndex }: Pick<TermLogState, 'startIndex' | 'endIndex'>,
+    kept: PlacedConfiguration,
+  ) {
     this.#log = log;
     this.#entries = entries;
-    this.kept = kept;
+    // The log may have lost the part in which it stood; a leader will say what stands there now.
+    this.kept = { ...kept, index: Math.min(kept.index, endIndex - 1) };
     this.endIndex = startIndex;
     this.#highWatermark = log.offsetOfIndex(startIndex);
   }
@@ -58,6 +65,8 @@ export class CommittedPosition {
   }
 
   lose(fromIndex: number): void {
+    // Which one held there is not known; the leader's log has it if there has been another one since.
+    if (this.kept.index >= fromIndex) this.kept = { ...this.kept, index: fromIndex - 1 };
     this.endIndex = Math.min(this.endIndex, fromIndex);
     this.#highWatermark = Math.min(this.#highWatermark, this.#log.offsetOfIndex(fromIndex));
   }

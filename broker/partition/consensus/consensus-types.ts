@@ -85,10 +85,10 @@ export interface ConsensusListener {
   /** Copying the leader's log, or taking its snapshot, came to nothing for now; it is tried again. */
   catchUpFailed?(error: unknown): void;
   /**
-   * The log is another one, copied from the leader or begun after a snapshot, and all of it is committed; nothing is appended
-   * until this resolves. A rejection ends the member.
+   * The log is another one, copied from the leader or begun after a snapshot, with `kept` in the file beside it, and all of it is
+   * committed; nothing is appended until this resolves. A rejection ends the member.
    */
-  logReplaced?(): Promise<void>;
+  logReplaced?(kept: PlacedConfiguration): Promise<void>;
   /** Entries for a follower could not be read; it is tried again. */
   readFailed(error: unknown): void;
   /** The member has left its group, for good. */

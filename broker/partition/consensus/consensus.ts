@@ -73,11 +73,11 @@ export class Consensus implements GroupMember {
       failed: (failure) => this.#fail(failure),
     });
     const state = this.#entries.state();
-    const configurations = this.#entries.configurations(options.configuration);
+    this.#position = new CommittedPosition(log, this.#entries, state, options.configuration);
+    const configurations = this.#entries.configurations(this.#position.kept);
     if (configurations === undefined) {
       throw new Error(`${log.directory} holds a configuration of its Raft group that cannot be read.`);
     }
-    this.#position = new CommittedPosition(log, this.#entries, state.startIndex, options.configuration);
     this.#raft = new Raft({
       id: options.member,
       settings: options.settings,

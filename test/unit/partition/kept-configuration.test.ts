@@ -28,10 +28,22 @@ describe('the file of a configuration', () => {
     expect(await readConfigurationFile(disk.crash(), directory)).toEqual(placed(4));
   });
 
-  it('does not go back to an older one', async () => {
+  it('has what was asked for last, also where the log has lost what was there before', async () => {
     const { disk, kept } = await start();
     await Promise.all([kept.keep(placed(9)), kept.keep(placed(4))]);
-    expect(kept.placed).toEqual(placed(9));
-    expect(await readConfigurationFile(disk, directory)).toEqual(placed(9));
+    expect(kept.placed).toEqual(placed(4));
+    expect(await readConfigurationFile(disk, directory)).toEqual(placed(4));
+  });
+
+  it('is written once for one configuration, and is what another log has brought', async () => {
+    const { disk, kept } = await start();
+    await kept.keep(placed(9));
+    await disk.remove(`${directory}/raft-configuration`);
+    await kept.keep(placed(9));
+    kept.replaced(placed(5));
+    await kept.keep(placed(5));
+    expect(await readConfigurationFile(disk, directory)).toBeUndefined();
+    await kept.keep({ ...placed(5), configuration: placed(6).configuration });
+    expect((await readConfigurationFile(disk, directory))?.configuration).toEqual(placed(6).configuration);
   });
 });

@@ -149,6 +149,72 @@ describe('durability', () => {
     expect(() => create(committed).raft.step(conflict)).toThrow('what is committed is not truncated');
   });
 
+  it('acknowledges nothing to a leader that has lost what is removed here, takes its log, and says what is lost', () => {
+    const removed = {
+      hardState: { term: 2, votedFor: undefined },
+      log: { startIndex: 80, startTerm: 1, endIndex: 100, terms: [] },
+      committedEndIndex: 90,
+    };
+    const first = append({ fromIndex: 50, endIndex: 51, terms: [{ index: 50, term: 2 }] });
+    expect(() => create(removed).raft.step(first)).toThrow('in every later leader’s log');
+    const { raft } = create({ ...removed, countsWritten: () => true });
+    // What it has before its own term began is what was there.
+    raft.step(append({ fromIndex: 50, endIndex: 50 }));
+    expect(sent(raft.take(), 'append-answer')).toMatchObject([{ matchedEndIndex: 50, rejected: undefined }]);
+    for (const message of [
+      first,
+      append({ fromIndex: 51, endIndex: 51, previousTerm: 2 }),
+      append({ fromIndex: 60, endIndex: 95, terms: [{ index: 70, term: 2 }] }),
+    ]) {
+      raft.step(message);
+      expect(sent(raft.take(), 'append-answer')).toMatchObject([
+        { matchedEndIndex: 50, rejected: { fromIndex: message.fromIndex, hint: { term: 0, endIndex: 0 } } },
+      ]);
+    }
+    raft.step({ kind: 'copy-request', from: two, to: one, term: 2, endIndex: 40, lastTerm: 1 });
+    expect(raft.take()).toContainEqual({ kind: 'copy-segments', leader: two, endIndex: 40 });
+    const configuration = { voters: [one, two, three], outgoing: [], learners: [], revision: 0 };
+    const log = { startIndex: 20, startTerm: 1, endIndex: 60, terms: [{ index: 50, term: 2 }] };
+    raft.logReplaced(log, [{ index: 0, configuration }]);
+    const outputs = raft.take();
+    expect(outputs).toContainEqual({ kind: 'data-lost', fromIndex: 50, endIndex: 90 });
+    expect([raft.startIndex, raft.endIndex, raft.committedEndIndex]).toEqual([20, 60, 60]);
+    expect(sent(outputs, 'append-answer')).toMatchObject([{ matchedEndIndex: 60 }]);
+  });
+
+  it('sends its whole log to a follower that has removed what is lost', () => {
+    const { raft } = create({ countsWritten: () => true });
+    lead(raft);
+    raft.step(answer({ matchedEndIndex: 4, writtenEndIndex: 4 }));
+    raft.take();
+    const rejected = { fromIndex: 4, hint: { term: 0, endIndex: 0 } };
+    raft.step(answer({ matchedEndIndex: 4, writtenEndIndex: 4, rejected }));
+    expect(sent(raft.take(), 'copy-request')).toMatchObject([{ to: two, endIndex: 1, lastTerm: 0 }]);
+    expect(raft.endIndexHeldBy(2)).toBe(0);
+  });
+
+  it('goes by the configuration that it knows where a power loss took the part of the log in which that stood', () => {
+    const configuration = { voters: [one, two, three], outgoing: [], learners: [], revision: 7 };
+    const options = {
+      hardState: { term: 2, votedFor: undefined },
+      committedEndIndex: 4,
+      configurations: [{ index: 3, configuration }],
+      countsWritten: () => true,
+    };
+    const { raft } = create(options);
+    const next = { ...configuration, revision: 8 };
+    raft.step(
+      append({
+        fromIndex: 2,
+        endIndex: 4,
+        terms: [{ index: 2, term: 2 }],
+        configurations: [{ index: 3, configuration: next }],
+      }),
+    );
+    expect(raft.take()).toContainEqual({ kind: 'configuration', index: 1, configuration });
+    expect([raft.configuration, raft.endIndex]).toEqual([next, 4]);
+  });
+
   it('takes the term of an entry that reached the disk before the term itself', () => {
     const { raft } = create({ hardState: { term: 0, votedFor: undefined } });
     expect(raft.hardState).toEqual({ term: 1, votedFor: undefined });

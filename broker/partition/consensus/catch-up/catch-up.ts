@@ -28,7 +28,10 @@ type CatchUpOutput = Extract<
 export interface CatchUpMember {
   readonly entries: GroupLog;
   readonly position: CommittedPosition;
-  readonly raft: Pick<Raft, 'term' | 'role' | 'committedEndIndex' | 'startIndex' | 'endIndex' | 'termAt'>;
+  readonly raft: Pick<
+    Raft,
+    'term' | 'role' | 'committedEndIndex' | 'countsWritten' | 'startIndex' | 'endIndex' | 'termAt'
+  >;
   /** Gives the core an input and carries out its outputs. */
   readonly input: <T>(call: (raft: Raft) => T) => T;
   readonly hasEnded: () => boolean;
@@ -232,7 +235,7 @@ export class CatchUp {
       entries.reload();
       position.kept = staged.configuration;
       if (means?.kind === 'snapshot') await means.snapshots.reload();
-      await listener.logReplaced?.();
+      await listener.logReplaced?.(staged.configuration);
     } catch (error) {
       // The core means the log of before: it can only begin anew, with what is there now.
       broken(error);
@@ -250,7 +253,9 @@ export class CatchUp {
   /** The last word on whether the present log may go. */
   #check({ endIndex, state }: StagedLog): void {
     const { raft } = this.#member;
-    const { committedEndIndex, startIndex } = raft;
+    const { committedEndIndex, countsWritten, startIndex } = raft;
+    // What the leader has lost is told once the log is the leader's.
+    if (countsWritten) return;
     if (endIndex < committedEndIndex) throw new CopyFailed('more has been committed here meanwhile');
     const lastIndex = committedEndIndex - 1;
     const isInBoth = lastIndex >= Math.max(startIndex, state.table.start.index);
