@@ -116,12 +116,12 @@ export class MemoryByteStream implements ByteStream {
     if (!this.#isClosed) this.#close(error);
   }
 
-  /** Takes a piece from the peer, or only a part of it; says how much. */
+  /** Takes a piece from the peer, which is this one's from then on, or only a part of it; says how much. */
   take(piece: Buffer): number {
     if (this.#isClosed) return piece.length;
     const count = Math.max(0, Math.min(piece.length, windowBytes - this.#arrivedBytes));
     if (count > 0) {
-      this.#arrived.push(Buffer.from(piece.subarray(0, count)));
+      this.#arrived.push(piece.subarray(0, count));
       this.#arrivedBytes += count;
       this.#deliverSoon();
     }

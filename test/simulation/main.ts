@@ -121,7 +121,9 @@ async function runMany(name: string): Promise<void> {
 /** One process that works until there is no task left. */
 function runWorker(nextTask: () => Task | undefined, take: (result: TaskResult) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker: ChildProcess = fork(join(import.meta.dirname, 'worker.ts'));
+    // Most of what a history makes is gone again soon.
+    const execArgv = ['--max-semi-space-size=64'];
+    const worker: ChildProcess = fork(join(import.meta.dirname, 'worker.ts'), { execArgv });
     const giveTask = (): void => {
       const task = nextTask();
       if (task === undefined) worker.disconnect();

@@ -23,6 +23,9 @@ export interface TaskResult {
   readonly failed: readonly FailedSeed[];
 }
 
+// Errors are all in a day's work here, and where they were made is of interest only when one seed is looked at.
+Error.stackTraceLimit = 0;
+
 process.on('message', (task: Task) => {
   void work(task).then((result) => process.send!(result));
 });
