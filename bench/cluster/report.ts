@@ -30,7 +30,8 @@ export interface ClusterReport {
 
 export function clusterMarkdown(report: ClusterReport): string {
   const { contenders, command, date, diskRates } = report;
-  const runs = Math.max(0, ...[...report.produce, ...report.latency].map((row) => row.runs.length));
+  const rows = [...report.produce, ...report.latency, ...report.many];
+  const runs = Math.max(0, ...rows.map((row) => row.runs.length));
   return [
     `# Three nodes of Kappalog against three of ${contenders.at(-1)}, ${date}`,
     '',
