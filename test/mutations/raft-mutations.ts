@@ -193,8 +193,32 @@ const planted: readonly Planted[] = [
   {
     name: 'a snapshot takes the place of a log that has more',
     file: 'snapshot-receiver.ts',
-    from: 'if (index >= committedEndIndex && !log.matches(index, term)) return false;',
-    to: 'if (index >= committedEndIndex) return false;\n    void [log, term];',
+    from: 'if (!isCommitted && !isThere) return false;',
+    to: 'if (!isCommitted) return false;\n    void isThere;',
+  },
+  {
+    name: 'what was removed here is taken for the same as what a leader that has lost it has there',
+    file: 'follower.ts',
+    from: '    if (contradictsRemoved(log, message)) {\n',
+    to: '    if (contradictsRemoved(log, message) && message.endIndex < 0) {\n',
+  },
+  {
+    name: 'a leader that has lost what was removed is believed to have what it says is committed',
+    file: 'snapshot-receiver.ts',
+    from: 'const isCommitted = index < committedEndIndex && !countsWritten;',
+    to: 'const isCommitted = index < committedEndIndex;\n    void countsWritten;',
+  },
+  {
+    name: 'each rejection has a row of messages sent again',
+    file: 'replication.ts',
+    from: 'sentAt <= follower.rewoundAt);',
+    to: 'sentAt < 0);',
+  },
+  {
+    name: 'a late rejection has sent again what was received',
+    file: 'replication.ts',
+    from: 'rejected.fromIndex <= follower.receivedEndIndex ||',
+    to: 'rejected.fromIndex <= follower.matchedEndIndex ||',
   },
   {
     name: 'no pre-vote',

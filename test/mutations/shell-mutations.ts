@@ -230,11 +230,14 @@ const planted: readonly Planted[] = [
     test: ['kept-configuration', 'has the newest configuration, durably, when whoever asked goes on'],
   },
   {
-    name: "configuration's file: an older one is written over a newer",
+    name: "configuration's file: it stays as it was where the log has lost the newest one",
     file: 'kept-configuration.ts',
-    from: '      if (newest.index <= this.#placed.index) return;\n',
-    to: '',
-    test: ['kept-configuration', 'does not go back to an older one'],
+    from: '      if (areSame(newest, this.#placed)) return;\n',
+    to: '      if (areSame(newest, this.#placed) || newest.index < this.#placed.index) return;\n',
+    test: [
+      'kept-configuration',
+      'has what was asked for last, also where the log has lost what was there before',
+    ],
   },
   {
     name: 'first configuration: one that comes later counts itself as a voter',
