@@ -36,6 +36,8 @@ export class Progress {
   matchedEndIndex = 0;
   /** Its log is this leader's up to here, as far as it has answered, whether or not that would outlive a crash of it. */
   receivedEndIndex = 0;
+  /** Ticks: the newest send that an answer which says so has seen. */
+  receivedSendAt = Number.NEGATIVE_INFINITY;
   /** What this member knows to be committed, and what it has been told. */
   knownCommittedEndIndex = 0;
   toldCommittedEndIndex = 0;
@@ -80,6 +82,7 @@ export class Progress {
   reset(nextIndex: number): void {
     this.matchedEndIndex = 0;
     this.receivedEndIndex = 0;
+    this.receivedSendAt = Number.NEGATIVE_INFINITY;
     this.knownCommittedEndIndex = 0;
     this.followsSince = undefined;
     this.answeredSendAt = Number.NEGATIVE_INFINITY;
@@ -121,8 +124,8 @@ export class Progress {
     this.#inflightBytes += sizeBytes;
   }
 
-  /** Its log is the leader's up to `endIndex`: that much is in flight no longer. */
-  received(endIndex: number): void {
+  /** Its log is the leader's up to `endIndex`, it says, having seen what was sent at `sentAt`: that much is in flight no longer. */
+  received(endIndex: number, sentAt: number): void {
     for (;;) {
       const first = this.#inflights[this.#inflightStart];
       if (first === undefined || first.endIndex > endIndex) break;
@@ -134,8 +137,16 @@ export class Progress {
       this.#inflights = this.#inflights.slice(this.#inflightStart);
       this.#inflightStart = 0;
     }
-    this.receivedEndIndex = Math.max(this.receivedEndIndex, endIndex);
+    if (endIndex >= this.receivedEndIndex) {
+      this.receivedEndIndex = endIndex;
+      this.receivedSendAt = Math.max(this.receivedSendAt, sentAt);
+    }
     this.nextIndex = Math.max(this.nextIndex, endIndex);
+  }
+
+  /** Later than it said so it denies what it has received: it was closed and opened again before all of that was written. */
+  lostReceived(): void {
+    this.receivedEndIndex = this.matchedEndIndex;
   }
 
   acknowledged(endIndex: number): boolean {

@@ -153,7 +153,7 @@ export class Replication {
     follower.knownCommittedEndIndex = Math.max(follower.knownCommittedEndIndex, committedEndIndex);
     const endIndex = countsWritten ? answer.writtenEndIndex : answer.flushedEndIndex;
     const isNews = follower.acknowledged(endIndex);
-    follower.received(answer.matchedEndIndex);
+    follower.received(answer.matchedEndIndex, answer.sentAt);
     if (follower.state === 'probe') follower.becomeReplicate(answer.matchedEndIndex);
     else if (follower.state === 'catch-up') {
       if (answer.matchedEndIndex >= log.startIndex) follower.becomeReplicate(answer.matchedEndIndex);
@@ -240,6 +240,9 @@ export class Replication {
       follower.reset(this.#group.log.startIndex - 1);
       this.maybeSend(follower);
       return;
+    }
+    if (sentAt > follower.receivedSendAt && rejected.fromIndex <= follower.receivedEndIndex) {
+      follower.lostReceived();
     }
     const isStale =
       follower.state === 'catch-up' ||

@@ -4,6 +4,7 @@ import { memberId } from '../../../broker/raft/member.ts';
 import type { Append, AppendAnswer } from '../../../broker/raft/messages.ts';
 import { Raft } from '../../../broker/raft/raft.ts';
 import type { Output, RaftOptions } from '../../../broker/raft/raft.ts';
+import { assert } from '../../../platform/assert.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { simSettings } from '../../raft/harness.ts';
 
@@ -410,6 +411,45 @@ describe('a leader', () => {
     raft.take();
     raft.step(answer({ matchedEndIndex: 50, rejected: { fromIndex: 20, hint: { term: 2, endIndex: 19 } } }));
     expect(sent(raft.take(), 'append')).toEqual([]);
+  });
+
+  it.each(['restarted', 'reopened'])('sends again what a follower had received and has lost: %s', (how) => {
+    const { raft, peers } = create();
+    lead(raft);
+    raft.step(answer({}));
+    raft.take();
+    raft.propose(100);
+    const isRead = (output: Output) => output.kind === 'read-entries' && output.to === two;
+    const first = raft.take().find(isRead);
+    assert(first?.kind === 'read-entries', 'entries are read');
+    raft.entriesRead(first.read, 50, 3);
+    let outputs = raft.take().filter(isRead);
+    raft.step(answer({ matchedEndIndex: 50 }));
+    // From now on it holds nothing from index 5 on, and rejects every message that would be joined to that, each twice.
+    peers.now += simSettings.timing.heartbeatTicks;
+    if (how === 'restarted') raft.nodeRestarted(2);
+    const froms: number[] = [];
+    for (let round = 0; round < 100 && froms.at(-1) !== 5; round++) {
+      for (const output of [...outputs, ...raft.take()]) {
+        if (output.kind === 'read-entries' && output.to === two) {
+          raft.entriesRead(output.read, output.fromIndex + 3, 3);
+        }
+        if (output.kind !== 'send' && output.kind !== 'send-entries') continue;
+        const { message } = output;
+        if (message.kind !== 'append' || message.to !== two) continue;
+        const { fromIndex, sentAt } = message;
+        froms.push(fromIndex);
+        if (fromIndex === 5) break;
+        const rejected = { fromIndex, hint: { term: 2, endIndex: 5 } };
+        for (let time = 0; time < 2; time++) raft.step(answer({ sentAt, rejected }));
+      }
+      outputs = [];
+      raft.step(answer({ from: three, sentAt: peers.now }));
+      peers.now++;
+      raft.tick();
+    }
+    expect(froms.at(-1)).toBe(5);
+    expect(froms.length).toBeLessThan(10);
   });
 
   it('steps down when no majority has answered for an election timeout', () => {
