@@ -71,6 +71,12 @@ const planted: readonly Planted[] = [
     to: 'return this.log.endIndex;',
   },
   {
+    name: 'a follower that lost what it had received is not believed',
+    file: 'replication.ts',
+    from: 'follower.lostReceived();',
+    to: '',
+  },
+  {
     name: 'a leader counts what followers have received',
     file: 'replication.ts',
     from: 'const isNews = follower.acknowledged(endIndex);',
