@@ -59,8 +59,9 @@ function dumpReplacement({ path }: InspectedFile, bytes: Buffer, printer: DumpPr
 }
 
 function dumpVotes({ path }: InspectedFile, bytes: Buffer, printer: DumpPrinter): void {
-  const { votes, faults } = readVotes(bytes);
+  const { votes, moves, faults } = readVotes(bytes);
   for (const { group, state } of votes) printer.extra('vote', { ...group, ...state });
+  for (const { group, movedTo, number } of moves) printer.extra('voterMove', { ...group, movedTo, number });
   for (const { position, reason } of faults) printer.fault({ file: path, position, reason });
 }
 

@@ -172,12 +172,13 @@ export class CommitLog {
     return this.#parts.segments.full;
   }
 
-  segments(): SegmentInfo[] {
-    return this.#parts.segments.infos();
+  /** All, oldest first; the last is appended to. */
+  allSegments(): readonly Segment[] {
+    return this.#parts.segments.all;
   }
 
-  get lastRaftOnlyEntry(): PlacedRaftOnlyEntry | undefined {
-    return this.#parts.books.table.lastRaftOnly;
+  segments(): SegmentInfo[] {
+    return this.#parts.segments.infos();
   }
 
   /** Raft's entries that the log still knows of, oldest first. */
@@ -309,9 +310,8 @@ export class CommitLog {
 
   /**
    * Raises the log start, durably when it resolves: no read may begin below it any more. Full segments wholly below it are
-   * taken out, and their files removed after `file.delete.delay.ms`. An offset at or below the present start does nothing. The
-   * caller answers for not going above the high watermark. A log that is being cut or closed, or has failed, stays as it
-   * is. Rejects with a DiskError; where that is for lack of space, the log goes on as it was.
+   * taken out, and their files removed after `file.delete.delay.ms`. At or below the present start it does nothing. The caller answers
+   * for not going above the high watermark. A log being cut or closed, or failed, stays as it is. Rejects with a DiskError; for lack of space, the log goes on as it was.
    */
   advanceLogStart(offset: number): Promise<void> {
     return this.#parts.upkeep.advanceLogStart(offset);

@@ -31,7 +31,7 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   // What a state machine is made of is read whole anyway: rot in it is to be found before anything is made of it.
   const doubtedOffset = options.keepsSnapshots ? 0 : undefined;
   const { log, recovery, producers, ...found } = await openLog(opening, producersOptions, doubtedOffset);
-  const self = memberId(nodeId, home.id!);
+  const self = memberId(nodeId, options.madeIn ?? home.id!);
   // Its term and vote may be from an earlier stay, whose files went when it was taken out: they make it no member of its own.
   const isEmpty = log.endIndex === 1;
   const configuration = await readOrMakeConfiguration(disk, log.directory, {
@@ -42,7 +42,17 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
   const catchUp = catchUpWith(options, snapshots);
   const impairment = memory.impairment(await lastingFloor(disk, log, found.floor));
-  const opened = { log, recovery, producers, configuration, impairment, memory, snapshots, catchUp };
+  const opened = {
+    member: self,
+    log,
+    recovery,
+    producers,
+    configuration,
+    impairment,
+    memory,
+    snapshots,
+    catchUp,
+  };
   replica = new Replica(options, opened);
   return replica;
 }

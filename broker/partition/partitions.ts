@@ -14,12 +14,13 @@ import type { Random } from '../../platform/random.ts';
 import type { LogConfig } from '../log/log-types.ts';
 import type { ReadPool } from '../log/reading/read-pool.ts';
 import type { TailCache } from '../log/reading/tail-cache.ts';
-import { nodeOf } from '../raft/member.ts';
+import { directoryOf, nodeOf } from '../raft/member.ts';
 import type { RaftSettings } from '../raft/raft.ts';
 import type { LogCopying } from './consensus/catch-up/log-copying.ts';
 import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { openReplica } from './open-replica.ts';
+import { pause, settled } from './replica-settling.ts';
 import type { ReplicaEvents, ReplicaIdentity } from './replica-types.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaVotes } from './replica-votes.ts';
@@ -207,12 +208,29 @@ export class Partitions {
     return this.#open(wanted, false);
   }
 
-  /** Of these the ones that lie in another data directory than the metadata names, and where they lie. */
+  /** Of these the ones that are known by another data directory than the metadata names, and by which one. */
   misplaced(wanted: readonly WantedReplica[]): DirectoryAssignment[] {
     return wanted.flatMap(({ topic, topicId, partition, directoryId }) => {
-      const id = this.replica(topic, partition)?.home.id;
+      const member = this.replica(topic, partition)?.member;
+      const id = member === undefined ? directoryId : directoryOf(member);
       return id === undefined || id === directoryId ? [] : [{ topicId, partition, directoryId: id }];
     });
+  }
+
+  /** A replica that was closed to be moved is opened anew, wherever it is found now; it is offline where that cannot be. Resolves as `open`. */
+  async reopen(closed: Replica, wanted: WantedReplica): Promise<void> {
+    const opened: Replica[] = [];
+    await this.#openAll([wanted], false, opened);
+    if (opened.length === 0) this.#unregister(closed);
+    for (const replica of opened) this.#byTopic.get(replica.topic)![replica.partition] = replica;
+    await this.#start(opened);
+    await Promise.all(opened.map(settled));
+  }
+
+  /** A replica that was closed to be moved cannot be opened before the next start of the node. */
+  giveUp(closed: Replica, reason: string): void {
+    this.#unregister(closed);
+    this.#setOffline(closed.identity, reason);
   }
 
   async #open(wanted: readonly WantedReplica[], isNew: boolean): Promise<void> {
@@ -395,10 +413,10 @@ export class Partitions {
       this.#setOffline(wanted, place.reason);
       return undefined;
     }
-    return this.#openAt(wanted, place.directory);
+    return this.#openAt(wanted, place.directory, place.madeIn);
   }
 
-  async #openAt(wanted: WantedReplica, home: LogDirectory): Promise<Replica> {
+  async #openAt(wanted: WantedReplica, home: LogDirectory, madeIn?: string): Promise<Replica> {
     const { disk, clock, nodeId, events, tailCache, readPool, votes } = this.#options;
     const { topic, topicId, partition, intended } = wanted;
     const identity = { topic, topicId, partition };
@@ -412,6 +430,7 @@ export class Partitions {
       boot: this.#options.boot,
       acceptsLostMemory: this.#options.acceptsLostMemory ?? false,
       home,
+      madeIn,
       log: {
         disk,
         clock,
@@ -477,23 +496,4 @@ export class Partitions {
     this.#count--;
     this.#options.votes.remove(keyOf(replica.identity));
   }
-}
-
-function pause(clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(0, resolve);
-  });
-}
-
-/** Resolves when the replica may say where its log ends, or will not by itself; with an error where it could not be elected. */
-function settled(replica: Replica): Promise<unknown> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      const isAlone = replica.isSoleVoter && !replica.damaged && !replica.memory.isLost;
-      if (replica.electionError !== undefined) resolve(replica.electionError);
-      else if (!isAlone || replica.ready || replica.failed || replica.closed) resolve(undefined);
-      else replica.watch(look);
-    };
-    look();
-  });
 }

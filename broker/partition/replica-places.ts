@@ -4,7 +4,8 @@
  *
  * A replica's files are in `<topic>-<partition>` of one data directory, with the topic's id in `partition.metadata`. What
  * holds another topic's id, a second copy, or no topic that the cluster knows, is renamed to a name that ends in `-stray`,
- * never deleted. A replica that may lie in a directory that is offline is not made anew elsewhere: it would come back empty.
+ * never deleted. A replica that may lie in a directory that is offline is not made anew elsewhere: it would come back empty. Where one
+ * was moved between directories, `moves/moved-files.ts` says which has it.
  */
 import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
@@ -14,6 +15,9 @@ import { removeLogDirectory } from '../log/log-removal.ts';
 import { chooseDirectory } from './directory-choice.ts';
 import type { DirectoryLoad } from './directory-choice.ts';
 import type { LogDirectory } from './log-directory.ts';
+import { readMemberFile } from './moves/member-file.ts';
+import { bringBack, finishMove, futurePath, removeLeftover } from './moves/moved-files.ts';
+import type { Leftover } from './moves/moved-files.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
 import type { IntendedMembers, ReplicaIdentity } from './replica-types.ts';
 
@@ -36,7 +40,8 @@ export interface ReplicaPlacesOptions {
 export type IsGone = (replica: ReplicaIdentity) => boolean;
 
 export type Place =
-  | { readonly kind: 'here'; readonly directory: LogDirectory }
+  /** `madeIn`: the directory that it was moved from, at first, and goes by in its group. */
+  | { readonly kind: 'here'; readonly directory: LogDirectory; readonly madeIn?: string | undefined }
   | { readonly kind: 'offline'; readonly reason: string };
 
 /** Free space and replicas of each online directory, as a round of placements began. */
@@ -75,29 +80,63 @@ export class ReplicaPlaces {
    * it cannot lie in a directory that was offline from the start. Rejects with a DiskError.
    */
   async find(wanted: WantedReplica, isNew: boolean, loads: Loads): Promise<Place> {
+    const { disk } = this.#options;
+    const name = directoryName(wanted);
+    const isMovable = this.#options.directories.length > 1;
+    if (isMovable) await finishMove(disk, this.#online, { group: wanted, name });
     const copies: LogDirectory[] = [];
     for (const directory of this.#online) {
       const topicId = await readPartitionMetadata(this.#options.disk, pathOf(directory, wanted));
-      if (topicId === wanted.topicId) copies.push(directory);
-      else if (topicId !== undefined) {
+      if (topicId === wanted.topicId && directory.votes.moveOf(wanted) === undefined) copies.push(directory);
+      else if (topicId !== undefined && topicId !== wanted.topicId) {
         const reason = `it belongs to an earlier topic of that name, with the id ${topicId}`;
-        await this.#setAside(directory, directoryName(wanted), reason);
+        await this.#setAside(directory, name, reason);
       }
     }
     const found = copies.length > 1 ? await this.#keepOne(wanted, copies) : copies[0];
-    if (found !== undefined) return { kind: 'here', directory: found };
+    if (found !== undefined) return this.#found(wanted, found);
     const named = this.#online.find(({ id }) => id !== undefined && id === wanted.directoryId);
     const missing = isNew || named !== undefined ? undefined : this.#missing(wanted);
     if (missing !== undefined) return { kind: 'offline', reason: missing };
     const directory = named ?? chooseDirectory(loads);
+    const elsewhere = await this.#elsewhere(wanted, directory, isNew);
+    if (elsewhere !== undefined) return { kind: 'offline', reason: elsewhere };
     try {
-      await writePartitionMetadata(this.#options.disk, pathOf(directory, wanted), wanted.topicId);
+      await writePartitionMetadata(disk, pathOf(directory, wanted), wanted.topicId);
     } catch (error) {
       // Else it would be chosen again and again: it may still look like the one with the most room.
       if (isBroken(error)) directory.failedBy(error);
       throw error;
     }
     return { kind: 'here', directory };
+  }
+
+  async #found(wanted: WantedReplica, directory: LogDirectory): Promise<Place> {
+    const { disk, directories } = this.#options;
+    for (const other of directories.length > 1 ? this.#online : []) {
+      if (other !== directory) await removeLeftover(this.#leftover(wanted, other));
+    }
+    const member = await readMemberFile(disk, pathOf(directory, wanted), directory.id);
+    return { kind: 'here', directory, madeIn: member?.madeIn };
+  }
+
+  #leftover(group: WantedReplica, directory: LogDirectory): Leftover {
+    const { disk, clock } = this.#options;
+    return { disk, clock, directory, group, name: directoryName(group) };
+  }
+
+  /** Why a replica that was not found may not be made in this directory: what it had there was moved to where nobody can look now. */
+  async #elsewhere(
+    wanted: WantedReplica,
+    directory: LogDirectory,
+    isNew: boolean,
+  ): Promise<string | undefined> {
+    const { disk, directories } = this.#options;
+    for (const online of isNew && directories.length === 1 ? [] : this.#online) {
+      if (!(await disk.exists(futurePath(online, wanted)))) continue;
+      return `it was being moved to ${online.path} from a data directory that cannot be used`;
+    }
+    return bringBack(this.#leftover(wanted, directory), directories);
   }
 
   /**

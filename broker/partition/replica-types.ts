@@ -50,6 +50,8 @@ export interface ReplicaOptions {
   readonly log: LogOptions;
   /** The data directory that holds it. */
   readonly home: LogDirectory;
+  /** The directory that it was made in, and is known by in its group, where it was moved from there (`member-file.ts`). */
+  readonly madeIn?: string | undefined;
   readonly hardState: HardState | undefined;
   readonly consensus: ConsensusNode;
   readonly settings: RaftSettings;
@@ -68,6 +70,7 @@ export interface ReplicaOptions {
 
 /** What the replica's directory held (open-replica.ts). */
 export interface OpenedReplica {
+  readonly member: MemberId;
   readonly log: CommitLog;
   readonly recovery: RecoveryReport;
   readonly producers: LogProducers;

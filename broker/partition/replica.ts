@@ -6,7 +6,6 @@
  * watermark = committed, as a Kafka offset. Leadership is not readiness: until the first entry of its own term commits, a
  * leader takes appends and serves reads up to the high watermark it knows, and `ready` is false.
  */
-import { assert } from '../../platform/assert.ts';
 import { unpooled } from '../../platform/buffer-pool.ts';
 import type { Lease } from '../../platform/buffer-pool.ts';
 import { readBatchHeader } from '../../protocol/index.ts';
@@ -18,7 +17,7 @@ import type { ScrubbedLog } from '../log/recovery/scrub-segment.ts';
 import { encodeDeleteRecords } from '../log/raft-only.ts';
 import { isSoleVoter } from '../raft/configuration.ts';
 import type { Configuration, PlacedConfiguration } from '../raft/configuration.ts';
-import { memberId, nodeOf } from '../raft/member.ts';
+import { nodeOf } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
 import type { ForceRefusal, Raft, Role } from '../raft/raft.ts';
 import { Acknowledgements } from './acknowledgements.ts';
@@ -29,6 +28,7 @@ import { Consensus } from './consensus/consensus.ts';
 import { KeptConfiguration } from './kept-configuration.ts';
 import { LeadershipTransfer } from './leadership-transfer.ts';
 import type { LogDirectory } from './log-directory.ts';
+import type { MovableLog } from './moves/future-copy.ts';
 import type { LogProducers } from './log-producers.ts';
 import type { ReplicaMemory } from './replica-memory.ts';
 import { RecordDeletions } from './record-deletions.ts';
@@ -54,6 +54,7 @@ export class Replica {
   readonly partition: number;
   readonly recovery: RecoveryReport;
   readonly home: LogDirectory;
+  readonly member: MemberId;
   readonly #options: ReplicaOptions;
   readonly #log: CommitLog;
   readonly #consensus: Consensus;
@@ -80,13 +81,13 @@ export class Replica {
   closed = false;
 
   constructor(options: ReplicaOptions, opened: OpenedReplica) {
-    const { identity, home, nodeId, consensus, disk } = options;
+    const { identity, home, consensus, disk } = options;
     const { log, configuration } = opened;
-    assert(home.id !== undefined, 'a directory that can be voted in has an identity');
     this.#options = options;
     this.identity = identity;
     ({ topic: this.topic, partition: this.partition } = identity);
-    ({ recovery: this.recovery, snapshots: this.snapshots, memory: this.memory } = opened);
+    ({ recovery: this.recovery, snapshots: this.snapshots } = opened);
+    ({ memory: this.memory, member: this.member } = opened);
     this.home = home;
     const { damage } = this.recovery;
     if (damage !== undefined) this.#failure = { kind: 'damage', cause: damage };
@@ -98,7 +99,6 @@ export class Replica {
     const group = keyOf(identity);
     this.#consensus = new Consensus({
       group,
-      member: memberId(nodeId, home.id),
       settings: options.settings,
       peers: consensus.peers,
       random: options.random.fork(group),
@@ -163,7 +163,7 @@ export class Replica {
   }
 
   /** For those who maintain logs; only the replica appends and moves positions. */
-  get log(): CleanableLog & ScrubbedLog & Pick<CommitLog, 'queuedBytes' | 'sizeBytes' | 'segmentCount'> {
+  get log(): CleanableLog & ScrubbedLog & MovableLog & Pick<CommitLog, 'queuedBytes' | 'segmentCount'> {
     return this.#log;
   }
 

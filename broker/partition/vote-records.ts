@@ -1,7 +1,7 @@
 /** The file of votes, to the byte: storage-format.md, "votes". */
 import { assert } from '../../platform/assert.ts';
 import { crc32c } from '../../protocol/index.ts';
-import { memberId, nodeOf } from '../raft/member.ts';
+import { directoryOf, memberId, nodeOf } from '../raft/member.ts';
 import type { HardState } from '../raft/raft.ts';
 
 /** Which group: a partition of a topic, by the topic's id. */
@@ -15,6 +15,19 @@ export interface Vote {
   readonly state: HardState;
 }
 
+/**
+ * Where this directory's member of a group lives now, with its log and its votes: in another directory of the node; undefined: it
+ * lives here, as all do that have never been moved.
+ */
+export interface VoterMove {
+  readonly group: GroupId;
+  readonly movedTo: string | undefined;
+  /** Drawn by chance for the move: the copy that it makes count has the same. */
+  readonly number: number;
+}
+
+export type VoteRecord = Vote | VoterMove;
+
 export interface VoteFault {
   readonly position: number;
   readonly reason: string;
@@ -23,6 +36,8 @@ export interface VoteFault {
 export interface ReadVotes {
   /** The newest of each group. */
   readonly votes: readonly Vote[];
+  /** Those that live elsewhere. */
+  readonly moves: readonly VoterMove[];
   readonly faults: readonly VoteFault[];
   /** Whether the file is of the format of before, in which records name no directory. */
   readonly isOld: boolean;
@@ -39,6 +54,10 @@ const oldRecordBytes = 32;
 
 /** In the partition: the first record of a round, which was written when all before it was durable. */
 const roundBit = 0x8000_0000;
+/** In the place of the node that was voted for: the record is of a move. */
+const movedMark = -2;
+/** Of a member that lives here again. */
+const nowhere = Buffer.alloc(16).toString('base64url');
 
 /**
  * What a file of votes holds, and what is wrong with it. A round is appended as a whole, and a loss of power can take any sectors
@@ -49,7 +68,7 @@ const roundBit = 0x8000_0000;
 export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
   const magic = bytes.subarray(0, votesHeader.length);
   const isOld = magic.equals(oldHeader);
-  const nothing = { votes: [], faults: [], isOld, endPosition: 0, lastRoundPosition: 0 };
+  const nothing = { votes: [], moves: [], faults: [], isOld, endPosition: 0, lastRoundPosition: 0 };
   if (bytes.length < votesHeader.length) return nothing;
   if (!isOld && !magic.equals(votesHeader)) {
     const faults = [{ position: 0, reason: 'this is no file of votes that this version can read' }];
@@ -57,17 +76,18 @@ export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
   }
   const recordBytes = isOld ? oldRecordBytes : voteRecordBytes;
   const votes = new Map<string, Vote>();
+  const moves = new Map<string, VoterMove>();
   const faults: VoteFault[] = [];
   let bad: number | undefined;
   let endPosition = votesHeader.length;
   let lastRoundPosition = endPosition;
   for (let position = endPosition; position + recordBytes <= bytes.length; position += recordBytes) {
-    const vote = decodeVote(bytes.subarray(position, position + recordBytes), directoryId);
-    if (vote === undefined) {
+    const decoded = decodeRecord(bytes.subarray(position, position + recordBytes), directoryId);
+    if (decoded === undefined) {
       bad ??= position;
       continue;
     }
-    if (isOld || vote.beginsRound) {
+    if (isOld || decoded.beginsRound) {
       if (bad !== undefined) faults.push({ position: bad, reason: 'a record below a good one is damaged' });
       bad = undefined;
       lastRoundPosition = position;
@@ -75,29 +95,41 @@ export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
       continue;
     }
     endPosition = position + recordBytes;
-    votes.set(keyOf(vote.group), { group: vote.group, state: vote.state });
+    const { record } = decoded;
+    const key = keyOf(record.group);
+    if ('state' in record) votes.set(key, record);
+    else if (record.movedTo === undefined) moves.delete(key);
+    else moves.set(key, record);
   }
-  return { votes: [...votes.values()], faults, isOld, endPosition, lastRoundPosition };
+  const present = { votes: [...votes.values()], moves: [...moves.values()] };
+  return { ...present, faults, isOld, endPosition, lastRoundPosition };
 }
 
 /** What is written at once and told of together. */
-export function encodeRound(votes: readonly Vote[]): Buffer {
-  return Buffer.concat(votes.map((vote, place) => encodeVote(vote, place === 0)));
+export function encodeRound(records: readonly VoteRecord[]): Buffer {
+  return Buffer.concat(records.map((record, place) => encodeRecord(record, place === 0)));
 }
 
 /** Of a round each, as they are durable together. */
-export function encodeRounds(votes: readonly Vote[]): Buffer {
-  return Buffer.concat(votes.map((vote) => encodeVote(vote, true)));
+export function encodeRounds(records: readonly VoteRecord[]): Buffer {
+  return Buffer.concat(records.map((record) => encodeRecord(record, true)));
 }
 
-function encodeVote({ group, state }: Vote, beginsRound: boolean): Buffer {
+function encodeRecord(content: VoteRecord, beginsRound: boolean): Buffer {
+  const { group } = content;
   const record = Buffer.alloc(voteRecordBytes);
   writeId(record, group.topicId, 4);
   record.writeUInt32BE(beginsRound ? group.partition + roundBit : group.partition, 20);
-  record.writeInt32BE(state.term, 24);
-  const { votedFor } = state;
-  record.writeInt32BE(votedFor === undefined ? -1 : nodeOf(votedFor), 28);
-  if (votedFor !== undefined) writeId(record, votedFor.slice(votedFor.indexOf('/') + 1), 32);
+  if ('state' in content) {
+    const { term, votedFor } = content.state;
+    record.writeInt32BE(term, 24);
+    record.writeInt32BE(votedFor === undefined ? -1 : nodeOf(votedFor), 28);
+    if (votedFor !== undefined) writeId(record, directoryOf(votedFor), 32);
+  } else {
+    record.writeInt32BE(content.number, 24);
+    record.writeInt32BE(movedMark, 28);
+    writeId(record, content.movedTo ?? nowhere, 32);
+  }
   record.writeUInt32BE(crc32c(record.subarray(4)), 0);
   return record;
 }
@@ -106,23 +138,23 @@ export function keyOf(group: GroupId): string {
   return `${group.topicId}:${group.partition}`;
 }
 
-function decodeVote(
+function decodeRecord(
   record: Buffer,
   oldDirectoryId: string,
-): (Vote & { readonly beginsRound: boolean }) | undefined {
+): { readonly record: VoteRecord; readonly beginsRound: boolean } | undefined {
   if (record.readUInt32BE(0) !== crc32c(record.subarray(4))) return undefined;
   const nodeId = record.readInt32BE(28);
   const partition = record.readUInt32BE(20);
   const directoryId =
     record.length === voteRecordBytes ? record.toString('base64url', 32, 48) : oldDirectoryId;
-  return {
-    group: { topicId: record.toString('base64url', 4, 20), partition: partition % roundBit },
-    beginsRound: partition >= roundBit,
-    state: {
-      term: record.readInt32BE(24),
-      votedFor: nodeId < 0 ? undefined : memberId(nodeId, directoryId),
-    },
-  };
+  const group = { topicId: record.toString('base64url', 4, 20), partition: partition % roundBit };
+  const beginsRound = partition >= roundBit;
+  if (nodeId === movedMark) {
+    const movedTo = directoryId === nowhere ? undefined : directoryId;
+    return { record: { group, movedTo, number: record.readInt32BE(24) }, beginsRound };
+  }
+  const votedFor = nodeId < 0 ? undefined : memberId(nodeId, directoryId);
+  return { record: { group, state: { term: record.readInt32BE(24), votedFor } }, beginsRound };
 }
 
 function writeId(record: Buffer, id: string, position: number): void {

@@ -13,16 +13,18 @@ import type { Disk, DiskFile } from '../../platform/disk.ts';
 import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import type { HardState } from '../raft/raft.ts';
 import { encodeRound, encodeRounds, keyOf, readVotes, voteRecordBytes, votesHeader } from './vote-records.ts';
-import type { GroupId, Vote } from './vote-records.ts';
+import type { GroupId, Vote, VoteRecord, VoterMove } from './vote-records.ts';
 
 export type { GroupId, Vote } from './vote-records.ts';
 
 export class VoteStore {
   readonly #file: DiskFile;
   readonly #votes: Map<string, Vote>;
+  /** Of members of this directory that live in another one now, by group. */
+  readonly #moves: Map<string, VoterMove>;
   #endPosition: number;
   /** Put, and not yet in a write. */
-  #waiting: Vote[] = [];
+  #waiting: VoteRecord[] = [];
   /** The round that those will be in; undefined while none waits. */
   #next: Promise<void> | undefined;
   /** The rounds that have begun, which go one after the other. */
@@ -30,9 +32,14 @@ export class VoteStore {
   /** A round has failed: what it has left beyond the end must not be read as newer than what comes to stand before it. */
   #isEndDirty = false;
 
-  private constructor(file: DiskFile, votes: Map<string, Vote>, endPosition: number) {
+  private constructor(
+    file: DiskFile,
+    known: { readonly votes: readonly Vote[]; readonly moves: readonly VoterMove[] },
+    endPosition: number,
+  ) {
     this.#file = file;
-    this.#votes = votes;
+    this.#votes = new Map(known.votes.map((vote) => [keyOf(vote.group), vote]));
+    this.#moves = new Map(known.moves.map((move) => [keyOf(move.group), move]));
     this.#endPosition = endPosition;
   }
 
@@ -46,13 +53,13 @@ export class VoteStore {
     if (bytes.length < votesHeader.length && (await holdsReplicas(disk, directory))) {
       throw new DamagedVotes(path, 0);
     }
-    const { votes, faults, isOld, endPosition } = readVotes(bytes, directoryId);
+    const { votes, moves, faults, isOld, endPosition } = readVotes(bytes, directoryId);
     const [fault] = faults;
     if (fault !== undefined) throw new DamagedVotes(path, fault.position);
-    const liveBytes = votesHeader.length + votes.length * voteRecordBytes;
+    const liveBytes = votesHeader.length + (votes.length + moves.length) * voteRecordBytes;
     const isNew = isOld || bytes.length < votesHeader.length || bytes.length > 4 * liveBytes + 4096;
     if (isNew) {
-      const whole = Buffer.concat([votesHeader, encodeRounds(votes)]);
+      const whole = Buffer.concat([votesHeader, encodeRounds([...votes, ...moves])]);
       await replaceFile(disk, directory, 'votes', whole);
     }
     const end = isNew ? liveBytes : endPosition;
@@ -61,15 +68,23 @@ export class VoteStore {
     // Where a process before this one failed to sync them, the pages count as clean, and the disk may lack what they show.
     if (!isNew) await file.write([bytes.subarray(0, end)], 0);
     await file.sync();
-    return new VoteStore(file, new Map(votes.map((vote) => [keyOf(vote.group), vote])), end);
+    return new VoteStore(file, { votes, moves }, end);
   }
 
   get(group: GroupId): HardState | undefined {
     return this.#votes.get(keyOf(group))?.state;
   }
 
-  /** Makes all of these durable with one sync, which others may share, then resolves. A failure leaves none of them usable. */
-  put(votes: readonly Vote[]): Promise<void> {
+  /** How the group's member of this directory came to live in another one; undefined: it lives here, if there is one. */
+  moveOf(group: GroupId): VoterMove | undefined {
+    return this.#moves.get(keyOf(group));
+  }
+
+  /**
+   * Makes all of these durable with one sync, which others may share, then resolves. A failure leaves none of them usable, and it is
+   * not known then whether the next start will find them.
+   */
+  put(votes: readonly VoteRecord[]): Promise<void> {
     this.#waiting.push(...votes);
     if (this.#next === undefined) {
       const next = this.#last.then(() => this.#round());
@@ -102,7 +117,12 @@ export class VoteStore {
     }
     this.#isEndDirty = false;
     this.#endPosition += records.length;
-    for (const vote of votes) this.#votes.set(keyOf(vote.group), vote);
+    for (const record of votes) {
+      const key = keyOf(record.group);
+      if ('state' in record) this.#votes.set(key, record);
+      else if (record.movedTo === undefined) this.#moves.delete(key);
+      else this.#moves.set(key, record);
+    }
   }
 }
 

@@ -334,7 +334,7 @@ export class GroupLog {
 
   #placeOwn(entry: RaftOnlyEntry): void {
     this.#log.appendRaftOnly(entry);
-    const placed = this.#log.lastRaftOnlyEntry;
+    const placed = this.#log.raftOnlyEntries().at(-1);
     assert(placed !== undefined, 'the log knows what it has just taken');
     this.#own.push(placed);
     this.#events.raftOnlyAppended(placed);

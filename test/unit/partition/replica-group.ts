@@ -239,7 +239,7 @@ export async function valuesOf(replica: Replica): Promise<string[]> {
   return values;
 }
 
-function eventsTo(told: string[]): PartitionEvents {
+export function eventsTo(told: string[]): PartitionEvents {
   const say =
     (what: string) =>
     (...parts: unknown[]): void => {

@@ -66,6 +66,30 @@ describe('the store of votes', () => {
     await again.close();
   });
 
+  it('knows where members live that were moved, beside the votes that they gave here, after restarts too', async () => {
+    const disk = await diskWith();
+    let store = await VoteStore.open(disk, directory, own);
+    const away = { group: groupOf(0), movedTo: idOf(5), number: 2 ** 31 - 1 };
+    const back = { group: groupOf(1), movedTo: idOf(6), number: 1 };
+    await store.put([voteOf(0, 3), away, back]);
+    await store.put([{ ...back, movedTo: undefined }, voteOf(0, 4)]);
+    const expectKnown = (): void => {
+      expect([store.moveOf(groupOf(0)), store.moveOf(groupOf(1))]).toEqual([away, undefined]);
+      expect([store.get(groupOf(0))?.term, store.get(groupOf(1))]).toEqual([4, undefined]);
+    };
+    expectKnown();
+    await store.close();
+    store = await VoteStore.open(disk, directory, own);
+    expectKnown();
+    // So much is superseded by that that the file is made anew.
+    for (let term = 5; term < 120; term++) await store.put([voteOf(2, term)]);
+    await store.close();
+    store = await VoteStore.open(disk, directory, own);
+    expectKnown();
+    expect((await contentOf(disk)).length).toBe(8 + 3 * 48);
+    await store.close();
+  });
+
   it('makes what many groups put in one turn, or while a sync runs, durable together', async () => {
     let syncs = 0;
     const count = (operation: DiskOperation): undefined => {
