@@ -238,6 +238,11 @@ export class NodeStorage {
     return (await Promise.all(reports)).flat();
   }
 
+  /** Resolves when neither retention nor compaction does anything to a replica that is to be closed. */
+  release(replica: Replica): Promise<void> {
+    return this.#maintenance.release(replica);
+  }
+
   /** Call once all replicas that the cluster knows are open. */
   setAsideStrays(isGone: IsGone): Promise<void> {
     return this.partitions.setAsideStrays([`${clusterMetadataTopic}-0`], isGone);

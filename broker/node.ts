@@ -31,15 +31,16 @@ import {
   brokerConfigFrom,
   damagedMetadata,
   directoriesFrom,
-  directoryError,
   nodePlatform,
   splitAdvertised,
 } from './node-start.ts';
 import { NodeRecovery } from './node-recovery.ts';
+import { openMoves, openReplicas, replicaHost } from './node-replicas.ts';
 import { NodeStorage } from './node-storage.ts';
 import type { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
 import { LeadershipWatch } from './partition/leadership-watch.ts';
+import type { ReplicaMoves } from './partition/moves/replica-moves.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -106,23 +107,6 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   return node;
 }
 
-/** Rejects with a StartError where the disk or the limit of open files does not allow it. */
-async function openReplicas(storage: NodeStorage, cluster: Cluster): Promise<void> {
-  try {
-    // What the metadata changes meanwhile is carried out afterwards: directories that it makes are not strays.
-    await cluster.openReplicas(async (wanted) => {
-      await storage.partitions.openExisting(wanted);
-      await storage.setAsideStrays((replica) => cluster.isGone(replica));
-    });
-    await cluster.assignDirectories(storage.partitions.misplaced(cluster.replicasHere()));
-  } catch (error) {
-    throw directoryError(storage.firstDirectory.path, error);
-  }
-  const { isOnline, path, offlineReason } = storage.firstDirectory;
-  if (isOnline) return;
-  throw new StartError('directory-not-usable', `the data directory ${path} cannot be used: ${offlineReason}`);
-}
-
 class Node implements Broker {
   readonly #options: BrokerOptions;
   readonly #platform: Platform;
@@ -138,6 +122,7 @@ class Node implements Broker {
   readonly #leaderships = new Leaderships();
   readonly #watch: LeadershipWatch;
   #steering: PartitionSteering | undefined;
+  #moves: ReplicaMoves | undefined;
   #groups: GroupService | undefined;
   #recovery: NodeRecovery | undefined;
   #fetchSessions: FetchSessions | undefined;
@@ -209,7 +194,7 @@ class Node implements Broker {
       steering.replicaChanged(replica);
       this.#followGroups(replica);
     });
-    await openReplicas(storage, cluster);
+    await openReplicas(storage, cluster, this.#moves!);
     await recovery?.force(storage.partitions.all());
     void recovery?.finish(metadata, storage.partitions);
     this.#listener = await this.#listen(services);
@@ -255,6 +240,7 @@ class Node implements Broker {
     this.#steering?.close();
     await this.#cluster?.close();
     this.#copying?.close();
+    await this.#moves?.close();
     await this.#storage?.close();
     await this.#peers?.network?.close();
     await this.#http?.close();
@@ -325,7 +311,14 @@ class Node implements Broker {
     const { network } = peers;
     const { clock, ids } = this.#platform;
     const storage = this.#storage!;
-    const { partitions } = storage;
+    this.#moves = openMoves({
+      nodeId: this.nodeId,
+      platform: this.#platform,
+      logger: this.#logger,
+      storage,
+      cluster: () => cluster,
+      transfers: () => this.#steering!.transfers,
+    });
     const cluster = new Cluster({
       nodeId: this.nodeId,
       log: new ReplicaMetadataLog(metadata, clock, this.#metadataSnapshots(metadata)),
@@ -341,17 +334,14 @@ class Node implements Broker {
         return this.#leaderships.whenLed(topic, { clock, timeoutMs }, ({ leader }) => isAlive(leader));
       },
       onAddress: (node) => network?.setAddress(node.nodeId, node),
-      replicas: {
-        open: async (replicas) => {
-          await partitions.open(replicas);
-          await cluster.assignDirectories(partitions.misplaced(replicas));
-        },
-        remove: (topic) => {
+      replicas: replicaHost({
+        storage,
+        moves: this.#moves,
+        cluster: () => cluster,
+        beforeRemoval: (topic) => {
           if (topic === groupsTopic) this.#groups!.close();
-          return partitions.remove(topic);
         },
-        removeReplica: (replica) => partitions.removeReplica(replica),
-      },
+      }),
       onReplicaFailure: (topic, error) => {
         this.#logger.error({ err: error, topic }, 'the replicas of a topic could not be opened or removed');
       },
@@ -365,7 +355,7 @@ class Node implements Broker {
     cluster.onChange(({ kind }) => {
       if (kind !== 'broker-changed') return;
       peers.nodesChanged(cluster.addresses);
-      for (const replica of partitions.all()) replica.reviewInSync();
+      for (const replica of storage.partitions.all()) replica.reviewInSync();
     });
     if (network === undefined) return cluster;
     for (const [kind, service] of cluster.services) network.serve(kind, service);
@@ -447,6 +437,7 @@ class Node implements Broker {
       config,
       cluster,
       partitions: storage.partitions,
+      moves: this.#moves!,
       leaderships: this.#leaderships,
       transfers: this.#steering!.transfers,
       groups: this.#groups,

@@ -198,6 +198,10 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Bytes of requests held at one time before reading from sockets stops; -1 leaves it to the broker.',
   ],
   [
+    'replica.alter.log.dirs.io.max.bytes.per.second',
+    'Bytes per second at which this node moves replicas between its data directories; set while it runs.',
+  ],
+  [
     'replica.lag.time.max.ms',
     "A replica that has not had all of its leader's log for so long is out of sync.",
   ],
@@ -218,8 +222,9 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
  */
 export const clusterSettings: ReadonlySet<string> = new Set(['kappalog.drained.nodes']);
 
-/** Settings of one node that others read too, from the metadata: they cannot be given at its start. */
+/** Settings that are read from the metadata, where they are set while nodes run: they cannot be given at the start of one. */
 export const runtimeSettings: ReadonlySet<string> = new Set([
   'follower.replication.throttled.rate',
   'leader.replication.throttled.rate',
+  'replica.alter.log.dirs.io.max.bytes.per.second',
 ]);

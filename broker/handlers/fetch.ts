@@ -106,9 +106,13 @@ async function readAll(context: RequestContext, request: FetchRequest, targets: 
     const reading = replica.read(target.fetchOffset, maxBytes, minOneBatch);
     const read = reading instanceof Promise ? await orFailure(reading) : reading;
     if (read instanceof Error) {
-      context.node.partitions.readFailed(replica, read);
       pass.isWhole = true;
-      answered.errorCode = ErrorCode.KAFKA_STORAGE_ERROR;
+      // Its files may be gone by now, or lie elsewhere.
+      if (replica.closed) answered.errorCode = ErrorCode.NOT_LEADER_OR_FOLLOWER;
+      else {
+        context.node.partitions.readFailed(replica, read);
+        answered.errorCode = ErrorCode.KAFKA_STORAGE_ERROR;
+      }
       continue;
     }
     answered.records = read.parts;

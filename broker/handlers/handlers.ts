@@ -1,6 +1,7 @@
 /** Every API that this broker serves. ApiVersions is computed from this list and dispatch looks handlers up in it. */
 import { alterConfigs } from './alter-configs.ts';
 import { alterPartitionReassignments } from './alter-partition-reassignments.ts';
+import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { apiVersions } from './api-versions.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
@@ -39,6 +40,7 @@ import { updateFeatures } from './update-features.ts';
 export const handlers: readonly AnyHandler[] = [
   alterConfigs,
   alterPartitionReassignments,
+  alterReplicaLogDirs,
   apiVersions,
   createPartitions,
   createTopics,

@@ -6,6 +6,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { LeadershipTransfers } from '../cluster/partitions/leadership-transfers.ts';
 import type { Leaderships } from '../cluster/partitions/leaderships.ts';
 import type { GroupService } from '../groups/group-service.ts';
+import type { ReplicaMoves } from '../partition/moves/replica-moves.ts';
 import type { Partitions } from '../partition/partitions.ts';
 import type { FetchSessions } from '../partition/fetch-sessions.ts';
 import type { AnyHandler } from './handler.ts';
@@ -19,6 +20,7 @@ export interface NodeServices {
   readonly config: BrokerConfig;
   readonly cluster: Cluster;
   readonly partitions: Partitions;
+  readonly moves: ReplicaMoves;
   readonly leaderships: Leaderships;
   readonly transfers: LeadershipTransfers;
   readonly groups: GroupService;

@@ -71,15 +71,8 @@ export class ReplicationThrottles {
     return replicas === 'all' || replicas.has(`${partition}:${nodeId}`);
   }
 
-  /** Of one node, else of all. */
   #rate(name: string, nodeId: number): number {
-    const image = this.#options.image();
-    const { BROKER } = ConfigResourceType;
-    const text = image.settings(BROKER, String(nodeId)).get(name) ?? image.settings(BROKER, '').get(name);
-    if (text === undefined) return Infinity;
-    const parsed = parseConfigValue(brokerConfigDefinitions.get(name)!, text);
-    // Kafka's default stands for no limit.
-    return parsed.kind === 'value' && Number.isSafeInteger(parsed.value) ? Number(parsed.value) : Infinity;
+    return throttleRate(this.#options.image(), name, nodeId);
   }
 
   #senders(): ReadonlyMap<number, number> {
@@ -102,4 +95,14 @@ export class ReplicationThrottles {
     }
     return new Map([...leaders].map(([nodeId, senders]) => [nodeId, senders.size]));
   }
+}
+
+/** One of Kafka's rates of replication, in bytes per second: of one node, else of all; Infinity for no limit. */
+export function throttleRate(image: MetadataImage, name: string, nodeId: number): number {
+  const { BROKER } = ConfigResourceType;
+  const text = image.settings(BROKER, String(nodeId)).get(name) ?? image.settings(BROKER, '').get(name);
+  if (text === undefined) return Infinity;
+  const parsed = parseConfigValue(brokerConfigDefinitions.get(name)!, text);
+  // Kafka's default stands for no limit.
+  return parsed.kind === 'value' && Number.isSafeInteger(parsed.value) ? Number(parsed.value) : Infinity;
 }

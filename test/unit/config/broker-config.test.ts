@@ -218,6 +218,7 @@ describe('the table of honoured settings', () => {
       'max.connections',
       'max.connections.per.ip',
       'producer.id.expiration.ms',
+      'replica.alter.log.dirs.io.max.bytes.per.second',
     ]);
   });
 });

@@ -16,6 +16,7 @@ import type { NodeServices } from '../../../broker/handlers/node-services.ts';
 import { silentLogger } from '../../../broker/logger.ts';
 import { Dispatcher } from '../../../broker/network/dispatcher.ts';
 import { openDataDirectories } from '../../../broker/data-directories.ts';
+import { openMoves } from '../../../broker/node-replicas.ts';
 import { NodeStorage } from '../../../broker/node-storage.ts';
 import { FetchSessions } from '../../../broker/partition/fetch-sessions.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
@@ -121,6 +122,14 @@ export async function serveNode(
     config,
     cluster,
     partitions,
+    moves: openMoves({
+      nodeId: 1,
+      platform,
+      logger: silentLogger,
+      storage,
+      cluster: () => cluster,
+      transfers: () => steering.transfers,
+    }),
     leaderships,
     transfers: steering.transfers,
     groups: new GroupService({
