@@ -16,6 +16,8 @@ export type {
   GroupOffsetInput,
   LogDirDescription,
   LogDirPartition,
+  ReplicaLogDir,
+  ReplicaLogDirResult,
   NewTopic,
   OffsetQuery,
   OffsetResult,

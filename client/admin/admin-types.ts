@@ -119,6 +119,17 @@ export interface LogDirPartition extends TopicPartition {
   readonly isFuture: boolean;
 }
 
+/** In which of a broker's data directories the replica of a partition is to lie. */
+export interface ReplicaLogDir extends TopicPartition {
+  readonly broker: number;
+  /** As `describeLogDirs` gives it. */
+  readonly path: string;
+}
+
+export interface ReplicaLogDirResult extends ReplicaLogDir {
+  readonly error: KafkaError | null;
+}
+
 export interface ClusterDescription {
   readonly clusterId: string;
   /** -1 where unknown. */

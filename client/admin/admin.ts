@@ -6,7 +6,7 @@ import type { TopicPartition } from '../messages.ts';
 import { alterConfigs, describeConfigs, type DescribeConfigsOptions } from './configs.ts';
 import { deleteGroups, describeGroups, listGroups } from './groups.ts';
 import { commitGroupOffsets, fetchGroupOffsets } from './group-offsets.ts';
-import { describeLogDirs, type LogDirOptions } from './log-dirs.ts';
+import { alterReplicaLogDirs, describeLogDirs, type LogDirOptions } from './log-dirs.ts';
 import { describeCluster, describeFeatures, unregisterBroker } from './nodes.ts';
 import { listOffsets } from './offsets.ts';
 import { describeQuorum } from './quorum.ts';
@@ -31,6 +31,8 @@ import type {
   GroupOffset,
   GroupOffsetInput,
   LogDirDescription,
+  ReplicaLogDir,
+  ReplicaLogDirResult,
   NewTopic,
   OffsetQuery,
   OffsetResult,
@@ -164,6 +166,17 @@ export class Admin {
   /** The data directories of all brokers, or of some; with the partitions of some topics, or of all. */
   describeLogDirs(options: LogDirOptions = {}): Promise<LogDirDescription[]> {
     return describeLogDirs(this.#cluster, options);
+  }
+
+  /**
+   * Moves replicas to other data directories of the brokers that they lie on. Each outcome says whether the broker has taken it up; it goes
+   * on there by itself, and `describeLogDirs` shows it. Asking for another directory, or the old one, calls it off.
+   */
+  alterReplicaLogDirs(
+    moves: readonly ReplicaLogDir[],
+    options: CallOptions = {},
+  ): Promise<ReplicaLogDirResult[]> {
+    return alterReplicaLogDirs(this.#cluster, moves, options);
   }
 
   /** The groups of all brokers, by id. */

@@ -1,9 +1,10 @@
+/** The data directories of brokers, and in which of them replicas lie (KIP-113). */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
-import { brokerError } from '../errors.ts';
+import { brokerError, KafkaError } from '../errors.ts';
 import type { CallOptions } from '../options.ts';
-import type { LogDirDescription } from './admin-types.ts';
+import type { LogDirDescription, ReplicaLogDir, ReplicaLogDirResult } from './admin-types.ts';
 
 export interface LogDirOptions extends CallOptions {
   readonly topics?: readonly string[];
@@ -63,4 +64,61 @@ async function ask(
       )
       .sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1)),
   }));
+}
+
+/**
+ * Asks each broker to move replicas to other data directories of its own. One outcome for each, in order: that the broker has taken it up,
+ * or why not; `describeLogDirs` tells how far it is. A partition that the broker holds no replica of yet is remembered there
+ * (REPLICA_NOT_AVAILABLE).
+ */
+export async function alterReplicaLogDirs(
+  cluster: Cluster,
+  moves: readonly ReplicaLogDir[],
+  options: CallOptions,
+): Promise<ReplicaLogDirResult[]> {
+  const doing = 'move replicas between data directories';
+  const byBroker = Map.groupBy(moves, ({ broker }) => broker);
+  const errors = new Map<ReplicaLogDir, KafkaError>();
+  await Promise.all(
+    [...byBroker].map(async ([broker, asked]) => {
+      const codes = await cluster.retry(doing, () => askBroker(cluster, broker, asked, options), options);
+      for (const move of asked) {
+        const { topic, partition } = move;
+        const code = codes.get(`${topic}:${partition}`);
+        if (code === ErrorCode.NONE) continue;
+        const error = brokerError(code ?? ErrorCode.UNKNOWN_SERVER_ERROR, `move ${topic}-${partition}`);
+        errors.set(move, error);
+      }
+    }),
+  );
+  return moves.map((move) => ({ ...move, error: errors.get(move) ?? null }));
+}
+
+/** Error codes by partition. */
+async function askBroker(
+  cluster: Cluster,
+  broker: number,
+  moves: readonly ReplicaLogDir[],
+  { signal }: CallOptions,
+): Promise<Map<string, number>> {
+  await cluster.refresh();
+  const target = cluster.metadata.nodes.get(broker);
+  if (target === undefined) {
+    throw new KafkaError('INVALID_ARGUMENT', `There is no broker with the id ${broker}.`);
+  }
+  const dirs = [...Map.groupBy(moves, ({ path }) => path)].map(([path, there]) => ({
+    path,
+    topics: [...Map.groupBy(there, ({ topic }) => topic)].map(([name, partitions]) => ({
+      name,
+      partitions: partitions.map(({ partition }) => partition),
+    })),
+  }));
+  const { results } = await cluster.request('AlterReplicaLogDirs', { dirs }, { target, signal });
+  return new Map(
+    results.flatMap(({ topicName, partitions }) =>
+      partitions.map(
+        ({ partitionIndex, errorCode }) => [`${topicName}:${partitionIndex}`, errorCode] as const,
+      ),
+    ),
+  );
 }

@@ -38,6 +38,7 @@ const spokenVersions = {
   DescribeCluster: [0, 2],
   DeleteRecords: [0, 2],
   DescribeLogDirs: [1, 4],
+  AlterReplicaLogDirs: [1, 2],
   ElectLeaders: [0, 2],
   AlterPartitionReassignments: [0, 1],
   ListPartitionReassignments: [0, 0],
