@@ -88,13 +88,13 @@ export class Leader {
 
   /**
    * Whether no other leader can have been elected yet. Counted from when the messages were sent, as the promise runs from their
-   * arrival, which is later.
+   * arrival, which is later, but for what a follower's clock has not yet made a tick of.
    */
   get holdsLease(): boolean {
     const { peers, settings } = this.#group;
     if (settings.leases === undefined || this.#hasHandedOver) return false;
     const promisedAt = this.#quorumOf((follower) => this.#contactAt(follower));
-    return peers.now - promisedAt < settings.timing.electionTicks - settings.leases.driftTicks;
+    return peers.now - promisedAt < settings.timing.electionTicks - settings.leases.driftTicks - 1;
   }
 
   /** One past the last entry that at least `copies` members hold durably, learners not counted. */

@@ -343,13 +343,13 @@ export class Raft {
   /** The node of a member has started anew: it leads nothing, and knows only what is durable. */
   nodeRestarted(nodeId: number): void {
     if (this.#state instanceof Leader) this.#state.nodeRestarted(nodeId);
-    else if (this.leader !== undefined && nodeOf(this.leader) === nodeId) this.#roles.leaderGone();
+    else if (this.leader !== undefined && nodeOf(this.leader) === nodeId) this.#roles.leaderGone(true);
     this.#settle();
   }
 
   /** The node of the leader says that it does not lead this group in `term`. */
   leaderGone(term: number): void {
-    if (term === this.term) this.#roles.leaderGone();
+    if (term === this.term) this.#roles.leaderGone(false);
     this.#settle();
   }
 
@@ -389,7 +389,7 @@ export class Raft {
     const { leader } = this.#group;
     if (message.kind === 'resignation' || message.kind === 'timeout-now') {
       if (leader !== message.from) return;
-      if (message.kind === 'resignation') this.#roles.leaderGone();
+      if (message.kind === 'resignation') this.#roles.leaderGone(true);
       else if (this.#roles.isPromotable) this.#roles.campaign(true);
       return;
     }

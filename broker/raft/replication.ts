@@ -236,7 +236,7 @@ export class Replication {
   #rejected(follower: Progress, rejected: Rejection, sentAt: number): void {
     if (rejected.hint.endIndex === 0) {
       // It has removed what was committed and this log has lost (`write.caching`): what it said of the part that is left is void.
-      if (follower.state === 'catch-up') return;
+      if (follower.state === 'catch-up' || sentAt <= follower.receivedSendAt) return;
       follower.reset(this.#group.log.startIndex - 1);
       this.maybeSend(follower);
       return;

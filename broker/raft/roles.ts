@@ -72,7 +72,7 @@ export class Roles {
 
   /** Becomes a follower; of a new term, with a vote for it where one is given at once. */
   follow(term: number, leader: MemberId | undefined, vote?: MemberId): Follower {
-    if (this.#state instanceof Leader) this.#state.end();
+    this.#endLeadership();
     if (this.#state instanceof Follower) this.#group.promised(this.#state.leaderHeardAt);
     if (leader !== undefined) this.#forced = undefined;
     if (term > this.#group.term) this.#group.setHardState(term, vote);
@@ -87,12 +87,16 @@ export class Roles {
     this.follow(this.#group.term, undefined);
   }
 
-  /** The leader is known to lead no more. */
-  leaderGone(): void {
+  /**
+   * The leader is said to lead no more. `isCertain`: it has said so itself, or its process is gone, so that it counts on no promise
+   * any more; what its node said of all its groups may be older than its leadership.
+   */
+  leaderGone(isCertain: boolean): void {
     if (!(this.#state instanceof Follower) || this.#group.leader === undefined) return;
-    // It has said so itself, and counts on nothing any more.
-    this.#group.leader = undefined;
-    this.follow(this.#group.term, undefined).leaderGone();
+    if (isCertain) this.#group.leader = undefined;
+    const follower = this.follow(this.#group.term, undefined);
+    // With leases only time counts: it has promised that leader, too, not to campaign.
+    if (isCertain || this.#group.settings.leases === undefined) follower.leaderGone();
   }
 
   /** It is time to: as a follower without a leader, or because the last attempt has decided nothing. */
@@ -104,6 +108,7 @@ export class Roles {
 
   /** Asks whether it could win before it disturbs anybody. */
   preCampaign(): void {
+    this.#endLeadership();
     this.#group.leader = undefined;
     const candidate = new Candidate(this.#group, 'pre-vote', {
       isTransfer: false,
@@ -119,6 +124,7 @@ export class Roles {
   campaign(isTransfer: boolean): void {
     const group = this.#group;
     const step = this.#forced === undefined ? 1 : forcedTermStep;
+    this.#endLeadership();
     group.leader = undefined;
     group.setHardState(group.term + step, group.id);
     const candidate = new Candidate(group, 'vote', {
@@ -150,6 +156,11 @@ export class Roles {
   /** Nobody else is asked: what it waits for is its own disk, however long that takes. */
   get #decidesAlone(): boolean {
     return isSoleVoter(this.#forced ?? this.#group.configuration, this.#group.id);
+  }
+
+  /** Whoever waits for what only a leader can say hears so, whatever comes next. */
+  #endLeadership(): void {
+    if (this.#state instanceof Leader) this.#state.end();
   }
 
   #announce(role: Role = this.role): void {

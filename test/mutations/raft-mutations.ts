@@ -77,6 +77,48 @@ const planted: readonly Planted[] = [
     to: '',
   },
   {
+    name: 'the window has no bound in bytes',
+    file: 'replication.ts',
+    from: 'follower.inflightCount < inflightMessagesMax && follower.inflightBytes < inflightBytesMax;',
+    to: 'follower.inflightCount < inflightMessagesMax;\n    void inflightBytesMax;',
+  },
+  {
+    name: 'the window has no bound in messages',
+    file: 'replication.ts',
+    from: 'follower.inflightCount < inflightMessagesMax && follower.inflightBytes < inflightBytesMax;',
+    to: 'follower.inflightBytes < inflightBytesMax;\n    void inflightMessagesMax;',
+  },
+  {
+    name: 'what a node says of its groups takes back a promise that its leader counts on',
+    file: 'raft.ts',
+    from: 'if (term === this.term) this.#roles.leaderGone(false);',
+    to: 'if (term === this.term) this.#roles.leaderGone(true);',
+  },
+  {
+    name: 'a lease lasts as long as the follower’s clock would have it, to the tick',
+    file: 'leader.ts',
+    from: 'electionTicks - settings.leases.driftTicks - 1;',
+    to: 'electionTicks - settings.leases.driftTicks;',
+  },
+  {
+    name: 'a leader that campaigns leaves those who wait for it waiting',
+    file: 'roles.ts',
+    from: '    this.#endLeadership();\n    group.leader',
+    to: '    group.leader',
+  },
+  {
+    name: 'members change while the leadership is handed over',
+    file: 'leader.ts',
+    from: "    if (this.#transfer !== undefined) return 'transferring';\n    if (!this.isTermStartCommitted)",
+    to: '    if (!this.isTermStartCommitted)',
+  },
+  {
+    name: 'a sign of life of before it followed counts as one of a follower',
+    file: 'leader.ts',
+    from: 'followsSince !== undefined && confirmedAt >= followsSince;',
+    to: 'confirmedAt >= (followsSince ?? 0);',
+  },
+  {
     name: 'a leader counts what followers have received',
     file: 'replication.ts',
     from: 'const isNews = follower.acknowledged(endIndex);',

@@ -68,8 +68,8 @@ const planted: readonly Planted[] = [
   {
     name: 'votes: a torn round is taken for damage',
     file: 'vote-records.ts',
-    from: '    if (isOld || vote.beginsRound) {\n',
-    to: '    if (isOld || vote.beginsRound || bad !== undefined) {\n',
+    from: '    if (isOld || decoded.beginsRound) {\n',
+    to: '    if (isOld || decoded.beginsRound || bad !== undefined) {\n',
     test: ['vote-store', 'has after a crash what it has confirmed, or newer'],
   },
   {
@@ -291,7 +291,7 @@ const seenByReaders: readonly Omit<Mutation, 'hunts'>[] = [
 const wrongBound: Mutation = {
   name: 'readers: a lease with a wrong bound on the clocks',
   file: 'broker/raft/leader.ts',
-  from: 'return peers.now - promisedAt < settings.timing.electionTicks - settings.leases.driftTicks;',
+  from: 'return peers.now - promisedAt < settings.timing.electionTicks - settings.leases.driftTicks - 1;',
   to: 'return peers.now - promisedAt < 3 * settings.timing.electionTicks;',
   hunts: [{ kind: 'tests', folders: ['test/raft/scenarios', 'test/unit/raft'] }, histories],
 };

@@ -189,7 +189,10 @@ describe('durability', () => {
     raft.step(answer({ matchedEndIndex: 4, writtenEndIndex: 4 }));
     raft.take();
     const rejected = { fromIndex: 4, hint: { term: 0, endIndex: 0 } };
+    // One that came before what has been answered since is of an earlier time.
     raft.step(answer({ matchedEndIndex: 4, writtenEndIndex: 4, rejected }));
+    expect(sent(raft.take(), 'copy-request')).toEqual([]);
+    raft.step(answer({ matchedEndIndex: 4, writtenEndIndex: 4, sentAt: 101, rejected }));
     expect(sent(raft.take(), 'copy-request')).toMatchObject([{ to: two, endIndex: 1, lastTerm: 0 }]);
     expect(raft.endIndexHeldBy(2)).toBe(0);
   });
@@ -343,23 +346,47 @@ describe('a log that is replaced', () => {
 });
 
 describe('a leader', () => {
-  it('keeps what is under way to a follower within its window', () => {
-    const { raft } = create();
+  it.each([
+    ['messages', { inflightMessagesMax: 5, inflightBytesMax: 1_000_000 }, 5],
+    ['bytes', { inflightMessagesMax: 1000, inflightBytesMax: 20 }, 7],
+  ])('keeps what is under way to a follower within its window of %s', (_, limits, expected) => {
+    const { raft } = create({ settings: { ...simSettings, ...limits } });
     lead(raft);
     raft.step(answer({}));
     raft.take();
     raft.propose(100);
-    const reads: Output[] = [];
-    for (let round = 0; round < 10; round++) {
+    let reads = 0;
+    for (let round = 0; round < 20; round++) {
       for (const output of raft.take()) {
-        if (output.kind !== 'read-entries') continue;
-        reads.push(output);
+        if (output.kind !== 'read-entries' || output.to !== two) continue;
+        reads++;
         raft.entriesRead(output.read, output.fromIndex + 3, 3);
       }
     }
-    expect(reads).toHaveLength(simSettings.inflightMessagesMax);
+    expect(reads).toBe(expected);
     raft.step(answer({ matchedEndIndex: 8, flushedEndIndex: 8, writtenEndIndex: 8 }));
     expect(kinds(raft.take())).toContain('read-entries');
+  });
+
+  it('changes no members while it hands the leadership over', () => {
+    const { raft } = create();
+    lead(raft);
+    raft.flushed(5, 0);
+    raft.step(answer({ matchedEndIndex: 5 }));
+    const members = { voters: [one, two], learners: [], revision: 1 };
+    expect([raft.transferLeadership(three), raft.changeMembers(members)]).toEqual([
+      undefined,
+      'transferring',
+    ]);
+  });
+
+  it('answers who waits for a read also where an operator has it campaign in a smaller group', () => {
+    const { raft, peers } = create();
+    lead(raft);
+    raft.requestRead(7);
+    peers.now += 10;
+    expect(raft.forceConfiguration({ voters: [one], learners: [], revision: 1 })).toBeUndefined();
+    expect(raft.take()).toContainEqual({ kind: 'read', token: 7, endIndex: undefined });
   });
 
   it('sends once more what a lost message has cost, however many rejections of that come, and how often', () => {
@@ -606,10 +633,26 @@ describe('a lease', () => {
     peers.now += 5;
     raft.step(answer({ sentAt: 110 }));
     expect([raft.isReady, raft.holdsLease]).toEqual([true, true]);
-    peers.now = 117;
+    // A tick less than the clocks may drift: the follower's promise began within one of its ticks, and counts from the tick's start.
+    peers.now = 116;
     expect(raft.holdsLease).toBe(true);
-    peers.now = 118;
+    peers.now = 117;
     expect(raft.holdsLease).toBe(false);
+  });
+
+  it('counts what a node confirms for all its groups only from when the member is known to follow in this one', () => {
+    const { raft, peers } = create(leases);
+    peers.now = 110;
+    lead(raft);
+    raft.flushed(5, 0);
+    peers.now = 114;
+    // Sent long before, answered only now; the node has confirmed others of its groups meanwhile.
+    raft.step(answer({ sentAt: 110 }));
+    peers.confirmedAt = () => 113;
+    peers.now = 117;
+    expect([raft.isReady, raft.holdsLease]).toEqual([true, false]);
+    peers.confirmedAt = () => 114;
+    expect(raft.holdsLease).toBe(true);
   });
 
   it('ends when the leadership is handed to another, though it should not be taken', () => {
@@ -626,6 +669,23 @@ describe('a lease', () => {
     raft.step(answer({ from: three, sentAt: 115 }));
     raft.step(answer({ sentAt: 115 }));
     expect(raft.holdsLease).toBe(false);
+  });
+
+  it('is kept where the leader’s node is said not to lead, which may have been so before it did', () => {
+    const { raft, peers } = create(leases);
+    raft.step(append({}));
+    peers.now += 5;
+    raft.leaderGone(2);
+    expect(raft.leader).toBeUndefined();
+    for (let tick = 0; tick < 9; tick++) {
+      peers.now += 1;
+      raft.tick();
+    }
+    raft.step({ ...vote, term: 3 });
+    expect([raft.role, answers(raft)]).toEqual(['follower', []]);
+    peers.now += 1;
+    raft.step({ ...vote, term: 3 });
+    expect(answers(raft)).toMatchObject([{ term: 3, isGranted: true }]);
   });
 
   it('is void when the leader itself says that it leads no more', () => {
