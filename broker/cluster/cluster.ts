@@ -163,10 +163,13 @@ export class Cluster {
     return this.#operate('replaceDirectory', lost);
   }
 
-  /** Notes in which data directory of this node replicas lie. */
+  /** Notes in which data directory of this node replicas lie; waits for a controller for as long as there is none. */
   async assignDirectories(assignments: readonly DirectoryAssignment[]): Promise<void> {
     if (assignments.length === 0) return;
-    await this.#operate('assignDirectories', { nodeId: this.#options.nodeId, assignments });
+    const request = { nodeId: this.#options.nodeId, assignments };
+    const asked = { name: 'assignDirectories', request, validateOnly: false } as const;
+    const { endOffset } = await this.#node.call(asked, Infinity);
+    await this.#node.whenReached(endOffset, operationMsMax);
   }
 
   /** Runs for every change from now on, in order of the log, after the image holds it. It must not throw. */

@@ -196,8 +196,8 @@ export class MetadataNode {
   }
 
   /** Has the operation carried out by the controller. Rejects with a MetadataLogError. */
-  call<Name extends OperationName>(asked: Asked<Name>): Promise<Done<Name>> {
-    return this.#caller.call(asked);
+  call<Name extends OperationName>(asked: Asked<Name>, timeoutMs?: number): Promise<Done<Name>> {
+    return this.#caller.call(asked, timeoutMs);
   }
 
   whenReached(endOffset: number, timeoutMs?: number): Promise<boolean> {

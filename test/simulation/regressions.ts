@@ -192,4 +192,9 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'a partition whose replicas were to change before a majority had opened it never got a leader: who came later did not vote',
   },
+  {
+    simulator: 'nodes',
+    seed: 1696,
+    foundBy: 'a node that started while most of the others were away gave up after 15 s',
+  },
 ];

@@ -45,7 +45,7 @@ export class OperationCaller {
     this.#options = options;
   }
 
-  /** Rejects with a MetadataLogError. */
+  /** `timeoutMs`: Infinity waits for a controller for as long as there is none. Rejects with a MetadataLogError. */
   async call<Name extends OperationName>(
     asked: Asked<Name>,
     timeoutMs = operationMsMax,
@@ -58,7 +58,7 @@ export class OperationCaller {
       const leftMs = deadlineMs - clock.monotonicMs();
       if (leftMs <= 0) throw timedOut(timeoutMs);
       try {
-        return await this.#attempt(asked, leftMs);
+        return await this.#attempt(asked, Math.min(leftMs, operationMsMax));
       } catch (error) {
         if (!(error instanceof MetadataLogError)) throw error;
         const isSafe = error.code === 'not-leader' || (isRepeatable && error.code === 'unknown');

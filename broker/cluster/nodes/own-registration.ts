@@ -46,14 +46,14 @@ export class OwnRegistration {
     this.#options = options;
   }
 
-  /** Rejects with a RegistrationError, or a MetadataLogError. */
+  /** Waits for a controller for as long as there is none. Rejects with a RegistrationError, or a MetadataLogError. */
   async register(node: NodeRegistration): Promise<void> {
     const { config, clock, applied, caller, session, moved, isClosed } = this.#options;
     // The session of a process that died without a word ends by itself.
     const untilMs = clock.monotonicMs() + 2 * config.brokerSessionTimeoutMs;
     for (;;) {
       const asked = { name: 'register', request: node, validateOnly: false } as const;
-      const { result, endOffset } = await caller.call(asked);
+      const { result, endOffset } = await caller.call(asked, Infinity);
       if (result.kind === 'registered') {
         await applied.whenReached(endOffset);
         session.begin(result.epoch, node.fenced === true ? 'starting' : 'serve');

@@ -99,6 +99,22 @@ describe('sessions of nodes', () => {
   });
 });
 
+describe('a node that starts', () => {
+  it('waits for a controller as long as there is none', async () => {
+    const fleet = new MemoryFleet([1, 2, 3]);
+    const all = [...fleet.group.replicas.values()];
+    fleet.group.elect(all[0]!, all);
+    await fleet.run(Promise.all(fleet.nodes.map(({ cluster }) => cluster.start())));
+    for (const id of [1, 2]) await fleet.run(fleet.node(id).cluster.register(fleet.registration(id)));
+    const registered = fleet.node(3).cluster.register(fleet.registration(3));
+    await fleet.pass(50_000, [3]);
+    expect(fleet.node(1).cluster.image.brokers.has(3)).toBe(false);
+    await fleet.run(registered);
+    expect(fleet.node(1).cluster.image.brokers.has(3)).toBe(true);
+    await fleet.close();
+  });
+});
+
 describe('a node id that another node has', () => {
   it('is refused while that one is alive', async () => {
     const fleet = await formed();
