@@ -153,6 +153,7 @@ async function openNetwork(
       clock,
       random: random.fork('peers'),
       address,
+      advertisedHost: options.internalHost,
       identity: { nodeId, incarnation, clusterId: claimed.clusterId ?? '', softwareVersion },
       pool: new BufferPool({ idleBytesMax: idleBuffersBytes }),
       onNotice: ({ kind, message, ...fields }) => logger.warn({ kind, ...fields }, message),

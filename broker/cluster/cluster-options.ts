@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Ids } from '../../platform/ids.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { PeerRequests } from '../peers/peer-requests.ts';
-import type { NodeAddress } from './nodes/heartbeats.ts';
+import type { JoiningNode } from './nodes/admission.ts';
 import type { ControllerLimits } from './controller/controller.ts';
 import type { TopicImage } from './metadata/metadata-image.ts';
 import type { MetadataLog } from './metadata/metadata-log.ts';
@@ -33,8 +33,8 @@ export interface ClusterOptions {
   readonly whenLed?: (topic: TopicImage, timeoutMs: number) => Promise<boolean>;
   /** The metadata group, whose members are then kept what they should be while this node leads it. */
   readonly group?: MetadataGroup & DescribedGroup;
-  /** A node is reached there, of which the image does not say so yet: one that is to join, or that others know of. */
-  readonly onAddress?: (node: NodeAddress) => void;
+  /** A node that is to join is reached there, until it has registered. */
+  readonly onAddress?: (node: JoiningNode) => void;
   /** The metadata log cannot be followed any more: this node must stop. */
   readonly onFailure?: (error: unknown) => void;
   /** The cluster does not know this start of the node any more; it must stop. */

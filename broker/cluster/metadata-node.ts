@@ -72,10 +72,6 @@ export class MetadataNode {
       ownEpoch: () => this.session.epoch,
       sessionTimeoutMs: () => config.brokerSessionTimeoutMs,
       change: (change) => this.#change(change),
-      known: () => ({
-        endOffset: this.image.endOffset,
-        nodes: [...this.addresses].map(([id, address]) => ({ nodeId: id, ...address })),
-      }),
     });
     this.session = new OwnSession({
       nodeId,
@@ -86,7 +82,6 @@ export class MetadataNode {
       intervalMs: () => config.brokerHeartbeatIntervalMs,
       directories: directories ?? (() => Promise.resolve([])),
       heard: (heartbeat) => this.#sessions.heard(heartbeat),
-      onAddress: (node) => options.onAddress?.(node),
       onStale: (stale) => this.registration.stale(stale),
     });
     this.#turns = new OperationTurns({

@@ -68,6 +68,7 @@ class DialAttempt {
       lane: goal.lane,
       goal: goal.nodeId,
       identity: services.identity(),
+      listens: services.listens(),
     };
     const { tls } = services;
     services.network

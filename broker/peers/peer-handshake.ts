@@ -4,6 +4,7 @@
  * two releases find out what both of them speak.
  */
 import { ProtocolError, Reader, Writer } from '../../protocol/index.ts';
+import type { Address } from '../../platform/network.ts';
 import type { PeerLane } from './peer-requests.ts';
 
 /** What a connection is for: frames of consensus, or questions. */
@@ -36,6 +37,8 @@ export interface Hello {
   /** The node that is expected at the address; -1: whoever is there. */
   readonly goal: number;
   readonly identity: PeerIdentity;
+  /** Where the node itself listens for others; undefined: it does not say, as in releases that do not know this. */
+  readonly listens?: Address | undefined;
 }
 
 export interface Welcome {
@@ -94,6 +97,8 @@ export function encodeHello(hello: Hello): Buffer {
   writer.int8(lanes.indexOf(hello.lane));
   writer.int32(hello.goal);
   writeIdentity(writer, hello.identity);
+  writer.string(hello.listens?.host ?? '');
+  writer.int32(hello.listens?.port ?? 0);
   return greeting(writer.finish());
 }
 
@@ -104,7 +109,10 @@ export function decodeHello(body: Buffer): Hello {
   const lane = lanes[reader.int8()];
   if (lane === undefined)
     throw new ProtocolError('bad-value', 'a connection for a purpose that is not known');
-  return { versions, lane, goal: reader.int32(), identity: readIdentity(reader) };
+  const hello = { versions, lane, goal: reader.int32(), identity: readIdentity(reader) };
+  if (reader.remaining === 0) return hello;
+  const listens = { host: reader.string(), port: reader.int32() };
+  return listens.host === '' ? hello : { ...hello, listens };
 }
 
 export function encodeAnswer(answer: Welcome | Refusal): Buffer {

@@ -3,8 +3,8 @@
  * the other nodes' connections; to each of them there is one connection per lane, made when something is to go there. So what A
  * sends B goes on A's connection, and each side sees the other's end on two ways.
  *
- * It knows addresses because it is told them (`setAddress`), and who a node is because it says so in the handshake; with TLS its
- * certificate vouches for that it is one of ours. Everything held is bounded. Whatever comes in may end a connection and no
+ * It knows addresses because it is told them (`setAddress`), or, where it was told none, because a node of its cluster says where it
+ * is when it connects; and who a node is because it says so in the handshake; with TLS its certificate vouches for that it is one of ours. Everything held is bounded. Whatever comes in may end a connection and no
  * more. docs/internal-protocol.md has the bytes.
  */
 import type { BufferPool, Lease } from '../../platform/buffer-pool.ts';
@@ -14,7 +14,7 @@ import type { Random } from '../../platform/random.ts';
 import { assert } from '../../platform/assert.ts';
 import { askAt } from './ask-at.ts';
 import { spokenVersions } from './peer-handshake.ts';
-import type { PeerIdentity, PeerStart, VersionRange } from './peer-handshake.ts';
+import type { Hello, PeerIdentity, PeerStart, VersionRange } from './peer-handshake.ts';
 import { PeerListener } from './peer-listener.ts';
 import type { Incoming } from './peer-listener.ts';
 import { PeerNode } from './peer-node.ts';
@@ -35,6 +35,8 @@ export interface PeerNetworkOptions {
   readonly random: Random;
   /** Where the other nodes connect; port 0 takes a free one. */
   readonly address: Address;
+  /** By which others find that address; the address's own where absent. */
+  readonly advertisedHost?: string | undefined;
   /** Without it nothing is encrypted, and who reaches the port may be a node. */
   readonly tls?: PeerTls;
   /** As it is at the start; see `identify`. */
@@ -87,6 +89,7 @@ export class PeerNetwork implements Transport, PeerRequests {
       traffics: this.traffics,
       spokenVersions: options.versions ?? spokenVersions,
       identity: () => this.#identity,
+      listens: () => this.#advertised(options.advertisedHost),
       isClosing: () => this.#closed !== undefined,
       notice: (cause, notice) => {
         if (told.tell(cause)) queueMicrotask(() => options.onNotice(notice));
@@ -270,8 +273,21 @@ export class PeerNetwork implements Transport, PeerRequests {
     return node;
   }
 
+  #advertised(host: string | undefined): Address | undefined {
+    const address = this.#listener?.address;
+    return address && { host: host ?? address.host, port: address.port };
+  }
+
+  /** One that has joined while this node was cut off, or down, may be the one that it needs now. */
+  #meet({ identity, listens }: Hello): void {
+    const { nodeId, clusterId } = identity;
+    const isMember = nodeId !== -1 && clusterId !== '' && clusterId === this.#identity.clusterId;
+    if (isMember && listens !== undefined && !this.#nodes.has(nodeId)) this.setAddress(nodeId, listens);
+  }
+
   #incomingUp({ peer, hello }: Incoming): void {
     const { nodeId, incarnation } = hello.identity;
+    this.#meet(hello);
     if (hello.lane === 'consensus') {
       const { limits, pool } = this.#services;
       peer.expectFrames(limits.consensusFrameBytesMax, (...frame) => this.#received(...frame), pool);

@@ -88,6 +88,8 @@ export interface PeerServices {
   readonly traffics: PeerTraffics;
   readonly spokenVersions: VersionRange;
   identity(): PeerIdentity;
+  /** Where others reach this node; undefined before it listens. */
+  listens(): Address | undefined;
   isClosing(): boolean;
   /** Tells what has not been told yet. `cause` tells it from others. */
   notice(cause: string, notice: PeerNotice): void;

@@ -197,4 +197,9 @@ export const regressions: readonly Regression[] = [
     seed: 1696,
     foundBy: 'a node that started while most of the others were away gave up after 15 s',
   },
+  {
+    simulator: 'nodes',
+    seed: 2374,
+    foundBy: 'a voter that was down while another joined could not answer that one, and with it elect it',
+  },
 ];

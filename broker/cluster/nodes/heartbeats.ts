@@ -18,19 +18,6 @@ export interface StaleRegistration {
   readonly isRegistered: boolean;
 }
 
-/** Where other nodes reach a node. */
-export interface NodeAddress {
-  readonly nodeId: number;
-  readonly host: string;
-  readonly port: number;
-}
-
-/** What a node that is no controller knows of the others: one that was cut off may have to learn where a new controller is. */
-export interface KnownNodes {
-  readonly endOffset: number;
-  readonly nodes: readonly NodeAddress[];
-}
-
 /**
  * 'stale': another start of this node has registered since, or the node was unregistered. 'not-leader': the one asked does not lead
  * the metadata log, or is not ready yet.
@@ -38,4 +25,4 @@ export interface KnownNodes {
 export type HeartbeatAnswer =
   | { readonly kind: 'heard'; readonly fenced: boolean }
   | ({ readonly kind: 'stale' } & StaleRegistration)
-  | ({ readonly kind: 'not-leader' } & KnownNodes);
+  | { readonly kind: 'not-leader' };

@@ -6,7 +6,7 @@
  * lead. Time is needed only while there are other nodes: a node alone has no timer.
  */
 import type { Clock, Timer } from '../../../platform/clock.ts';
-import type { Heartbeat, HeartbeatAnswer, KnownNodes } from './heartbeats.ts';
+import type { Heartbeat, HeartbeatAnswer } from './heartbeats.ts';
 import type { BrokerImage, MetadataImage } from '../metadata/metadata-image.ts';
 import type { NodeReport, NodeReports } from './node-reports.ts';
 import type { RegistrationChange } from '../controller/registration.ts';
@@ -21,8 +21,6 @@ export interface NodeSessionsOptions {
   readonly sessionTimeoutMs: () => number;
   /** Asks for a change of a registration; it is asked for again with the next heartbeat or check where it came to nothing. */
   readonly change: (change: RegistrationChange) => void;
-  /** What it tells those who take it for the controller, while it is not. */
-  readonly known: () => KnownNodes;
 }
 
 interface Session {
@@ -80,7 +78,7 @@ export class NodeSessions {
 
   /** Takes a heartbeat, this node's own among them. */
   heard({ nodeId, epoch, report }: Heartbeat): HeartbeatAnswer {
-    if (!this.#isLeading) return { kind: 'not-leader', ...this.#options.known() };
+    if (!this.#isLeading) return { kind: 'not-leader' };
     const { image, clock, change } = this.#options;
     const broker = image().brokers.get(nodeId);
     if (broker?.epoch !== epoch) {

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../../platform/clock.ts';
 import { PeerError } from '../../peers/peer-requests.ts';
 import type { PeerRequests } from '../../peers/peer-requests.ts';
-import type { Heartbeat, HeartbeatAnswer, KnownNodes, NodeAddress, StaleRegistration } from './heartbeats.ts';
+import type { Heartbeat, HeartbeatAnswer, StaleRegistration } from './heartbeats.ts';
 import { heartbeatKind } from './heartbeats.ts';
 import type { MetadataImage } from '../metadata/metadata-image.ts';
 import type { MetadataLog } from '../metadata/metadata-log.ts';
@@ -23,8 +23,6 @@ export interface OwnSessionOptions {
   readonly directories: () => Promise<readonly DirectoryReport[]>;
   /** The controller's side, for when this node is that. */
   readonly heard: (heartbeat: Heartbeat) => HeartbeatAnswer;
-  /** Others know more than this node does of where nodes are. */
-  readonly onAddress: (node: NodeAddress) => void;
   /** The controller does not know this start of the node: it was unregistered, or another one registered. */
   readonly onStale: (stale: StaleRegistration) => void;
 }
@@ -123,26 +121,16 @@ export class OwnSession {
 
   /**
    * Undefined where nobody answers: the next heartbeat is soon. A node that was taken out of the cluster does not hear who leads any
-   * more, and one that was cut off may not know where that is: so all are asked where the leader is not known or does not answer.
+   * more, so where that is not known all are asked.
    */
   async #send(heartbeat: Heartbeat): Promise<HeartbeatAnswer | undefined> {
     const { log, nodeId, heard, image } = this.#options;
     const { leaderNode } = log;
     if (leaderNode === nodeId) return heard(heartbeat);
-    if (leaderNode !== undefined) {
-      const answer = await this.#ask(leaderNode, heartbeat);
-      if (answer !== undefined) return answer;
-    }
-    const others = [...image().brokers.keys()].filter((id) => id !== nodeId && id !== leaderNode);
+    if (leaderNode !== undefined) return this.#ask(leaderNode, heartbeat);
+    const others = [...image().brokers.keys()].filter((id) => id !== nodeId);
     const answers = await Promise.all(others.map((id) => this.#ask(id, heartbeat)));
     return answers.find((answer) => answer !== undefined && answer.kind !== 'not-leader');
-  }
-
-  /** One that has joined while this node was cut off may lead by now, and cannot be answered before it is known where it is. */
-  #learn({ endOffset, nodes }: KnownNodes): void {
-    const { image, nodeId, onAddress } = this.#options;
-    if (endOffset <= image().endOffset) return;
-    for (const node of nodes) if (node.nodeId !== nodeId) onAddress(node);
   }
 
   async #ask(other: number, heartbeat: Heartbeat): Promise<HeartbeatAnswer | undefined> {
@@ -151,11 +139,7 @@ export class OwnSession {
     const question = toJson(heartbeat);
     const options = { timeoutMs: intervalMs() };
     return peers.request(other, heartbeatKind, [question], options).then(
-      (bytes) => {
-        const answer = fromJson<HeartbeatAnswer>(bytes);
-        if (answer.kind === 'not-leader') this.#learn(answer);
-        return answer;
-      },
+      (answer) => fromJson<HeartbeatAnswer>(answer),
       (error: unknown) => {
         if (error instanceof PeerError) return undefined;
         throw error;

@@ -234,6 +234,26 @@ describe('frames of consensus', () => {
     expect(two.seen.frames.at(-1)?.toString()).toBe('c');
   });
 
+  it('go to a node of the cluster that nobody has told of, once it has said where it is', async () => {
+    const one = await cluster.open(1);
+    const two = await cluster.open(2);
+    const stranger = await cluster.open(3, { clusterId: '' });
+    one.peers.send(2, [Buffer.from('dropped')], () => undefined);
+    for (const { peers } of [two, stranger]) {
+      peers.setAddress(1, one.peers.address);
+      peers.send(1, [Buffer.from('here I am')], () => undefined);
+    }
+    await cluster.pass(20);
+    one.peers.send(2, [Buffer.from('I see')], () => undefined);
+    one.peers.send(3, [Buffer.from('who?')], () => undefined);
+    await cluster.pass(20);
+    expect([one, two, stranger].map(({ seen }) => seen.frames.map(String))).toEqual([
+      ['here I am'],
+      ['I see'],
+      [],
+    ]);
+  });
+
   it('go to the new address when a node has moved', async () => {
     const [one, two] = await pair();
     one.peers.send(2, [Buffer.from('a')], () => undefined);

@@ -59,7 +59,7 @@ describe('the greetings of nodes', () => {
   it('have these bytes', () => {
     expect(encodeHello(hello).toString('hex')).toBe(
       '4b4c504e' +
-        '0027' +
+        '002d' +
         '00010001' +
         '01' +
         '00000001' +
@@ -67,8 +67,16 @@ describe('the greetings of nodes', () => {
         '0000000000000003' +
         '000143' +
         '0005312e392e30' +
-        '000000000000000c',
+        '000000000000000c' +
+        '0000' +
+        '00000000',
     );
+    const listens = { host: 'h', port: 9093 };
+    const body = encodeHello({ ...hello, listens }).subarray(prefixBytes);
+    expect(body.toString('hex').slice(-14)).toBe('00016800002385');
+    expect(decodeHello(body)).toEqual({ ...hello, listens });
+    // As the releases before have it.
+    expect(decodeHello(body.subarray(0, 0x27))).toEqual(hello);
     expect(encodeAnswer({ kind: 'welcome', version: 1, identity: own }).toString('hex')).toBe(
       '4b4c504e' +
         '0023' +
