@@ -132,10 +132,20 @@ export class Follower {
     }
   }
 
-  /** The log has been replaced by one that this term's leader vouches for. */
-  replaced(leader: MemberId): void {
+  /** Whether this leader is known to have had what is removed here. */
+  get sharesRemoved(): boolean {
+    return this.#matchedEndIndex >= this.#group.log.startIndex;
+  }
+
+  /**
+   * The log, up to `endIndex`, is what this term's leader has, which has replaced it or need not. Of what is committed beyond, the
+   * leader may have lost something only where entries count before they are durable.
+   */
+  replaced(leader: MemberId, endIndex: number): void {
+    const { committedEndIndex, countsWritten } = this.#group;
     this.heard();
-    this.#matchedEndIndex = Math.max(this.#matchedEndIndex, this.#group.committedEndIndex);
+    const sharedEndIndex = countsWritten ? endIndex : committedEndIndex;
+    this.#matchedEndIndex = Math.max(this.#matchedEndIndex, sharedEndIndex);
     this.#maybeRepaired();
     this.#answer(leader, undefined);
   }

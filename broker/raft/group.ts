@@ -239,11 +239,7 @@ export class Group {
 
   /** The log is another one now, all of it durable and committed. */
   replaceLog(log: TermLogState, configurations: readonly PlacedConfiguration[]): void {
-    // What its leader has instead of lost entries is of a later term than they were.
-    const lastTerm = this.log.termAt(this.#committedEndIndex - 1);
-    const starts = [{ index: log.startIndex, term: log.startTerm }, ...log.terms];
-    const later = starts.find(({ index, term }) => index < this.#committedEndIndex && term > lastTerm);
-    const lostFrom = Math.min(log.endIndex, later?.index ?? Infinity);
+    const lostFrom = Math.min(log.endIndex, this.log.firstDifference(new TermLog(log)) ?? Infinity);
     if (lostFrom < this.#committedEndIndex) this.#lose(lostFrom);
     this.log.reset(log);
     this.configurations.reset(configurations);

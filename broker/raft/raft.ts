@@ -244,7 +244,7 @@ export class Raft {
     assert(this.#state instanceof Follower && this.#receiver.isReplacing, 'a log is replaced on request');
     this.#receiver.ended();
     this.#group.replaceLog(log, configurations);
-    if (this.leader !== undefined) this.#state.replaced(this.leader);
+    if (this.leader !== undefined) this.#state.replaced(this.leader, log.endIndex);
     this.#settle();
   }
 
@@ -402,10 +402,13 @@ export class Raft {
       if (!this.#receiver.isReplacing) follower.append(message);
       else follower.heard();
     } else {
-      const isNeeded =
-        message.kind === 'copy-request' ? this.#receiver.copy(message) : this.#receiver.chunk(message);
+      const { sharesRemoved } = follower;
+      const isCopy = message.kind === 'copy-request';
+      const isNeeded = isCopy
+        ? this.#receiver.copy(message, sharesRemoved)
+        : this.#receiver.chunk(message, sharesRemoved);
       if (isNeeded) follower.heard();
-      else follower.replaced(message.from);
+      else follower.replaced(message.from, isCopy ? message.endIndex : message.snapshot.lastIndex + 1);
     }
   }
 

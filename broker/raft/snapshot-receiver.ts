@@ -27,10 +27,13 @@ export class SnapshotReceiver {
     return this.#isReplacing;
   }
 
-  /** Returns false where the log holds already what the snapshot stands for: then it only has to be acknowledged. */
-  chunk(message: SnapshotChunk): boolean {
+  /**
+   * Returns false where the log holds already what the snapshot stands for: then it only has to be acknowledged. `sharesRemoved`:
+   * whether the leader is known to have had what is removed here.
+   */
+  chunk(message: SnapshotChunk, sharesRemoved: boolean): boolean {
     const { snapshot, position, from } = message;
-    if (this.#holds(snapshot.lastIndex, snapshot.lastTerm)) return false;
+    if (this.#holds(snapshot.lastIndex, snapshot.lastTerm, sharesRemoved)) return false;
     if (this.#isReplacing) return true;
     if (this.#receiving?.snapshot.id !== snapshot.id) {
       this.#receiving = { snapshot, position: 0, isWriting: false };
@@ -58,9 +61,9 @@ export class SnapshotReceiver {
     outbox.put({ kind: 'install-snapshot', snapshot: receiving.snapshot });
   }
 
-  /** Returns false where nothing needs copying. */
-  copy(message: CopyRequest): boolean {
-    if (this.#holds(message.endIndex - 1, message.lastTerm)) return false;
+  /** Returns false where nothing needs copying; `sharesRemoved` as for a chunk. */
+  copy(message: CopyRequest, sharesRemoved: boolean): boolean {
+    if (this.#holds(message.endIndex - 1, message.lastTerm, sharesRemoved)) return false;
     if (this.#isReplacing) return true;
     this.#isReplacing = true;
     this.#group.outbox.put({ kind: 'copy-segments', leader: message.from, endIndex: message.endIndex });
@@ -75,12 +78,12 @@ export class SnapshotReceiver {
 
   /**
    * A log that has the entry has all before it; replacing it could only lose what it has acknowledged beyond. What is committed is in
-   * every leader's log, but where that may have lost it: then the entry must be here to tell.
+   * every leader's log, but where that may have lost it: then the entry must be here to tell, or the leader known to have had it.
    */
-  #holds(index: number, term: number): boolean {
+  #holds(index: number, term: number, sharesRemoved: boolean): boolean {
     const { committedEndIndex, countsWritten, log } = this.#group;
     const isCommitted = index < committedEndIndex && !countsWritten;
-    const isThere = index >= log.startIndex - 1 && log.matches(index, term);
+    const isThere = (sharesRemoved || index >= log.startIndex - 1) && log.matches(index, term);
     if (!isCommitted && !isThere) return false;
     this.#group.commitTo(index + 1);
     return true;

@@ -75,6 +75,18 @@ export class TermLog {
     return index < this.#endIndex && this.termAt(index) === term;
   }
 
+  /**
+   * The first index at which the two are known to have other entries. Where one has removed them only the term that it had there
+   * last tells; terms are runs, which can only part where one begins.
+   */
+  firstDifference(other: TermLog): number | undefined {
+    const endIndex = Math.min(this.#endIndex, other.#endIndex);
+    const borders = [...this.#borders(), ...other.#borders()].sort((a, b) => a - b);
+    return borders.find(
+      (index) => index < endIndex && (this.#hasOtherThan(other, index) || other.#hasOtherThan(this, index)),
+    );
+  }
+
   /** Whether a log that ends with this entry is at least as complete as this one (thesis, 3.6.1). */
   isCoveredBy(lastTerm: number, lastIndex: number): boolean {
     return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
@@ -126,5 +138,13 @@ export class TermLog {
     this.#endIndex = state.startIndex;
     this.#starts = [];
     this.append(state.endIndex, state.terms);
+  }
+
+  #borders(): number[] {
+    return [this.#startIndex - 1, ...this.#starts.map(({ index }) => index)];
+  }
+
+  #hasOtherThan(other: TermLog, index: number): boolean {
+    return index >= this.#startIndex - 1 && !other.matches(index, this.termAt(index));
   }
 }

@@ -257,6 +257,30 @@ const planted: readonly Planted[] = [
     to: 'const isCommitted = index < committedEndIndex;\n    void countsWritten;',
   },
   {
+    name: 'what is committed is taken for what a leader that has lost it has',
+    file: 'follower.ts',
+    from: 'const sharedEndIndex = countsWritten ? endIndex : committedEndIndex;',
+    to: 'const sharedEndIndex = countsWritten && endIndex < 0 ? endIndex : committedEndIndex;',
+  },
+  {
+    name: 'a log takes the place of another one that had other entries, and nothing is said',
+    file: 'group.ts',
+    from: 'this.log.firstDifference(new TermLog(log)) ?? Infinity',
+    to: 'Infinity',
+  },
+  {
+    name: 'a difference is not seen where one of two logs has removed it',
+    file: 'term-log.ts',
+    from: '(this.#hasOtherThan(other, index) || other.#hasOtherThan(this, index))',
+    to: 'this.#hasOtherThan(other, index)',
+  },
+  {
+    name: 'a log that the leader shares is copied again for a request that comes late',
+    file: 'snapshot-receiver.ts',
+    from: '(sharesRemoved || index >= log.startIndex - 1)',
+    to: '(index >= log.startIndex - 1 || (sharesRemoved && index < 0))',
+  },
+  {
     name: 'each rejection has a row of messages sent again',
     file: 'replication.ts',
     from: 'sentAt <= follower.rewoundAt);',

@@ -68,6 +68,8 @@ export class CommittedPosition {
     // Which one held there is not known; the leader's log has it if there has been another one since.
     if (this.kept.index >= fromIndex) this.kept = { ...this.kept, index: fromIndex - 1 };
     this.endIndex = Math.min(this.endIndex, fromIndex);
-    this.#highWatermark = Math.min(this.#highWatermark, this.#log.offsetOfIndex(fromIndex));
+    // The log that has taken the place of this one may begin after it.
+    const fromOffset = Math.max(this.#log.logStartOffset, this.#log.offsetOfIndex(fromIndex));
+    this.#highWatermark = Math.min(this.#highWatermark, fromOffset);
   }
 }

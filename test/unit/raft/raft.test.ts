@@ -183,6 +183,106 @@ describe('durability', () => {
     expect(sent(outputs, 'append-answer')).toMatchObject([{ matchedEndIndex: 60 }]);
   });
 
+  it('says what is lost where the leader has older entries instead, which outlived those that were committed', () => {
+    const options = {
+      hardState: { term: 4, votedFor: undefined },
+      log: { startIndex: 80, startTerm: 3, endIndex: 100, terms: [] },
+      committedEndIndex: 90,
+    };
+    const configuration = { voters: [one, two, three], outgoing: [], learners: [], revision: 0 };
+    const replacements = [
+      {
+        startIndex: 20,
+        startTerm: 1,
+        endIndex: 110,
+        terms: [
+          { index: 50, term: 2 },
+          { index: 105, term: 4 },
+        ],
+      },
+      // It has removed what is there instead.
+      { startIndex: 96, startTerm: 2, endIndex: 110, terms: [{ index: 105, term: 4 }] },
+    ];
+    for (const log of replacements) {
+      const replace = (countsWritten: boolean): Output[] => {
+        const { raft } = create({ ...options, countsWritten: () => countsWritten });
+        raft.step({ kind: 'copy-request', from: two, to: one, term: 4, endIndex: 110, lastTerm: 4 });
+        raft.logReplaced(log, [{ index: 0, configuration }]);
+        expect(raft.committedEndIndex).toBe(110);
+        return raft.take();
+      };
+      expect(replace(true)).toContainEqual({ kind: 'data-lost', fromIndex: 79, endIndex: 90 });
+      expect(() => replace(false)).toThrow('what is committed is not truncated');
+    }
+  });
+
+  it('says nothing of losses where the log that takes its place has all that was committed', () => {
+    const configuration = { voters: [one, two, three], outgoing: [], learners: [], revision: 0 };
+    const options = {
+      hardState: { term: 4, votedFor: undefined },
+      log: { startIndex: 80, startTerm: 2, endIndex: 100, terms: [{ index: 85, term: 3 }] },
+      committedEndIndex: 90,
+    };
+    const replacements = [
+      // What it has beyond was never committed.
+      {
+        startIndex: 20,
+        startTerm: 1,
+        endIndex: 110,
+        terms: [
+          { index: 50, term: 2 },
+          { index: 85, term: 3 },
+          { index: 90, term: 4 },
+        ],
+      },
+      { startIndex: 87, startTerm: 3, endIndex: 110, terms: [{ index: 95, term: 4 }] },
+      { startIndex: 96, startTerm: 4, endIndex: 110, terms: [] },
+    ];
+    for (const log of replacements) {
+      const { raft } = create(options);
+      raft.step({ kind: 'copy-request', from: two, to: one, term: 4, endIndex: 110, lastTerm: 4 });
+      raft.logReplaced(log, [{ index: 0, configuration }]);
+      expect([kinds(raft.take()).includes('data-lost'), raft.committedEndIndex]).toEqual([false, 110]);
+    }
+  });
+
+  it('acknowledges of a copy that it does not need no more than the leader has for certain', () => {
+    const options = {
+      hardState: { term: 2, votedFor: undefined },
+      log: { startIndex: 20, startTerm: 1, endIndex: 100, terms: [] },
+      committedEndIndex: 90,
+    };
+    const request = { kind: 'copy-request', from: two, to: one, term: 2, endIndex: 41, lastTerm: 1 } as const;
+    // What is committed is in every leader's log, but where that may have lost it.
+    for (const [countsWritten, matchedEndIndex] of [
+      [true, 41],
+      [false, 90],
+    ] as const) {
+      const { raft } = create({ ...options, countsWritten: () => countsWritten });
+      raft.step(request);
+      const outputs = raft.take();
+      expect(kinds(outputs)).not.toContain('copy-segments');
+      expect(sent(outputs, 'append-answer')).toMatchObject([
+        { matchedEndIndex, writtenEndIndex: matchedEndIndex },
+      ]);
+    }
+  });
+
+  it('keeps a log that is known to be the leader’s, though the leader has asked to replace it before', () => {
+    const { raft } = create({
+      hardState: { term: 2, votedFor: undefined },
+      log: { startIndex: 80, startTerm: 1, endIndex: 100, terms: [] },
+      committedEndIndex: 90,
+      countsWritten: () => true,
+    });
+    raft.step(append({ fromIndex: 100, endIndex: 100 }));
+    raft.take();
+    raft.step({ kind: 'copy-request', from: two, to: one, term: 2, endIndex: 40, lastTerm: 1 });
+    const outputs = raft.take();
+    expect(kinds(outputs)).not.toContain('copy-segments');
+    expect(sent(outputs, 'append-answer')).toMatchObject([{ matchedEndIndex: 100 }]);
+  });
+
   it('sends its whole log to a follower that has removed what is lost', () => {
     const { raft } = create({ countsWritten: () => true });
     lead(raft);

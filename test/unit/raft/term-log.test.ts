@@ -45,6 +45,26 @@ function apply(
   }
 }
 
+/** The terms of entries, in runs. */
+function entriesOf(
+  runs: readonly { readonly count: number; readonly raise: number }[],
+  lastTerm: number,
+  step: number,
+): number[] {
+  let term = lastTerm;
+  return runs.flatMap(({ count, raise }) => Array<number>(count).fill((term += raise * step)));
+}
+
+/** Its first entry has index 1; the first `gone` have been removed, as far as there are so many. */
+function logOf(terms: readonly number[], gone: number): TermLog {
+  const starts = terms.flatMap((term, place) =>
+    term === terms[place - 1] ? [] : [{ index: place + 1, term }],
+  );
+  const log = new TermLog({ startIndex: 1, startTerm: 0, endIndex: terms.length + 1, terms: starts });
+  log.compact(Math.min(gone, terms.length) + 1);
+  return log;
+}
+
 describe('TermLog', () => {
   it('knows the term of every entry, whatever was appended, cut and compacted', () => {
     fc.assert(
@@ -86,6 +106,35 @@ describe('TermLog', () => {
     expect(log.isCoveredBy(2, 3)).toBe(false);
     expect(log.isCoveredBy(3, 1)).toBe(true);
     expect(log.isCoveredBy(1, 9)).toBe(false);
+  });
+
+  it('finds where two logs part as far as both have it, and never a difference where there is none', () => {
+    const runs = fc.array(
+      fc.record({ count: fc.integer({ min: 1, max: 4 }), raise: fc.integer({ min: 1, max: 3 }) }),
+      {
+        maxLength: 4,
+      },
+    );
+    const starts = fc.tuple(fc.nat({ max: 15 }), fc.nat({ max: 15 }));
+    fc.assert(
+      fc.property(runs, runs, runs, starts, (common, first, second, [start, otherStart]) => {
+        // After they part, no term is in both: a term has one leader.
+        const terms = entriesOf(common, 0, 1);
+        const last = terms.at(-1) ?? 0;
+        const one = [...terms, ...entriesOf(first, last + 2 - (last % 2), 2)];
+        const other = [...terms, ...entriesOf(second, last + 1 - (last % 2), 2)];
+        const found = logOf(one, start).firstDifference(logOf(other, otherStart));
+        const endIndex = Math.min(one.length, other.length) + 1;
+        const partIndex = terms.length + 1;
+        const knownIndex = Math.max(
+          partIndex,
+          Math.min(start, one.length),
+          Math.min(otherStart, other.length),
+        );
+        if (found === undefined) expect(knownIndex).toBeGreaterThanOrEqual(endIndex);
+        else expect([found >= partIndex, found <= knownIndex, found < endIndex]).toEqual([true, true, true]);
+      }),
+    );
   });
 
   it('matches what is before its start, and what it has with that term', () => {
