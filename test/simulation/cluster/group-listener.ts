@@ -2,11 +2,8 @@
 import type { LogDamage } from '../../../broker/log/log-types.ts';
 import { decodeDeleteRecords } from '../../../broker/log/raft-only.ts';
 import type { PlacedRaftOnlyEntry } from '../../../broker/log/raft-only.ts';
-import {
-  readConfigurationFile,
-  writeConfigurationFile,
-} from '../../../broker/partition/consensus/configuration-file.ts';
 import type { ConsensusListener } from '../../../broker/partition/consensus/consensus-types.ts';
+import { KeptConfiguration } from '../../../broker/partition/kept-configuration.ts';
 import { removeRepairFloor } from '../../../broker/partition/repair-floor.ts';
 import { RecordDeletions } from '../../../broker/partition/record-deletions.ts';
 import type { PlacedConfiguration } from '../../../broker/raft/configuration.ts';
@@ -62,18 +59,17 @@ export class GroupListener implements ConsensusListener {
   #group: ClusterGroup | undefined;
   #deletions: RecordDeletions | undefined;
   #highWatermark = 0;
-  #kept: PlacedConfiguration;
-  /** One write of the configuration's file at a time. */
-  #keeping: Promise<void> = Promise.resolve();
+  #kept: KeptConfiguration | undefined;
 
   constructor(options: GroupListenerOptions) {
     this.#options = options;
-    this.#kept = options.kept;
   }
 
   /** Before the member joins its group. */
   attach(group: ClusterGroup): void {
+    const { disk, kept } = this.#options;
     this.#group = group;
+    this.#kept = new KeptConfiguration(disk, group.log.directory, kept);
     this.#deletions = this.#newDeletions(group);
   }
 
@@ -147,9 +143,8 @@ export class GroupListener implements ConsensusListener {
   }
 
   configurationCommitted(placed: PlacedConfiguration): void {
-    const { observer } = this.#options;
-    observer.configurationCommitted(this.#opened, placed);
-    this.#keep().catch((error: unknown) => observer.troubled('a configuration', error));
+    this.#options.observer.configurationCommitted(this.#opened, placed);
+    this.#keepInPassing();
   }
 
   transferEnded(_to: MemberId, reason: 'handed-over' | 'timed-out' | 'aborted'): void {
@@ -164,6 +159,7 @@ export class GroupListener implements ConsensusListener {
     const { consensus } = this.#opened;
     this.#highWatermark = Math.min(this.#highWatermark, consensus.highWatermark);
     this.#options.observer.dataLost(this.#opened, fromIndex);
+    this.#keepInPassing();
   }
 
   repaired(): void {
@@ -179,13 +175,12 @@ export class GroupListener implements ConsensusListener {
   }
 
   /** What went with the old log is of no use. */
-  async logReplaced(): Promise<void> {
-    const { disk, observer } = this.#options;
+  async logReplaced(kept: PlacedConfiguration): Promise<void> {
     const group = this.#opened;
+    this.#kept!.replaced(kept);
     this.#deletions = this.#newDeletions(group);
     await group.producers.truncated();
-    this.#kept = (await readConfigurationFile(disk, group.log.directory)) ?? this.#kept;
-    observer.logReplaced(group);
+    this.#options.observer.logReplaced(group);
   }
 
   catchUpRefused(): void {
@@ -215,20 +210,15 @@ export class GroupListener implements ConsensusListener {
     this.#opened.consensus.logStartMoved();
   }
 
-  #keep(): Promise<void> {
-    const { disk, observer } = this.#options;
+  #keepInPassing(): void {
+    this.#keep().catch((error: unknown) => this.#options.observer.troubled('a configuration', error));
+  }
+
+  async #keep(): Promise<void> {
     const group = this.#opened;
-    const done = this.#keeping.then(async () => {
-      const newest = group.consensus.durableConfiguration();
-      if (newest.index <= this.#kept.index) return;
-      await writeConfigurationFile(disk, group.log.directory, newest);
-      this.#kept = newest;
-      observer.configurationKept(group, newest);
-    });
-    this.#keeping = done.catch(() => {
-      // Whoever asked has the rejection; the next write only waits for the end of this one.
-    });
-    return done;
+    const kept = this.#kept!;
+    await kept.keep(group.consensus.durableConfiguration());
+    this.#options.observer.configurationKept(group, kept.placed);
   }
 }
 

@@ -36,6 +36,8 @@ export interface GroupSettings {
   segmentBytes: number;
   retentionBytes: number;
   writeCaching: boolean;
+  /** Under `write.caching`. */
+  flushMs: number;
   acceptsLostMemory: boolean;
 }
 
@@ -65,6 +67,7 @@ export class ReplicaGroup {
     segmentBytes: 1 << 20,
     retentionBytes: -1,
     writeCaching: false,
+    flushMs: logConfigDefaults.flushMs,
     acceptsLostMemory: false,
   };
   readonly nodes = new Map<number, TestNode>();

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { readBootFile } from '../../../broker/partition/boot-file.ts';
 import type { FoundBoot } from '../../../broker/partition/boot-file.ts';
+import { readConfigurationFile } from '../../../broker/partition/consensus/configuration-file.ts';
 import type { Awaited } from '../../../broker/partition/replica-types.ts';
+import type { PlacedConfiguration } from '../../../broker/raft/configuration.ts';
+import { logConfigDefaults } from '../../support/log-config.ts';
 import { ReplicaGroup, appended, memberOn, valuesOf } from './replica-group.ts';
 
 const nodes = [1, 2, 3];
@@ -15,8 +18,12 @@ function bootOf(group: ReplicaGroup, nodeId: number): Promise<FoundBoot> {
   return readBootFile(group.diskOf(nodeId), '/data/t-0');
 }
 
-async function cachingGroup(nodeIds: readonly number[] = nodes): Promise<ReplicaGroup> {
+async function cachingGroup(
+  nodeIds: readonly number[] = nodes,
+  flushMs = logConfigDefaults.flushMs,
+): Promise<ReplicaGroup> {
   const group = new ReplicaGroup();
+  group.settings.flushMs = flushMs;
   group.settings.writeCaching = true;
   await group.create(nodeIds);
   return group;
@@ -114,6 +121,48 @@ describe('a replica under write.caching', () => {
     await append(group, ['b']);
     expect((await valuesOf(await group.leader())).at(-1)).toBe('b');
     expect(await bootOf(group, 3)).toEqual({ kind: 'kept', id: 'boot 2' });
+  });
+
+  it('keeps the configuration that the log says after a loss, though a lost one stood at a higher index', async () => {
+    const group = await cachingGroup(nodes, 20_000);
+    await append(
+      group,
+      Array.from({ length: 30 }, () => 'lost '.repeat(200)),
+    );
+    const members = { voters: nodes.map(memberOn), learners: [] };
+    expect((await group.leader()).changeMembers({ ...members, revision: 1 })).toBeUndefined();
+    const keeping = group.node(3);
+    const kept = async (): Promise<PlacedConfiguration | undefined> => {
+      await keeping.replica.keepConfiguration();
+      return readConfigurationFile(group.diskOf(3), '/data/t-0');
+    };
+    await group.until(
+      'the first change',
+      () => keeping.replica.committedConfiguration.configuration.revision === 1,
+    );
+    for (const other of [1, 2]) group.links.cut(3, other);
+    for (const nodeId of [1, 2]) group.losePower(nodeId);
+    // Only what is durable in the log is kept beside it.
+    await group.after(group.settings.flushMs);
+    const lost = await kept();
+    expect(lost).toMatchObject({ configuration: { revision: 1 } });
+    group.settings.acceptsLostMemory = true;
+    for (const nodeId of [1, 2]) expect(await restart(group, nodeId)).toEqual(['memory lost: accepted']);
+    const led = (): boolean => [1, 2].some((nodeId) => group.node(nodeId).replica.isLeader);
+    await group.until('a leader that has forgotten', led);
+    const leader = [1, 2].map((nodeId) => group.node(nodeId).replica).find(({ isLeader }) => isLeader)!;
+    expect(leader.configuration.revision).toBe(0);
+    await group.until(
+      'the second change',
+      () => leader.changeMembers({ ...members, revision: 2 }) === undefined,
+    );
+    group.links.heal();
+    await group.until('what it knows now', () => keeping.replica.configuration.revision === 2);
+    await group.after(group.settings.flushMs);
+    expect(keeping.told).toEqual(['data lost']);
+    const found = await kept();
+    expect(found).toMatchObject({ configuration: { revision: 2 } });
+    expect(found!.index).toBeLessThan(lost!.index);
   });
 
   it('that is the only one comes up alone, and says so', async () => {
