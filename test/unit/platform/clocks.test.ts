@@ -79,11 +79,12 @@ describe('RealClock', () => {
     const clock = new RealClock();
     const seen: string[] = [];
     await new Promise<void>((resolve) => {
+      // Far enough from each other that a busy machine does not change their order between two calls.
       for (const [name, delayMs] of [
-        ['c', 12],
-        ['a', 3],
-        ['b', 7],
-        ['a2', 3],
+        ['c', 240],
+        ['a', 60],
+        ['b', 140],
+        ['a2', 60],
         ['now', 0],
       ] as const) {
         clock.after(delayMs, () => {
@@ -92,9 +93,9 @@ describe('RealClock', () => {
           if (name === 'c') setImmediate(resolve);
         });
       }
-      const cancelled = clock.after(5, () => seen.push('cancelled'));
-      clock.after(4, () => cancelled.cancel());
-      const endMs = clock.monotonicMs() + 20;
+      const cancelled = clock.after(100, () => seen.push('cancelled'));
+      clock.after(20, () => cancelled.cancel());
+      const endMs = clock.monotonicMs() + 400;
       // The loop stays busy until all are due: late timers keep their order too.
       while (clock.monotonicMs() < endMs) continue;
     });
