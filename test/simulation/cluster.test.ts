@@ -8,6 +8,21 @@ const firstSeed = 2_000_000_000;
 const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 200);
 const cluster = simulators['cluster']!;
 
+/** Of the faults, as they are counted: each happens in a short run, too. */
+const whatDisksAndLinksDo = [
+  'repeated frames',
+  'cut links',
+  'lost sector',
+  'torn sector',
+  'lost name',
+  'flipped bit',
+  'older configuration',
+  'full disk',
+  'latency spike',
+  'short read',
+  'sync: io',
+];
+
 describe('simulated histories of a cluster', () => {
   it('lose nothing that was acknowledged, and end with the same logs everywhere', async () => {
     const counts: Counts = {};
@@ -27,6 +42,7 @@ describe('simulated histories of a cluster', () => {
     expect(counts['consensus']!['shortened by retention']).toBeGreaterThan(0);
     expect(counts['copies']!['done']).toBeGreaterThan(seeds / 20);
     expect(counts['faults']!['lost frames']).toBeGreaterThan(seeds);
+    for (const fault of whatDisksAndLinksDo) expect(counts['faults']![fault], fault).toBeGreaterThan(0);
     expect(counts['clients']!['reads']).toBeGreaterThan(20 * seeds);
     expect(counts['clients']!['fetches']).toBeGreaterThan(10 * seeds);
     // Every history of what clients saw could be decided.

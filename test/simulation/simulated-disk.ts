@@ -31,7 +31,7 @@ import type { Random } from '../../platform/random.ts';
 import { LifeDisk, find, parentOf } from './life-disk.ts';
 import type { Access, Effect, SimulatedOperation } from './life-disk.ts';
 import { evict, losePower, losePowerOfNames, newDirectory, walk } from './simulated-files.ts';
-import type { DirectoryNode } from './simulated-files.ts';
+import type { CountLoss, DirectoryNode } from './simulated-files.ts';
 import type { Trace } from './trace.ts';
 
 export interface DiskBehaviour {
@@ -224,10 +224,11 @@ export class SimulatedDisk {
   }
 
   #losePowerBelow(directory: DirectoryNode): void {
-    losePowerOfNames(directory, this.#random);
+    const count: CountLoss = (loss) => this.#count(loss);
+    losePowerOfNames(directory, this.#random, count);
     for (const node of directory.entries.values()) {
       if (node.kind === 'directory') this.#losePowerBelow(node);
-      else losePower(node, this.#random);
+      else losePower(node, this.#random, count);
     }
   }
 

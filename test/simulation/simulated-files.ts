@@ -119,8 +119,11 @@ export function evict(file: FileNode): void {
   file.hasLostPages = false;
 }
 
+/** Told of each thing that a loss of power takes. */
+export type CountLoss = (loss: 'lost sector' | 'torn sector' | 'lost name') => void;
+
 /** Power is lost: some of what is pending is on the platter, and the cache is empty. */
-export function losePower(file: FileNode, random: Random): void {
+export function losePower(file: FileNode, random: Random, count: CountLoss): void {
   const { platter, pending } = file;
   if (pending.length === 0 && !file.hasLostPages) return;
   // How far the file system's journal had come: sizes and truncations before that point hold, later ones do not.
@@ -136,7 +139,13 @@ export function losePower(file: FileNode, random: Random): void {
       continue;
     }
     for (const sector of change.pieces.flatMap(sectorsOf)) {
-      if (random.below(8) < keepOf8) platter.write(tear(sector.bytes, random), sector.position);
+      if (random.below(8) >= keepOf8) {
+        count('lost sector');
+        continue;
+      }
+      const bytes = tear(sector.bytes, random);
+      if (bytes.length < sector.bytes.length) count('torn sector');
+      platter.write(bytes, sector.position);
     }
     if (isJournaled) sizeBytes = Math.max(sizeBytes, change.endBytes);
   }
@@ -147,7 +156,7 @@ export function losePower(file: FileNode, random: Random): void {
 }
 
 /** Which of a directory's unsynced names are on the platter after a loss of power. */
-export function losePowerOfNames(directory: DirectoryNode, random: Random): void {
+export function losePowerOfNames(directory: DirectoryNode, random: Random, count: CountLoss): void {
   const keepOf8 = [0, 4, 8][random.below(3)]!;
   // A change can only hold if all earlier ones to the same names and files do: they are in one journal.
   const lost = new Set<string | Node>();
@@ -155,8 +164,12 @@ export function losePowerOfNames(directory: DirectoryNode, random: Random): void
     const touched = names.flatMap(([name, node]) => (node === undefined ? [name] : [name, node]));
     const isThere = moved === undefined || moved.to.durable.get(moved.name) === moved.node;
     const isKept = random.below(8) < keepOf8 && isThere && !touched.some((part) => lost.has(part));
-    if (isKept) applyNames(directory.durable, names);
-    else for (const part of touched) lost.add(part);
+    if (isKept) {
+      applyNames(directory.durable, names);
+      continue;
+    }
+    count('lost name');
+    for (const part of touched) lost.add(part);
   }
   directory.pending = [];
   directory.entries.clear();
