@@ -6,6 +6,7 @@
  * - Log matching: an index and a term name one entry, with one entry before it, in all logs at all times.
  * - Leader completeness: who leads has all that was committed in earlier terms.
  * - State machine safety: what is committed at an index is the same everywhere, for ever.
+ * - High watermark: of a member it never goes back while its process lives, but where a loss is told.
  * - Promises: terms and votes never go back, and no message says more than is durable.
  *
  * Consensus itself asserts that a leader only appends and that positions do not go back within a life.
@@ -54,6 +55,8 @@ const comparedEntries = 20;
 
 export class ClusterChecker {
   readonly #books = new Map<number, GroupBook>();
+  /** By the life of a member. */
+  readonly #highWatermarks = new WeakMap<ClusterGroup['consensus'], number>();
   readonly counts = { elections: 0, acknowledged: 0, commits: 0, forgotten: 0 };
 
   book(group: number): GroupBook {
@@ -120,6 +123,13 @@ export class ClusterChecker {
   committed(group: ClusterGroup): void {
     const { number, log, consensus, member } = group;
     const { committed } = this.book(number);
+    const { highWatermark } = consensus;
+    const before = this.#highWatermarks.get(consensus) ?? 0;
+    check(
+      highWatermark >= before,
+      () => `the high watermark of group ${number} on ${member} goes back from ${before} to ${highWatermark}`,
+    );
+    this.#highWatermarks.set(consensus, highWatermark);
     const endIndex = Math.min(consensus.committedEndIndex, consensus.placedEndIndex);
     const seen = Math.min(endIndex, committed.length) - comparedEntries;
     for (let index = Math.max(firstIndex(group), seen); index < endIndex; index++) {
@@ -131,6 +141,11 @@ export class ClusterChecker {
           `index ${index} of group ${number} is committed in terms ${known.term} and, on ${member}, ${term}`,
       );
     }
+  }
+
+  /** A member says that it has lost what was committed. */
+  dataLost({ consensus }: ClusterGroup): void {
+    this.#highWatermarks.delete(consensus);
   }
 
   acknowledge(group: number, acknowledged: Acknowledged, term: number): void {

@@ -271,7 +271,9 @@ export class Machine {
         tally.count('consensus', 'repaired');
         checker.book(number).forgetful.delete(member);
       },
-      dataLost: ({ number }, fromIndex) => {
+      dataLost: (group, fromIndex) => {
+        const { number } = group;
+        checker.dataLost(group);
         say(`node ${nodeId} has lost what was committed in ${number} from ${fromIndex} on`);
         tally.count('consensus', 'losses told');
         if (options.cachingGroups.has(number)) return;
