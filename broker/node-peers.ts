@@ -34,6 +34,8 @@ export interface MeetingOptions extends ClusterOptions {
   readonly platform: Platform;
   readonly logger: Logger;
   readonly nodeId: number;
+  /** `kappalog.leader.lease.enable`: only nodes that agree on it talk to each other. */
+  readonly usesLeases: boolean;
   /** Address to listen on. */
   readonly host: string;
   readonly isStopping: () => boolean;
@@ -143,7 +145,8 @@ async function openNetwork(
   claimed: ClaimedDirectory,
   incarnation: number,
 ): Promise<PeerNetwork | undefined> {
-  const { platform, logger, nodeId, host, internalPort = false, internalTls, softwareVersion = '' } = options;
+  const { platform, logger, nodeId, host, internalPort = false, internalTls } = options;
+  const { usesLeases, softwareVersion = '' } = options;
   if (internalPort === false) return undefined;
   const { network, clock, random } = platform;
   const address = { host, port: internalPort };
@@ -154,7 +157,7 @@ async function openNetwork(
       random: random.fork('peers'),
       address,
       advertisedHost: options.internalHost,
-      identity: { nodeId, incarnation, clusterId: claimed.clusterId ?? '', softwareVersion },
+      identity: { nodeId, incarnation, clusterId: claimed.clusterId ?? '', softwareVersion, usesLeases },
       pool: new BufferPool({ idleBytesMax: idleBuffersBytes }),
       onNotice: ({ kind, message, ...fields }) => logger.warn({ kind, ...fields }, message),
       ...(internalTls === undefined ? {} : { tls: internalTls }),

@@ -26,9 +26,10 @@ import type { LogDirectory } from './partition/log-directory.ts';
 import type { AfterLostMemory } from './partition/replica-types.ts';
 import type { IsGone } from './partition/replica-places.ts';
 import type { MemberId } from './raft/member.ts';
-import { raftSettings, raftTickMs } from './partition/raft-settings.ts';
+import { raftTickMs } from './partition/raft-settings.ts';
 import { ReplicaVotes } from './partition/replica-votes.ts';
 import type { Transport } from './peers/transport.ts';
+import type { RaftSettings } from './raft/raft.ts';
 import type { Replica } from './partition/replica.ts';
 
 export interface NodeStorageOptions {
@@ -40,6 +41,8 @@ export interface NodeStorageOptions {
   /** Larger than at any earlier start of this node. */
   readonly incarnation: number;
   readonly transport: Transport;
+  /** Of all groups of the node. */
+  readonly raftSettings: RaftSettings;
   /** Undefined where there are no other nodes. */
   readonly copying: LogCopying | undefined;
   /** An operator answers for what losses of memory took (docs/operations.md). */
@@ -139,7 +142,7 @@ export class NodeStorage {
       nodeId,
       incarnation: options.incarnation,
       clock,
-      settings: raftSettings,
+      settings: options.raftSettings,
       tickMs: raftTickMs,
       transport: options.transport,
       persist: (group, hardState) => votes.put(group, hardState),
@@ -161,7 +164,7 @@ export class NodeStorage {
       readPool: this.#readPool,
       random: random.fork('elections'),
       consensus: this.consensus,
-      raftSettings,
+      raftSettings: options.raftSettings,
       votes,
       copying: options.copying,
       producerExpirationMs,

@@ -41,6 +41,7 @@ import type { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
 import { LeadershipWatch } from './partition/leadership-watch.ts';
 import type { ReplicaMoves } from './partition/moves/replica-moves.ts';
+import { raftSettingsFrom } from './partition/raft-settings.ts';
 import type { Replica } from './partition/replica.ts';
 import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -272,7 +273,8 @@ class Node implements Broker {
       paths: this.#directories,
       lock: storage !== 'memory',
       findCluster: async (claimed, path) => {
-        const meeting = { ...this.#options, platform, logger: this.#logger, nodeId, host };
+        const usesLeases = this.#config.kappalogLeaderLeaseEnable;
+        const meeting = { ...this.#options, platform, logger: this.#logger, nodeId, host, usesLeases };
         const isStopping = (): boolean => this.#closing !== undefined;
         peers = await meetCluster({ ...meeting, isStopping }, claimed, path);
         this.#peers = peers;
@@ -294,6 +296,7 @@ class Node implements Broker {
       logger: this.#logger,
       directories,
       incarnation,
+      raftSettings: raftSettingsFrom(this.#config),
       transport: network ?? { send: (_, __, release) => release() },
       copying: this.#copying,
       acceptsLostMemory: this.#options.acceptLostMemory ?? false,

@@ -153,6 +153,12 @@ export class BrokerConfig {
   get kappalogCatchUpBytesPerSecond(): number {
     return this.#number('kappalog.catch.up.bytes.per.second');
   }
+  get kappalogLeaderLeaseClockDriftPercent(): number {
+    return this.#number('kappalog.leader.lease.clock.drift.percent');
+  }
+  get kappalogLeaderLeaseEnable(): boolean {
+    return this.#boolean('kappalog.leader.lease.enable');
+  }
   /** Bytes per second; 0: none are read. */
   get kappalogScrubBytesPerSecond(): number {
     return this.#number('kappalog.scrub.bytes.per.second');

@@ -56,6 +56,14 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Nodes that are to hold nothing: their replicas go to others, and they get none until they are taken off. For all brokers alone, while they run.',
   ],
   [
+    'kappalog.leader.lease.clock.drift.percent',
+    'How much faster, in percent, the clock of one node may run than that of another while leases hold; a lease is shorter by that.',
+  ],
+  [
+    'kappalog.leader.lease.enable',
+    'Whether leaders answer for their leadership without asking the others while these have promised to elect nobody else; the same on all nodes, see below.',
+  ],
+  [
     'kappalog.scrub.bytes.per.second',
     'Bytes per second at which the segments of each data directory are read again and checked; 0 turns that off.',
   ],

@@ -13,6 +13,21 @@ export const raftSettings: RaftSettings = {
   inflightMessagesMax: 256,
   messageBytesMax: 1024 * 1024,
   chunkBytes: 256 * 1024,
-  // A read asks the majority: leases trust that clocks run equally fast.
+  // A read asks the majority: leases trust that clocks run equally fast, and are used where an operator says so.
   leases: undefined,
 };
+
+/** Broker settings of these names: see docs/operations.md, "Leases". */
+export interface LeaseSettings {
+  readonly kappalogLeaderLeaseEnable: boolean;
+  /** From 1 to 50. */
+  readonly kappalogLeaderLeaseClockDriftPercent: number;
+}
+
+/** For all groups of a node, as long as it runs. */
+export function raftSettingsFrom(settings: LeaseSettings): RaftSettings {
+  if (!settings.kappalogLeaderLeaseEnable) return raftSettings;
+  const { electionTicks } = raftSettings.timing;
+  const driftTicks = Math.ceil((electionTicks * settings.kappalogLeaderLeaseClockDriftPercent) / 100);
+  return { ...raftSettings, leases: { driftTicks } };
+}

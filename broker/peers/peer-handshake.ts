@@ -21,6 +21,11 @@ export interface PeerIdentity {
   readonly softwareVersion: string;
   /** By chance, at each start: tells two processes apart that believe to be the same start of the same node. */
   readonly process: number;
+  /**
+   * Whether its leaders may count on the promises of others, and it keeps its own; left out: no, as in releases that do not know
+   * this. One that keeps none would break the leases of others, so that only nodes that agree talk to each other.
+   */
+  readonly usesLeases?: boolean;
 }
 
 /** A process as a node's start. */
@@ -51,7 +56,7 @@ export interface Welcome {
 /**
  * wrong-cluster: the nodes belong to different clusters. wrong-node: another node is at the address. same-node-id: two nodes have
  * one id. no-common-version: releases too far apart. not-formed: one of them has no id or cluster yet, as consensus needs. other:
- * a reason that this release does not know.
+ * a reason that this release has no code for, or does not know.
  */
 export type RefusalCode =
   | 'wrong-cluster'
@@ -99,6 +104,7 @@ export function encodeHello(hello: Hello): Buffer {
   writeIdentity(writer, hello.identity);
   writer.string(hello.listens?.host ?? '');
   writer.int32(hello.listens?.port ?? 0);
+  writeLeases(writer, hello.identity);
   return greeting(writer.finish());
 }
 
@@ -109,9 +115,11 @@ export function decodeHello(body: Buffer): Hello {
   const lane = lanes[reader.int8()];
   if (lane === undefined)
     throw new ProtocolError('bad-value', 'a connection for a purpose that is not known');
-  const hello = { versions, lane, goal: reader.int32(), identity: readIdentity(reader) };
-  if (reader.remaining === 0) return hello;
+  const goal = reader.int32();
+  const identity = readIdentity(reader);
+  if (reader.remaining === 0) return { versions, lane, goal, identity };
   const listens = { host: reader.string(), port: reader.int32() };
+  const hello = { versions, lane, goal, identity: withLeases(identity, reader) };
   return listens.host === '' ? hello : { ...hello, listens };
 }
 
@@ -121,6 +129,7 @@ export function encodeAnswer(answer: Welcome | Refusal): Buffer {
   writer.int16(answer.kind === 'welcome' ? answer.version : 0);
   writeIdentity(writer, answer.identity);
   writer.string(answer.kind === 'welcome' ? '' : answer.reason.slice(0, reasonCharactersMax));
+  writeLeases(writer, answer.identity);
   return greeting(writer.finish());
 }
 
@@ -129,8 +138,9 @@ export function decodeAnswer(body: Buffer): Welcome | Refusal {
   const reader = new Reader(body);
   const result = reader.int8();
   const version = reader.int16();
-  const identity = readIdentity(reader);
+  const who = readIdentity(reader);
   const reason = reader.string();
+  const identity = withLeases(who, reader);
   return result === 0
     ? { kind: 'welcome', version, identity }
     : { kind: 'refusal', code: refusalCodes[result - 1] ?? 'other', reason, identity };
@@ -154,6 +164,7 @@ export function judgeHello(hello: Hello, host: HelloHost): Welcome | Refusal {
       : (clusterFault(hello.identity, own) ??
         goalFault(hello.goal, own) ??
         idFault(hello.identity, own, newest) ??
+        leaseFault(hello.identity, own) ??
         (hello.lane === 'consensus' ? formationFault(hello.identity, own) : undefined));
   return fault === undefined
     ? { kind: 'welcome', version, identity: own }
@@ -166,7 +177,11 @@ export function judgeWelcome(hello: Hello, welcome: Welcome): Fault | undefined 
   if (version < hello.versions.lowest || version > hello.versions.highest) {
     return { code: 'no-common-version', reason: `it chose version ${version}, which was not offered` };
   }
-  return clusterFault(hello.identity, identity) ?? goalFault(hello.goal, identity);
+  return (
+    clusterFault(hello.identity, identity) ??
+    goalFault(hello.goal, identity) ??
+    leaseFault(hello.identity, identity)
+  );
 }
 
 export interface Fault {
@@ -217,6 +232,17 @@ function idFault(theirs: PeerIdentity, own: PeerIdentity, newest: PeerStart | un
   return undefined;
 }
 
+function leaseFault(one: PeerIdentity, other: PeerIdentity): Fault | undefined {
+  const [ours, theirs] = [one.usesLeases === true, other.usesLeases === true];
+  if (ours === theirs) return undefined;
+  return {
+    code: 'other',
+    reason:
+      `it has kappalog.leader.lease.enable=${theirs}, and the node that connects has ${ours}; stop all nodes of the cluster, ` +
+      'and start them with the same',
+  };
+}
+
 /** Whether one node can have had the one start and then the other, or both are the same. */
 function mayFollow(before: PeerStart, after: PeerStart): boolean {
   return before.incarnation === after.incarnation
@@ -249,6 +275,15 @@ function readIdentity(reader: Reader): PeerIdentity {
   const process = reader.int64();
   if (nodeId < -1) throw new ProtocolError('out-of-range', `a node with the id ${nodeId}`);
   return { nodeId, incarnation, clusterId, softwareVersion, process };
+}
+
+function writeLeases(writer: Writer, identity: PeerIdentity): void {
+  writer.int8(identity.usesLeases === true ? 1 : 0);
+}
+
+/** A greeting of before ends sooner. */
+function withLeases(identity: PeerIdentity, reader: Reader): PeerIdentity {
+  return reader.remaining > 0 && reader.int8() === 1 ? { ...identity, usesLeases: true } : identity;
 }
 
 function greeting(body: Buffer): Buffer {

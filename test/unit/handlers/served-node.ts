@@ -18,6 +18,7 @@ import { Dispatcher } from '../../../broker/network/dispatcher.ts';
 import { openDataDirectories } from '../../../broker/data-directories.ts';
 import { openMoves } from '../../../broker/node-replicas.ts';
 import { NodeStorage } from '../../../broker/node-storage.ts';
+import { raftSettings } from '../../../broker/partition/raft-settings.ts';
 import { FetchSessions } from '../../../broker/partition/fetch-sessions.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import type { Platform } from '../../../platform/platform.ts';
@@ -62,6 +63,7 @@ export async function serveNode(
     logger: silentLogger,
     directories,
     incarnation: 1,
+    raftSettings,
     transport: { send: (_, __, release) => release() },
     copying: undefined,
     lagMsMax: () => config.replicaLagTimeMaxMs,

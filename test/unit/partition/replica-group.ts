@@ -7,12 +7,13 @@ import { ConsensusNode } from '../../../broker/partition/consensus/consensus-nod
 import { LogDirectory } from '../../../broker/partition/log-directory.ts';
 import { Partitions } from '../../../broker/partition/partitions.ts';
 import type { PartitionEvents } from '../../../broker/partition/partitions.ts';
-import { raftSettings, raftTickMs } from '../../../broker/partition/raft-settings.ts';
+import { raftSettings as ordinarySettings, raftTickMs } from '../../../broker/partition/raft-settings.ts';
 import type { AppendOutcome, Awaited, IntendedMembers } from '../../../broker/partition/replica-types.ts';
 import type { Replica } from '../../../broker/partition/replica.ts';
 import { ReplicaVotes } from '../../../broker/partition/replica-votes.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 import type { MemberId } from '../../../broker/raft/member.ts';
+import type { RaftSettings } from '../../../broker/raft/raft.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { RandomIds } from '../../../platform/random-ids.ts';
@@ -62,6 +63,7 @@ export class TestNode {
 export class ReplicaGroup {
   readonly clock = new ManualClock();
   readonly links = new DataLinks();
+  readonly raftSettings: RaftSettings;
   readonly settings: GroupSettings = {
     minInSyncReplicas: 1,
     segmentBytes: 1 << 20,
@@ -78,11 +80,15 @@ export class ReplicaGroup {
   readonly #disks = new Map<number, MemoryDisk>();
   #starts = 0;
 
+  constructor(raftSettings: RaftSettings = ordinarySettings) {
+    this.raftSettings = raftSettings;
+  }
+
   /** Starts a node, with what an earlier one of that number has left on its disk. */
   async start(nodeId: number, others: readonly number[]): Promise<TestNode> {
     const disk = this.#disks.get(nodeId) ?? new MemoryDisk({ crashes: new SeededRandom(`disk ${nodeId}`) });
     this.#disks.set(nodeId, disk);
-    const { clock, links } = this;
+    const { clock, links, raftSettings } = this;
     const incarnation = ++this.#starts;
     const random = new SeededRandom(incarnation);
     const votes = new ReplicaVotes();

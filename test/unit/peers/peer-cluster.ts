@@ -58,6 +58,7 @@ export type NodeChanges = Partial<Omit<PeerNetworkOptions, 'identity'>> & {
   readonly incarnation?: number;
   readonly seed?: number;
   readonly clusterId?: string;
+  readonly usesLeases?: boolean;
 };
 
 export async function openNode(
@@ -69,6 +70,7 @@ export async function openNode(
     incarnation = 1,
     seed = 100 * nodeId + incarnation + 200,
     clusterId = testClusterId,
+    usesLeases = false,
     ...others
   } = changes;
   const seen = new Seen();
@@ -76,7 +78,7 @@ export async function openNode(
     ...platform,
     random: new SeededRandom(seed),
     address: { host: '127.0.0.1', port: 0 },
-    identity: { nodeId, incarnation, clusterId, softwareVersion: '1.2.3' },
+    identity: { nodeId, incarnation, clusterId, softwareVersion: '1.2.3', usesLeases },
     onNotice: (notice) => {
       seen.notices.push(notice);
       seen.wake();

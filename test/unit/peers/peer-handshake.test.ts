@@ -59,7 +59,7 @@ describe('the greetings of nodes', () => {
   it('have these bytes', () => {
     expect(encodeHello(hello).toString('hex')).toBe(
       '4b4c504e' +
-        '002d' +
+        '002e' +
         '00010001' +
         '01' +
         '00000001' +
@@ -69,17 +69,18 @@ describe('the greetings of nodes', () => {
         '0005312e392e30' +
         '000000000000000c' +
         '0000' +
-        '00000000',
+        '00000000' +
+        '00',
     );
     const listens = { host: 'h', port: 9093 };
     const body = encodeHello({ ...hello, listens }).subarray(prefixBytes);
-    expect(body.toString('hex').slice(-14)).toBe('00016800002385');
+    expect(body.toString('hex').slice(-16)).toBe('0001680000238500');
     expect(decodeHello(body)).toEqual({ ...hello, listens });
     // As the releases before have it.
     expect(decodeHello(body.subarray(0, 0x27))).toEqual(hello);
     expect(encodeAnswer({ kind: 'welcome', version: 1, identity: own }).toString('hex')).toBe(
       '4b4c504e' +
-        '0023' +
+        '0024' +
         '00' +
         '0001' +
         '00000001' +
@@ -87,8 +88,17 @@ describe('the greetings of nodes', () => {
         '000143' +
         '0005322e302e30' +
         '000000000000000b' +
-        '0000',
+        '0000' +
+        '00',
     );
+    const leases: PeerIdentity = { ...own, usesLeases: true };
+    const answer = encodeAnswer({ kind: 'welcome', version: 1, identity: leases }).subarray(prefixBytes);
+    expect(answer.toString('hex').slice(-2)).toBe('01');
+    expect(decodeAnswer(answer)).toEqual({ kind: 'welcome', version: 1, identity: leases });
+    // As the releases before have it.
+    expect(decodeAnswer(answer.subarray(0, -1))).toEqual({ kind: 'welcome', version: 1, identity: own });
+    const greeted = encodeHello({ ...hello, identity: { ...other, usesLeases: true } }).subarray(prefixBytes);
+    expect(decodeHello(greeted).identity).toEqual({ ...other, usesLeases: true });
   });
 
   it('of other bytes are no greetings, and nothing worse', () => {
@@ -144,6 +154,13 @@ describe('the greetings of nodes', () => {
       'not-formed',
       /does not belong/,
     ],
+    [
+      'leases, which are not used here',
+      {},
+      { usesLeases: true },
+      'other',
+      /lease\.enable=false, .* has true/,
+    ],
     ['no id yet, for consensus', { lane: 'consensus' }, { nodeId: -1 }, 'not-formed', /does not belong/],
   ])('refuse a node with %s', (_, changes, identity, code, reason) => {
     const answer = judgeHello({ ...hello, ...changes, identity: { ...other, ...identity } }, host);
@@ -176,6 +193,10 @@ describe('the greetings of nodes', () => {
     expect(judgeWelcome(hello, { ...welcome, version: 2 })?.code).toBe('no-common-version');
     const elsewhere = { ...welcome, identity: { ...own, clusterId: 'D' } };
     expect(judgeWelcome(hello, elsewhere)?.code).toBe('wrong-cluster');
+    const trusting = { ...welcome, identity: { ...own, usesLeases: true } };
+    expect(judgeWelcome(hello, trusting)?.reason).toMatch(/lease\.enable=true, .* has false/);
+    const asTrusting = { ...hello, identity: { ...other, usesLeases: true } };
+    expect(judgeWelcome(asTrusting, trusting)).toBeUndefined();
   });
 });
 
@@ -184,6 +205,34 @@ describe('nodes that meet', () => {
   afterEach(async () => {
     expect(await cluster.close()).toBe(0);
     cluster = new PeerCluster();
+  });
+
+  it('and do not agree on leases do not talk, which both tell; those that agree do', async () => {
+    const nodes = [
+      await cluster.open(1, { usesLeases: true }),
+      await cluster.open(2),
+      await cluster.open(3, { usesLeases: true }),
+    ] as const;
+    introduce(nodes);
+    for (let second = 0; second < 5; second++) {
+      for (const from of [0, 1] as const) {
+        for (const to of [1, 2, 3]) {
+          if (to !== from + 1) nodes[from].peers.send(to, [Buffer.from(`${from + 1}`)], () => undefined);
+        }
+      }
+      await cluster.pass(1000);
+    }
+    const heard = nodes.map(({ seen }) => new Set(seen.frames.map(String)));
+    expect(heard).toEqual([new Set(), new Set(), new Set(['1'])]);
+    for (const [node, other] of [
+      [nodes[0], 2],
+      [nodes[1], 1],
+    ] as const) {
+      const told = node.seen.notices.filter(({ nodeId }) => nodeId === other);
+      expect(told.map(({ kind }) => kind).toSorted()).toEqual(['refused', 'refusing']);
+      for (const { message } of told)
+        expect(message).toMatch(/kappalog\.leader\.lease\.enable=.*stop all nodes/);
+    }
   });
 
   it('of two clusters do not talk, which both tell once, until it has passed', async () => {
