@@ -22,14 +22,13 @@ export class Candidate {
   constructor(
     group: Group,
     kind: 'pre-vote' | 'vote',
-    options: { readonly isTransfer: boolean; readonly sets: VoterSets },
+    options: { readonly isTransfer: boolean; readonly sets: VoterSets; readonly patienceTicks: number },
   ) {
     this.#group = group;
     this.kind = kind;
     this.#isTransfer = options.isTransfer;
     this.#sets = options.sets;
-    const { electionTicks } = group.settings.timing;
-    this.#deadline = group.peers.now + electionTicks + drawJitter(group, electionTicks);
+    this.#deadline = group.peers.now + options.patienceTicks + drawJitter(group, options.patienceTicks);
   }
 
   get isOverdue(): boolean {

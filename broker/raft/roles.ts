@@ -29,6 +29,8 @@ export class Roles {
   #state: Follower | Candidate | Leader;
   /** What an operator has ordered, until it stands in the log. */
   #forced: Configuration | undefined;
+  /** How many pre-votes in a row have decided nothing. */
+  #undecidedPreVotes = 0;
   #announced: { readonly role: Role; readonly term: number; readonly leader: MemberId | undefined };
   /** The newest that could be sent to others. */
   snapshot: Snapshot | undefined;
@@ -101,6 +103,8 @@ export class Roles {
 
   /** It is time to: as a follower without a leader, or because the last attempt has decided nothing. */
   campaignAgain(): void {
+    const isRepeated = this.#state instanceof Candidate && this.#state.kind === 'pre-vote';
+    this.#undecidedPreVotes = isRepeated ? this.#undecidedPreVotes + 1 : 0;
     if (this.#forced !== undefined) this.campaign(false);
     else if (this.isPromotable && canBeElected(this.#group)) this.preCampaign();
     else this.stepDown();
@@ -113,6 +117,7 @@ export class Roles {
     const candidate = new Candidate(this.#group, 'pre-vote', {
       isTransfer: false,
       sets: this.#group.configuration,
+      patienceTicks: this.#preVoteTicks,
     });
     this.#state = candidate;
     this.#announce();
@@ -130,6 +135,7 @@ export class Roles {
     const candidate = new Candidate(group, 'vote', {
       isTransfer: isTransfer || this.#forced !== undefined,
       sets: this.#forced ?? group.configuration,
+      patienceTicks: group.settings.timing.electionTicks,
     });
     this.#state = candidate;
     this.#announce();
@@ -156,6 +162,15 @@ export class Roles {
   /** Nobody else is asked: what it waits for is its own disk, however long that takes. */
   get #decidesAlone(): boolean {
     return isSoleVoter(this.#forced ?? this.#group.configuration, this.#group.id);
+  }
+
+  /**
+   * How long a pre-vote waits for answers. One that is refused by a voter who has heard the old leader a little later may be
+   * the only one that can win, and asks again soon; who goes on in vain asks ever more seldom.
+   */
+  get #preVoteTicks(): number {
+    const { heartbeatTicks, electionTicks } = this.#group.settings.timing;
+    return Math.min(electionTicks, heartbeatTicks * 2 ** this.#undecidedPreVotes);
   }
 
   /** Whoever waits for what only a leader can say hears so, whatever comes next. */
