@@ -235,7 +235,7 @@ export class Raft {
   }
 
   chunkWritten(snapshotId: string, endPosition: number): void {
-    this.#receiver.chunkWritten(snapshotId, endPosition);
+    this.#receiver.chunkWritten(snapshotId, endPosition, this.#state instanceof Follower);
     this.#settle();
   }
 

@@ -40,7 +40,9 @@ export class SnapshotReceiver {
     }
     const receiving = this.#receiving;
     if (receiving.isWriting) return true;
-    if (position === receiving.position) {
+    if (receiving.position >= snapshot.sizeBytes) {
+      this.#install(receiving);
+    } else if (position === receiving.position) {
       receiving.isWriting = true;
       this.#group.outbox.put({ kind: 'write-chunk', snapshot, position });
     } else {
@@ -49,16 +51,18 @@ export class SnapshotReceiver {
     return true;
   }
 
-  chunkWritten(snapshotId: string, endPosition: number): void {
+  /**
+   * `isFollower`: who has begun to campaign while the last chunk was written keeps what it has, for it may win; a leader that it hears
+   * again repeats that chunk.
+   */
+  chunkWritten(snapshotId: string, endPosition: number, isFollower: boolean): void {
     const receiving = this.#receiving;
     if (receiving?.snapshot.id !== snapshotId) return;
     receiving.isWriting = false;
     receiving.position = endPosition;
-    const { leader, outbox } = this.#group;
+    const { leader } = this.#group;
     if (leader !== undefined) this.#answer(leader, receiving);
-    if (endPosition < receiving.snapshot.sizeBytes) return;
-    this.#isReplacing = true;
-    outbox.put({ kind: 'install-snapshot', snapshot: receiving.snapshot });
+    if (endPosition >= receiving.snapshot.sizeBytes && isFollower) this.#install(receiving);
   }
 
   /** Returns false where nothing needs copying; `sharesRemoved` as for a chunk. */
@@ -74,6 +78,11 @@ export class SnapshotReceiver {
   ended(): void {
     this.#isReplacing = false;
     this.#receiving = undefined;
+  }
+
+  #install({ snapshot }: Receiving): void {
+    this.#isReplacing = true;
+    this.#group.outbox.put({ kind: 'install-snapshot', snapshot });
   }
 
   /**
