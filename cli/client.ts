@@ -99,6 +99,12 @@ export function missing(kind: 'topic' | 'group', name: string, known: Iterable<s
   });
 }
 
+/** Nothing was done; the cluster has the others. */
+export function unknownNode(id: number, known: readonly number[]): CliError {
+  const message = `There is no node ${id}. The cluster has: ${known.join(', ')}.`;
+  return new CliError('UNKNOWN_NODE', message, { exitCode: ExitCode.notFound });
+}
+
 /** A whole number from a command line; throws a usage error that names the option. */
 export function parseCount(text: string, option: string, min: number): number {
   const count = Number(text);

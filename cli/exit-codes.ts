@@ -6,7 +6,7 @@ export const ExitCode = {
   error: 1,
   /** The command line is wrong; nothing was done. */
   usage: 2,
-  /** A topic, group, partition or node that was named does not exist; nothing was done. */
+  /** A topic, group, partition, node or data directory that was named does not exist; nothing was done. */
   notFound: 3,
   /** The broker did not answer in time. */
   timeout: 4,

@@ -345,6 +345,24 @@ function addMoves(cluster: Command, context: CommandContext, finish: (code: Exit
       const { reassign } = await import('./cluster/reassign.ts');
       finish(await reassign(topics, options, context));
     });
+  client(
+    cluster
+      .command('move')
+      .argument('[topic...]', 'NAME for all of its partitions, or NAME:0-2,5')
+      .description('move replicas from one data directory of their node to another'),
+  )
+    .option('--node <NODE>', 'the node whose replicas move')
+    .option('--to <DIRECTORIES>', 'where they go, as log-dirs names it; of several, where least lies')
+    .option('--from <DIRECTORY>', 'with --to: only what lies there, and all of it where no topics are named')
+    .option('--list', 'show what is under way')
+    .option('--cancel', 'take back what is under way')
+    .option('--dry-run', 'print what would be done and do nothing')
+    .option('--no-wait', 'do not wait until it is done')
+    .option('-y, --yes', 'do not ask')
+    .action(async (topics, options) => {
+      const { moveReplicas } = await import('./cluster/move.ts');
+      finish(await moveReplicas(topics, options, context));
+    });
 }
 
 /** The options of every command that talks to a broker. */

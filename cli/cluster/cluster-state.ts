@@ -249,17 +249,31 @@ async function readDirectories(
   await Promise.all(
     asked.map(async ({ id }) => {
       try {
-        const signal = AbortSignal.timeout(nodeLimitMs);
-        const described = await admin.describeLogDirs({ brokers: [id], signal });
-        if (described.length > 0) directories.set(id, described);
+        const described = await directoriesOf(admin, id);
+        if (described === undefined) silent.add(id);
+        else directories.set(id, described);
       } catch (error) {
-        // Its place in the picture stays empty.
+        // One that may not be asked answers, and its place in the picture stays empty.
         if (!(error instanceof KafkaError) || error.code === 'CLOSED') throw error;
-        if (error.retriable || error.code === 'ABORTED') silent.add(id);
       }
     }),
   );
   return { directories, silent };
+}
+
+/** The data directories of one node; undefined where it does not answer soon, or is not there. */
+export async function directoriesOf(
+  admin: Admin,
+  node: number,
+): Promise<readonly LogDirDescription[] | undefined> {
+  try {
+    const signal = AbortSignal.timeout(nodeLimitMs);
+    const described = await admin.describeLogDirs({ brokers: [node], signal });
+    return described.length === 0 ? undefined : described;
+  } catch (error) {
+    if (error instanceof KafkaError && (error.retriable || error.code === 'ABORTED')) return undefined;
+    throw error;
+  }
 }
 
 function metadataPart(

@@ -2,7 +2,7 @@
 import type { Admin } from '../../client/index.ts';
 import { KafkaError } from '../../client/index.ts';
 import { CliError } from '../cli-error.ts';
-import { confirm, parseCount, withClient } from '../client.ts';
+import { confirm, parseCount, unknownNode, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { countOf, formatCount } from '../table.ts';
@@ -132,10 +132,10 @@ async function undoDrain(admin: Admin, nodeId: number, context: CommandContext):
 async function existingNode(admin: Admin, nodeId: number): Promise<void> {
   const { brokers } = await admin.describeCluster();
   if (brokers.some(({ id }) => id === nodeId)) return;
-  const known = brokers.map(({ id }) => id).join(', ');
-  throw new CliError('UNKNOWN_NODE', `There is no node ${nodeId}. The cluster has: ${known}.`, {
-    exitCode: ExitCode.notFound,
-  });
+  throw unknownNode(
+    nodeId,
+    brokers.map(({ id }) => id),
+  );
 }
 
 async function askForDrain(admin: Admin, nodeId: number, validateOnly: boolean): Promise<void> {

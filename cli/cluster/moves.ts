@@ -9,11 +9,13 @@ import { bytesMoved } from './placement.ts';
 import { reassignmentDocument } from './reassignment-file.ts';
 import { watch } from './watching.ts';
 
-/** 'begun': nobody waited for its end. 'failed': it was refused, or somebody asked for other replicas meanwhile. */
-export interface MoveOutcome extends Move {
+/** 'begun': nobody waited for its end. 'failed': it was refused, or somebody asked for something else meanwhile. */
+export interface MoveResult {
   readonly outcome: 'done' | 'begun' | 'failed';
   readonly error: { readonly code: string; readonly message: string } | null;
 }
+
+export type MoveOutcome = Move & MoveResult;
 
 export interface MoveOptions {
   /** Partitions under way at one time. */
@@ -72,7 +74,7 @@ export async function carryOut(
   return work.outcomes();
 }
 
-export function exitCodeOf(outcomes: readonly MoveOutcome[]): ExitCode {
+export function exitCodeOf(outcomes: readonly MoveResult[]): ExitCode {
   const failed = outcomes.filter(({ outcome }) => outcome === 'failed');
   if (failed.length === 0) return ExitCode.ok;
   return failed.length === outcomes.length ? ExitCode.error : ExitCode.partial;

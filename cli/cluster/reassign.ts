@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Admin, OngoingReassignment } from '../../client/index.ts';
 import { CliError, usageError } from '../cli-error.ts';
-import { confirm, missing, parseCount, withClient } from '../client.ts';
+import { confirm, missing, parseCount, unknownNode, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { countOf, formatCount, renderTable, type Column } from '../table.ts';
@@ -109,13 +109,7 @@ function plan(state: ClusterState, selected: readonly PartitionState[], options:
   const nodes = ids.map((id) => {
     const node = byId.get(id);
     if (node !== undefined) return node;
-    throw new CliError(
-      'UNKNOWN_NODE',
-      `There is no node ${id}. The cluster has: ${[...byId.keys()].join(', ')}.`,
-      {
-        exitCode: ExitCode.notFound,
-      },
-    );
+    throw unknownNode(id, [...byId.keys()]);
   });
   const replicationFactor =
     options.replicationFactor === undefined

@@ -59,7 +59,9 @@ function parseEntry(entry: unknown, where: string): Assignment {
   const isAny =
     directories === undefined || (Array.isArray(directories) && directories.every((each) => each === 'any'));
   if (!isAny) {
-    throw usageError(`${where}: "log_dirs" can only be "any": nodes choose the directories of new replicas.`);
+    throw usageError(
+      `${where}: "log_dirs" can only be "any": nodes choose the directories of new replicas, and "kappalog cluster move" takes them to others.`,
+    );
   }
   return { topic, partition, replicas };
 }
