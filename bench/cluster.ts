@@ -19,6 +19,7 @@ import { type Contender, residentBytesOf, startContenders } from './cluster/cont
 import { sequentialRate } from './cluster/disk-rate.ts';
 import { type ManyPartitionsSample, measureManyPartitions } from './cluster/many-partitions.ts';
 import { type Measured, clusterMarkdown } from './cluster/report.ts';
+import { Turns } from './cluster/turns.ts';
 import { type Bench, type Sample, measureShape } from './measure.ts';
 import { type Mode, type Shape, recordCount, rowName } from './rows.ts';
 
@@ -31,6 +32,10 @@ interface Options {
   readonly manyPartitions: number;
   readonly directory: string;
   readonly onRow: (measured: Everything) => void;
+}
+
+interface ClusterBench extends Bench {
+  readonly turns: Turns;
 }
 
 interface Everything {
@@ -56,8 +61,9 @@ export async function benchCluster(args: readonly string[]): Promise<void> {
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   const children = new ChildProcesses();
   await installKafkaJars(children);
-  const bench = { kbench: await Kbench.build(children), children, quick };
+  const kbench = await Kbench.build(children);
   const contenders = await startContenders(children, { directory, port: Number(values.port), heap: '1g' });
+  const bench = { kbench, children, quick, turns: new Turns(contenders) };
   const clusters = [contenders[0]!, contenders.at(-1)!];
   const startedBytes = clusters.map(residentBytesOf);
   await warmUp(bench, contenders);
@@ -88,11 +94,12 @@ export async function benchCluster(args: readonly string[]): Promise<void> {
     onRow: write,
   });
   console.log(write(measured));
+  bench.turns.end();
   for (const { cluster } of clusters) await cluster.stop();
 }
 
 /** A JVM is slow until its code is compiled, and so is Node; all get the same loads before anything counts. */
-async function warmUp(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+async function warmUp(bench: ClusterBench, contenders: readonly Contender[]): Promise<void> {
   for (let round = 0; round < (bench.quick ? 1 : 2); round++) {
     for (const sizeBytes of sizesBytes)
       await measureTurn(bench, contenders, { sizeBytes, modes: ['produce'] }, `warm-${round}`);
@@ -100,7 +107,7 @@ async function warmUp(bench: Bench, contenders: readonly Contender[]): Promise<v
 }
 
 async function measureAll(
-  bench: Bench,
+  bench: ClusterBench,
   contenders: readonly Contender[],
   options: Options,
 ): Promise<Everything> {
@@ -140,7 +147,7 @@ async function measureAll(
 }
 
 async function measureManyTurn(
-  bench: Bench,
+  bench: ClusterBench,
   contenders: readonly Contender[],
   count: number,
   label: string,
@@ -150,6 +157,7 @@ async function measureManyTurn(
   const records = recordCount(1024, bench.quick) / 2;
   for (const [place, contender] of contenders.entries()) {
     const run = { ...shape, records, label: `${label}-${place}` };
+    await bench.turns.begin(contender);
     samples.push(await measureManyPartitions(bench, contender, run));
   }
   return samples;
@@ -157,13 +165,15 @@ async function measureManyTurn(
 
 /** Every contender once; they take topics of their own. */
 async function measureTurn(
-  bench: Bench,
+  bench: ClusterBench,
   contenders: readonly Contender[],
   shape: Pick<Shape, 'sizeBytes' | 'modes'>,
   label: string,
 ): Promise<Map<Mode, Sample>[]> {
   const samples: Map<Mode, Sample>[] = [];
-  for (const [place, { target, topicConfigs }] of contenders.entries()) {
+  for (const [place, contender] of contenders.entries()) {
+    const { target, topicConfigs } = contender;
+    await bench.turns.begin(contender);
     const full = { ...shape, partitions, replicationFactor: 3, topicConfigs };
     // Three copies go to one disk: half of what a single broker gets.
     const records = recordCount(shape.sizeBytes, bench.quick) / 2;

@@ -35,8 +35,8 @@ export function clusterMarkdown(report: ClusterReport): string {
   return [
     `# Three nodes of Kappalog against three of ${contenders.at(-1)}, ${date}`,
     '',
-    `\`${command}\` on ${machine()}. Both clusters run all the time, all six nodes and the client on these cores and on one`,
-    `disk; replication factor 3, acks=all, idempotent, one client. Medians of ${runs} runs of each, in turn; a ratio is the median of the`,
+    `\`${command}\` on ${machine()}. One cluster runs at a time, its three nodes and the client on these cores and on one`,
+    `disk (the other is stopped as a whole, for an idle one takes its share too); replication factor 3, acks=all, idempotent, one client. Medians of ${runs} runs of each, in turn; a ratio is the median of the`,
     'ratios of runs beside each other, against the last column. CPU and memory are sums over three nodes. Kappalog acknowledges what',
     'is synced on the disks of a majority; with `write.caching`, and with Apache Kafka, what is in memory: "on disk" is the ratio with',
     `the time counted until \`sync\` has returned. The disk alone took ${median(diskRates).toFixed(0)} MB/s of one long write synced at its end`,
