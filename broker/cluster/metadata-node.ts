@@ -49,7 +49,8 @@ export class MetadataNode {
   /** Raised when something was applied, or who leads may have changed. */
   readonly #moved: Signal;
   /** Changes of registrations that are under way, by node: one at a time. */
-  readonly #changing = new Set<number>();
+  /** Nodes whose registration is being changed, with what is to be changed after that. */
+  readonly #changing = new Map<number, RegistrationChange | undefined>();
   #isStarted = false;
   #isClosed = false;
   #end: (isCurrent: false) => void = () => {};
@@ -267,12 +268,22 @@ export class MetadataNode {
     };
   }
 
-  /** Heartbeats and checks ask again where it comes to nothing. */
+  /**
+   * One at a time for each node, and after it the last that came meanwhile: who has stopped does not say so again. Heartbeats and checks ask
+   * again where it comes to nothing.
+   */
   #change(change: RegistrationChange): void {
-    if (this.#changing.has(change.nodeId) || this.#isClosed) return;
-    this.#changing.add(change.nodeId);
+    const { nodeId } = change;
+    if (this.#isClosed) return;
+    if (this.#changing.has(nodeId)) {
+      this.#changing.set(nodeId, change);
+      return;
+    }
+    this.#changing.set(nodeId, undefined);
     const done = (): void => {
-      this.#changing.delete(change.nodeId);
+      const next = this.#changing.get(nodeId);
+      this.#changing.delete(nodeId);
+      if (next !== undefined) this.#change(next);
     };
     this.#turns
       .run({ name: 'changeRegistration', request: change, validateOnly: false })

@@ -77,6 +77,20 @@ describe('sessions of nodes', () => {
     expect(fenced(fleet)).toEqual([2]);
   });
 
+  it('end at once with a node that has stopped before the log has that it was about to', async () => {
+    const fleet = await formed();
+    const { epoch } = fleet.node(1).cluster.image.brokers.get(2)!;
+    const heartbeat = fleet.node(1).cluster.services.get('broker-heartbeat')!;
+    for (const wish of ['stop', 'stopped']) {
+      const report = { wish, directories: [], endOffset: epoch + 1 };
+      await heartbeat({ from: 2, payload: Buffer.from(JSON.stringify({ nodeId: 2, epoch, report })) });
+    }
+    expect(fleet.node(1).cluster.image.brokers.get(2)!.inControlledShutdown).toBe(false);
+    await fleet.pass(500, [2]);
+    expect(fenced(fleet)).toEqual([2]);
+    await fleet.close();
+  });
+
   it('count a node that registers as fenced in once it is ready', async () => {
     const fleet = new MemoryFleet([1, 2]);
     const all = [...fleet.group.replicas.values()];
