@@ -8,10 +8,13 @@ import { javaOptions } from './java-tools.ts';
 const source = resolve(import.meta.dirname, 'kafka/ToolRunner.java');
 
 const mainClasses = {
+  apiVersions: 'org.apache.kafka.tools.BrokerApiVersionsCommand',
   cluster: 'org.apache.kafka.tools.ClusterTool',
   configs: 'kafka.admin.ConfigCommand',
+  deleteRecords: 'org.apache.kafka.tools.DeleteRecordsCommand',
   elections: 'org.apache.kafka.tools.LeaderElectionCommand',
   features: 'org.apache.kafka.tools.FeatureCommand',
+  groups: 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
   offsets: 'org.apache.kafka.tools.GetOffsetShell',
   quorum: 'org.apache.kafka.tools.MetadataQuorumCommand',

@@ -13,6 +13,8 @@ export interface BrokerClusterSpec {
   readonly port: number;
   /** Holds a directory for each node. */
   readonly directory: string;
+  /** Data directories of each node; one where absent. */
+  readonly dataDirectories?: number;
   /** Of every node, by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Java heap of each node of Apache Kafka. */
@@ -146,11 +148,15 @@ function specOf(kind: BrokerKind, spec: BrokerClusterSpec, nodeId: number): Brok
   const port = portOf(nodeId);
   const voters = nodeIds.map((id) => `${id}@${host}:${portOf(id) + 2}`).join(',');
   const directory = join(spec.directory, `node-${nodeId}`);
+  const furtherDirectories = Array.from({ length: (spec.dataDirectories ?? 1) - 1 }, (_, at) =>
+    join(directory, `data-${at + 2}`),
+  );
   if (kind === 'kappalog') {
     return {
       port,
       httpPort: port + 1,
       directory,
+      furtherDirectories,
       ...(spec.settings === undefined ? {} : { settings: spec.settings }),
       arguments: ['--node-id', `${nodeId}`, '--internal-port', `${port + 2}`, '--voters', voters],
     };
@@ -163,5 +169,11 @@ function specOf(kind: BrokerKind, spec: BrokerClusterSpec, nodeId: number): Brok
     'share.coordinator.state.topic.replication.factor': '3',
     ...spec.settings,
   };
-  return { port, directory, settings, ...(spec.heap === undefined ? {} : { heap: spec.heap }) };
+  return {
+    port,
+    directory,
+    furtherDirectories,
+    settings,
+    ...(spec.heap === undefined ? {} : { heap: spec.heap }),
+  };
 }

@@ -22,6 +22,8 @@ export interface BrokerSpec {
   readonly httpPort?: number;
   /** Holds the data directory, configuration and log; made where missing. */
   readonly directory: string;
+  /** Data directories beside the first; none where absent. */
+  readonly furtherDirectories?: readonly string[];
   /** Broker settings by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Extra arguments of `kappalog start`. */
@@ -87,8 +89,9 @@ export function spawnBroker(
   const host = spec.host ?? loopback;
   const dataDirectory = join(spec.directory, 'data');
   const logFile = join(spec.directory, 'broker.log');
+  const directories = [dataDirectory, ...(spec.furtherDirectories ?? [])].join(',');
   const [command, args] =
-    kind === 'kappalog' ? kappalogCommand(spec, dataDirectory) : kafkaCommand(spec, dataDirectory);
+    kind === 'kappalog' ? kappalogCommand(spec, directories) : kafkaCommand(spec, directories);
   const env = { ...process.env, ...spec.environment };
   const { child, ended } = children.start(command, args, { cwd: projectDirectory, logFile, env });
   return {
@@ -121,9 +124,9 @@ function httpPort(spec: BrokerSpec): number {
   return spec.httpPort ?? spec.port + 1;
 }
 
-function kappalogCommand(spec: BrokerSpec, dataDirectory: string): [string, string[]] {
+function kappalogCommand(spec: BrokerSpec, dataDirectories: string): [string, string[]] {
   const args = [join(projectDirectory, 'bin/kappalog.js'), 'start', '--port', String(spec.port)];
-  args.push('--http-port', String(httpPort(spec)), '--data-dir', dataDirectory);
+  args.push('--http-port', String(httpPort(spec)), '--data-dir', dataDirectories);
   for (const [key, value] of Object.entries(spec.settings ?? {})) args.push('--set', `${key}=${value}`);
   if (spec.host !== undefined) args.push('--host', spec.host);
   args.push(...(spec.arguments ?? []));
@@ -134,7 +137,7 @@ function kappalogCommand(spec: BrokerSpec, dataDirectory: string): [string, stri
   return [process.execPath, args];
 }
 
-function kafkaCommand(spec: BrokerSpec, dataDirectory: string): [string, string[]] {
+function kafkaCommand(spec: BrokerSpec, dataDirectories: string): [string, string[]] {
   const properties = join(spec.directory, 'server.properties');
   const controllerPort = spec.port + 2;
   const settings: Record<string, string> = {
@@ -145,7 +148,7 @@ function kafkaCommand(spec: BrokerSpec, dataDirectory: string): [string, string[
     'advertised.listeners': `PLAINTEXT://${loopback}:${spec.port}`,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'log.dirs': dataDirectory,
+    'log.dirs': dataDirectories,
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
@@ -169,7 +172,7 @@ export async function formatKafkaStorage(children: ChildProcesses, spec: BrokerS
   const dataDirectory = join(spec.directory, 'data');
   if (existsSync(join(dataDirectory, 'meta.properties'))) return;
   mkdirSync(spec.directory, { recursive: true });
-  kafkaCommand(spec, dataDirectory);
+  kafkaCommand(spec, [dataDirectory, ...(spec.furtherDirectories ?? [])].join(','));
   const clusterId = 'AAAAAAAAAAAAAAAAAAAAAQ';
   const args = ['-cp', kafkaClassPath(), 'kafka.tools.StorageTool', 'format', '-t', clusterId];
   await children.mustRun(javaCommand, [...args, '-c', join(spec.directory, 'server.properties')]);

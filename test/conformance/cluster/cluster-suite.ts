@@ -25,6 +25,7 @@ export async function clusterSuite(
   const cluster = await BrokerCluster.start(kind, children, {
     port,
     directory: join(directory, 'cluster'),
+    dataDirectories: 2,
     settings: { 'group.initial.rebalance.delay.ms': '0' },
   });
   const all = { ...suite, cluster };

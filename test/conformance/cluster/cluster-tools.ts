@@ -1,9 +1,13 @@
 /** Apache Kafka's own tools against three nodes: what they are told, and what becomes of what they ask for. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { equal } from '../suite.ts';
 import { ToolRunner, runVerifiable } from '../tool-runner.ts';
 import type { ToolName } from '../tool-runner.ts';
 import type { ClusterSuite } from './cluster-suite.ts';
+import { directories } from './directory-tools.ts';
 import { reassignments } from './reassignment-tools.ts';
+import { records } from './record-tools.ts';
 import { type Tools, inOrder, named, parsePartitions, sized, until } from './tools.ts';
 
 export async function clusterTools(suite: ClusterSuite): Promise<void> {
@@ -27,8 +31,8 @@ export async function clusterTools(suite: ClusterSuite): Promise<void> {
   await records(tools);
   await quorum(tools);
   await settings(tools);
-  await places(tools);
   await reassignments(tools);
+  await directories(tools);
   await aNodeAway(tools);
   runner.close();
 }
@@ -82,49 +86,6 @@ async function topics({ checks, run }: Tools): Promise<void> {
   );
 }
 
-const count = 500;
-
-async function records({ checks, run, verifiable }: Tools): Promise<void> {
-  await checks.check('cluster: kafka-verifiable-producer, kafka-get-offsets, -consumer', async () => {
-    await run('topics', '--create', ...named('tools-records'), ...sized(3, 3));
-    const options = ['--max-messages', `${count}`, '--throughput', '-1', '--acks', '-1'];
-    const produced = parseLines(
-      await verifiable('VerifiableProducer', ...named('tools-records'), ...options, '--repeating-keys', '7'),
-    );
-    const sent = produced.filter(({ name }) => name === 'producer_send_success');
-    equal(
-      sent.map(({ value }) => Number(value)).sort((a, b) => a - b),
-      Array.from({ length: count }, (_, number) => number),
-      'the values that were acknowledged',
-    );
-    const ends = (await run('offsets', ...named('tools-records'), '--time', 'latest')).trim().split('\n');
-    equal(
-      ends.sort(),
-      [0, 1, 2].map(
-        (partition) =>
-          `tools-records:${partition}:${sent.filter((one) => one.partition === partition).length}`,
-      ),
-      'the ends of the partitions',
-    );
-    const group = ['--group-id', 'tools-records', '--max-messages', `${count}`];
-    const consumed = parseLines(
-      await verifiable('VerifiableConsumer', ...named('tools-records'), ...group, '--verbose'),
-    );
-    const place = ({ partition, offset, key, value }: Line): string =>
-      JSON.stringify([partition, offset, key, value]);
-    equal(
-      consumed
-        .filter(({ name }) => name === 'record_data')
-        .map(place)
-        .sort(),
-      sent.map(place).sort(),
-      'what the group has read',
-    );
-    const committed = consumed.filter(({ name }) => name === 'offsets_committed').at(-1);
-    equal(committed?.success, true, 'that its commit succeeded');
-  });
-}
-
 async function quorum({ checks, run, fail, cluster }: Tools): Promise<void> {
   await checks.check('cluster: kafka-metadata-quorum describes voters and how far they are', async () => {
     const status = await run('quorum', 'describe', '--status');
@@ -149,7 +110,27 @@ async function quorum({ checks, run, fail, cluster }: Tools): Promise<void> {
       equal(Number(end) > 0 && Number(lag) < 10, true, `node ${nodeId} is at ${end}, ${lag} behind`);
     }
   });
+  await checks.check('cluster: kafka-metadata-quorum is told that nodes choose the voters', async () => {
+    const member = ['--controller-id', '3', '--controller-directory-id', 'AAAAAAAAAAAAAAAAAAAAAQ'];
+    const refused = await fail('quorum', 'remove-controller', ...member);
+    equal(/UnsupportedVersionException/.test(refused), true, `that it is refused: ${refused}`);
+  });
+  await checks.check('cluster: kafka-broker-api-versions asks every node', async () => {
+    const versions = await run('apiVersions');
+    for (const { host, port } of cluster.nodes) {
+      const begin = versions.indexOf(`${host}:${port} (id: `);
+      const ofNode = versions.slice(begin, versions.indexOf('\n)', begin));
+      equal(
+        begin >= 0 && /Produce\(0\): .*usable: \d+/.test(ofNode),
+        true,
+        `that ${port} answers: ${versions}`,
+      );
+      equal(/UNKNOWN/.test(ofNode), false, `that ${port} has what Kafka does not know: ${ofNode}`);
+    }
+  });
   await checks.check('cluster: kafka-features describes what is supported and what counts', async () => {
+    const refused = await fail('features', 'upgrade', '--feature', 'metadata.version=99');
+    equal(/Could not upgrade metadata\.version to 99/.test(refused), true, `that 99 is refused: ${refused}`);
     const features = await run('features', 'describe');
     const line = features.split('\n').find((one) => one.startsWith('Feature: metadata.version'));
     equal(
@@ -176,6 +157,10 @@ async function quorum({ checks, run, fail, cluster }: Tools): Promise<void> {
       );
       const refused = await fail('cluster', 'unregister', '--id', '9');
       equal(/BrokerIdNotRegisteredException/.test(refused), true, `that node 9 is not known: ${refused}`);
+      // Kafka lets a node go that is alive and holds replicas.
+      if (cluster.kind === 'kafka') return;
+      const needed = await fail('cluster', 'unregister', '--id', '3');
+      equal(/Node 3 is alive and holds \d+ replica/.test(needed), true, `that node 3 stays: ${needed}`);
     },
   );
 }
@@ -222,36 +207,30 @@ async function settings({ checks, run }: Tools): Promise<void> {
   );
 }
 
-async function places({ checks, run, cluster }: Tools): Promise<void> {
-  await checks.check('cluster: kafka-log-dirs shows every replica on its node', async () => {
-    const output = await run('logDirs', '--describe', '--topic-list', 'tools-records');
-    const found: LogDirs = JSON.parse(output.split('\n').find((line) => line.startsWith('{')) ?? '');
-    equal(inOrder(found.brokers.map(({ broker }) => broker)), [...cluster.nodeIds], 'the nodes');
-    for (const { broker, logDirs } of found.brokers) {
-      equal(
-        logDirs.map(({ error }) => error),
-        [null],
-        `the errors of node ${broker}`,
-      );
-      const partitions = logDirs.flatMap((each) => each.partitions);
-      equal(
-        partitions.map(({ partition }) => partition).sort(),
-        [0, 1, 2].map((partition) => `tools-records-${partition}`),
-        `the replicas of node ${broker}`,
-      );
-      equal(
-        partitions.every(({ isFuture, offsetLag }) => !isFuture && offsetLag === 0),
-        true,
-        'that all are current',
-      );
-    }
+async function aNodeAway({ checks, run, fail, cluster, directory }: Tools): Promise<void> {
+  const of = named('tools-records');
+  const lacking = ['--describe', ...of, '--under-replicated-partitions'];
+  /** The partitions of these topics that a filter of kafka-topics lets through. */
+  const filtered = async (filter: string): Promise<string[]> => {
+    const described = await run('topics', '--describe', filter);
+    return [...described.matchAll(/Topic: (tools-(?:solo|strict|pair))\s+.*Partition: (\d+)/g)]
+      .map(([, topic, partition]) => `${topic}-${partition}`)
+      .sort();
+  };
+  await checks.check('cluster: kafka-topics shows what has no more in sync than it needs', async () => {
+    const needs = (inSync: number): string[] => ['--config', `min.insync.replicas=${inSync}`];
+    await run('topics', '--create', ...named('tools-solo'), '--replica-assignment', '3', ...needs(1));
+    await run('topics', '--create', ...named('tools-pair'), '--replica-assignment', '1:2:3', ...needs(2));
+    await run('topics', '--create', ...named('tools-strict'), '--replica-assignment', '1:2:3', ...needs(3));
+    equal(
+      await filtered('--at-min-isr-partitions'),
+      ['tools-solo-0', 'tools-strict-0'],
+      'those at the least',
+    );
+    equal(await filtered('--under-min-isr-partitions'), [], 'those under the least');
+    equal(await filtered('--unavailable-partitions'), [], 'the unavailable ones');
   });
-}
-
-async function aNodeAway({ checks, run, cluster }: Tools): Promise<void> {
-  await checks.check('cluster: kafka-topics shows what lacks a node, and that it is back', async () => {
-    const of = named('tools-records');
-    const lacking = ['--describe', ...of, '--under-replicated-partitions'];
+  await checks.check('cluster: kafka-topics shows what lacks a node, and kafka-cluster which', async () => {
     await cluster.stopNode(3);
     await until('three partitions are under-replicated', async () => {
       const partitions = parsePartitions(await run('topics', ...lacking));
@@ -263,43 +242,53 @@ async function aNodeAway({ checks, run, cluster }: Tools): Promise<void> {
       true,
       'that the others lead',
     );
+    await until('tools-solo has no leader', async () => {
+      const [solo] = parsePartitions(await run('topics', '--describe', ...named('tools-solo')));
+      return solo !== undefined && !(solo.leader >= 0);
+    });
+    equal(await filtered('--unavailable-partitions'), ['tools-solo-0'], 'the unavailable ones');
     equal(
-      await run('topics', '--describe', ...of, '--unavailable-partitions'),
-      '',
-      'the unavailable partitions',
+      (await filtered('--under-min-isr-partitions')).includes('tools-strict-0'),
+      true,
+      'that one is under it',
+    );
+    equal(
+      await filtered('--at-min-isr-partitions').then((all) => all.includes('tools-pair-0')),
+      true,
+      'that one is at it',
     );
     const fenced = await run('cluster', 'list-endpoints', '--include-fenced-brokers');
     equal(/^3 .* fenced /m.test(fenced), true, `that node 3 is fenced: ${fenced}`);
+  });
+  await checks.check('cluster: kafka-leader-election elects nobody who may lack something', async () => {
+    const places = join(directory, 'solo.json');
+    writeFileSync(places, JSON.stringify({ partitions: [{ topic: 'tools-solo', partition: 0 }] }));
+    const elect = (type: string) => fail('elections', '--election-type', type, '--path-to-json-file', places);
+    const unclean = await elect('unclean');
+    equal(/EligibleLeadersNotAvailableException/.test(unclean), true, `that nobody is there: ${unclean}`);
+    const preferred = await elect('preferred');
+    equal(/PreferredLeaderNotAvailableException/.test(preferred), true, `that it is not there: ${preferred}`);
+  });
+  await checks.check('cluster: kafka-topics shows that a node is back', async () => {
     await cluster.startNode(3);
     await until('nothing is under-replicated', async () => (await run('topics', ...lacking)) === '');
+    await until('nothing is unavailable', async () => {
+      return (await run('topics', '--describe', '--unavailable-partitions')) === '';
+    });
+    const every = await run('elections', '--election-type', 'preferred', '--all-topic-partitions');
+    equal(/Error/.test(every), false, `that preferred leaders are elected: ${every}`);
+    const again = await run(
+      'elections',
+      '--election-type',
+      'unclean',
+      ...named('tools-solo'),
+      '--partition',
+      '0',
+    );
+    equal(
+      /Valid replica already elected for partitions tools-solo-0/.test(again),
+      true,
+      `that it is led: ${again}`,
+    );
   });
-}
-
-/** A line that the verifiable tools print. */
-interface Line {
-  readonly name: string;
-  readonly partition?: number;
-  readonly offset?: number;
-  readonly key?: string | null;
-  readonly value?: string;
-  readonly success?: boolean;
-}
-
-function parseLines(output: string): Line[] {
-  const lines = output.split('\n').filter((line) => line.startsWith('{'));
-  return lines.map((line): Line => JSON.parse(line));
-}
-
-interface LogDirs {
-  readonly brokers: readonly {
-    readonly broker: number;
-    readonly logDirs: readonly {
-      readonly error: string | null;
-      readonly partitions: readonly {
-        readonly partition: string;
-        readonly offsetLag: number;
-        readonly isFuture: boolean;
-      }[];
-    }[];
-  }[];
 }
