@@ -9,8 +9,12 @@ import type {
   TopicDescription,
 } from '../../client/index.ts';
 import { KafkaError } from '../../client/index.ts';
+import { CliError } from '../cli-error.ts';
 
 export const drainedNodesSetting = 'kappalog.drained.nodes';
+
+const noMetadataLeader =
+  'No leader of the metadata answers. A majority of the nodes that vote on it has to be there; start those that are not.';
 
 export type MetadataRole = 'leader' | 'voter' | 'observer';
 
@@ -83,6 +87,8 @@ export interface ClusterAnswers {
 
 /** Nodes that hang must not hold up the others' answer for long. */
 const nodeLimitMs = 3_000;
+/** Longer than it takes to elect another leader of the metadata: after it there is none. */
+const quorumLimitMs = 5_000;
 
 /** Asks for all of it. A node that does not answer for itself, or a quorum without a leader, is part of the picture. */
 export async function readCluster(admin: Admin): Promise<ClusterState> {
@@ -207,12 +213,22 @@ export async function readDrained(admin: Admin): Promise<ReadonlySet<number>> {
   return new Set(value.split(',').flatMap((id) => (id.trim() === '' ? [] : [Number(id)])));
 }
 
+/** Nothing can be changed then, and it would take long to find out by trying. */
+export function requireMetadataLeader({ quorumError }: Pick<ClusterState, 'quorumError'>): void {
+  if (quorumError === null) return;
+  throw new CliError('NO_METADATA_LEADER', `Nothing can be changed, and nothing was. ${quorumError}`);
+}
+
 async function readQuorum(
   admin: Admin,
 ): Promise<{ quorum: QuorumDescription | null; quorumError: string | null }> {
+  const signal = AbortSignal.timeout(quorumLimitMs);
   try {
-    return { quorum: await admin.describeQuorum(), quorumError: null };
+    return { quorum: await admin.describeQuorum({ signal }), quorumError: null };
   } catch (error) {
+    if (error instanceof KafkaError && (error.retriable || (error.code === 'ABORTED' && signal.aborted))) {
+      return { quorum: null, quorumError: noMetadataLeader };
+    }
     if (error instanceof KafkaError && error.code !== 'ABORTED' && error.code !== 'CLOSED') {
       // Brokers before 3.3 have no such thing, and that is no fault of theirs.
       return { quorum: null, quorumError: error.code === 'UNSUPPORTED_VERSION' ? null : error.message };
@@ -261,14 +277,16 @@ async function readDirectories(
   return { directories, silent };
 }
 
-/** The data directories of one node; undefined where it does not answer soon, or is not there. */
+/** The data directories of one node, with the partitions of these topics or of all; undefined where it does not answer soon, or is not there. */
 export async function directoriesOf(
   admin: Admin,
   node: number,
+  topics?: readonly string[],
 ): Promise<readonly LogDirDescription[] | undefined> {
   try {
     const signal = AbortSignal.timeout(nodeLimitMs);
-    const described = await admin.describeLogDirs({ brokers: [node], signal });
+    const asked = { brokers: [node], signal, ...(topics === undefined ? {} : { topics }) };
+    const described = await admin.describeLogDirs(asked);
     return described.length === 0 ? undefined : described;
   } catch (error) {
     if (error instanceof KafkaError && (error.retriable || error.code === 'ABORTED')) return undefined;

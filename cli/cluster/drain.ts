@@ -143,7 +143,11 @@ async function askForDrain(admin: Admin, nodeId: number, validateOnly: boolean):
   try {
     await admin.alterConfigs([change], { validateOnly });
   } catch (error) {
-    if (!(error instanceof KafkaError) || error.retriable) throw error;
+    if (!(error instanceof KafkaError)) throw error;
+    if (error.retriable) {
+      const message = `${error.message} Nothing can be changed while the metadata has no leader; "kappalog cluster status" says whether it has one.`;
+      throw new CliError(error.code, message, { exitCode: ExitCode.timeout, cause: error });
+    }
     throw new CliError(error.code, `Node ${nodeId} cannot be drained. ${error.message}`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 /** What is wrong with a cluster, and how much that matters. Pure. */
-import type { ClusterState, PartitionState } from './cluster-state.ts';
+import type { ClusterState, NodeState, PartitionState } from './cluster-state.ts';
 import { hasMajority, targetOf } from './cluster-state.ts';
 
 /**
@@ -26,7 +26,10 @@ export interface Health {
 
 export function healthOf({ nodes, quorum, quorumError, partitions }: ClusterState): Health {
   const unansweringNodes = nodes.filter(({ fenced, answers }) => !fenced && !answers).map(({ id }) => id);
-  const serving = new Set(nodes.filter(({ fenced }) => !fenced).map(({ id }) => id));
+  const hasMetadataLeader = quorumError === null && quorum?.leader !== -1;
+  // While nobody decides who is fenced, whoever does not answer counts as gone.
+  const isServing = ({ fenced, answers }: NodeState): boolean => !fenced && (answers || hasMetadataLeader);
+  const serving = new Set(nodes.filter(isServing).map(({ id }) => id));
   // A leader notices only after a while that a replica falls behind; of a node that is not heard of it is known.
   const isInSync = ({ inSync }: PartitionState, id: number): boolean =>
     inSync.includes(id) && serving.has(id);
@@ -42,7 +45,6 @@ export function healthOf({ nodes, quorum, quorumError, partitions }: ClusterStat
   );
   const fencedNodes = nodes.filter(({ fenced }) => fenced).map(({ id }) => id);
   const silentVoters = (quorum?.voters ?? []).map(({ id }) => id).filter((id) => !serving.has(id));
-  const hasMetadataLeader = quorumError === null && quorum?.leader !== -1;
   const isUnavailable = offline.length > 0 || underMinInSync.length > 0 || !hasMetadataLeader;
   const isDegraded = [underReplicated, fencedNodes, unansweringNodes, silentVoters].some(
     (list) => list.length > 0,

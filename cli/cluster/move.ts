@@ -10,6 +10,7 @@ import { carryOutInDirectories, type DirectoryOutcome } from './directory-moves.
 import { isSelected, movesUnderWay, planDirectories } from './directory-plan.ts';
 import type { DirectoryMove, OngoingMove } from './directory-plan.ts';
 import { exitCodeOf } from './moves.ts';
+import { warnOfSilent } from './silent-nodes.ts';
 import { parseTopicSelections, type TopicSelection } from './reassignment-file.ts';
 
 export interface DirectoryMoveOptions extends ClientOptions {
@@ -169,7 +170,7 @@ async function findOngoing(
 }
 
 function list({ moves, silentNodes }: Found, context: CommandContext): ExitCode {
-  warnOf(silentNodes, context);
+  warnOfSilent(silentNodes, 'what is moved there is not known', context);
   context.output.result({ moves, silentNodes }, () =>
     moves.length === 0 ? 'Nothing is under way.' : renderTable(ongoingColumns, moves),
   );
@@ -181,7 +182,7 @@ async function cancel(
   { moves, silentNodes }: Found,
   context: CommandContext,
 ): Promise<ExitCode> {
-  warnOf(silentNodes, context);
+  warnOfSilent(silentNodes, 'what is moved there is not known', context);
   const results = await admin.alterReplicaLogDirs(
     moves.map(({ topic, partition, node, from }) => ({ topic, partition, broker: node, path: from })),
   );
@@ -209,11 +210,4 @@ async function cancel(
   );
   if (failed.length === 0) return silentNodes.length === 0 ? ExitCode.ok : ExitCode.partial;
   return cancelled.length === 0 ? ExitCode.error : ExitCode.partial;
-}
-
-function warnOf(silentNodes: readonly number[], { output }: CommandContext): void {
-  if (silentNodes.length === 0) return;
-  const nodes =
-    silentNodes.length === 1 ? `Node ${silentNodes[0]} does` : `Nodes ${silentNodes.join(', ')} do`;
-  output.warn(`${nodes} not answer; what is moved there is not known.`);
 }

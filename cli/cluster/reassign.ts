@@ -6,7 +6,13 @@ import { confirm, missing, parseCount, unknownNode, withClient } from '../client
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { countOf, formatCount, renderTable, type Column } from '../table.ts';
-import { readCluster, targetOf, type ClusterState, type PartitionState } from './cluster-state.ts';
+import {
+  readCluster,
+  requireMetadataLeader,
+  targetOf,
+  type ClusterState,
+  type PartitionState,
+} from './cluster-state.ts';
 import { carryOut, exitCodeOf, moveDocument, renderOutcomes, renderPlan, summaryOf } from './moves.ts';
 import { placeOn, type Move } from './placement.ts';
 import { parseNodeIds, parseReassignmentFile, parseTopicSelections } from './reassignment-file.ts';
@@ -50,6 +56,7 @@ export async function reassign(
     const state = await readCluster(admin);
     const selected = select(state, selections);
     if (options.list === true) return list(state, selected, context);
+    if (options.dryRun !== true) requireMetadataLeader(state);
     if (options.cancel === true) return cancel(admin, { state, selected }, context);
     const moves = assignments === undefined ? plan(state, selected, options) : movesOf(state, assignments);
     return move(admin, { moves, options }, context);

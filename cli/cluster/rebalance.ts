@@ -4,7 +4,13 @@ import { confirm, parseCount, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { countOf, renderTable, type Column } from '../table.ts';
-import { readCluster, targetOf, type ClusterState, type PartitionState } from './cluster-state.ts';
+import {
+  readCluster,
+  requireMetadataLeader,
+  targetOf,
+  type ClusterState,
+  type PartitionState,
+} from './cluster-state.ts';
 import { carryOut, exitCodeOf, moveDocument, renderOutcomes, renderPlan, summaryOf } from './moves.ts';
 import { evenOut, type PlanNode, type PlanPartition } from './placement.ts';
 
@@ -44,6 +50,7 @@ export async function rebalance(options: RebalanceOptions, context: CommandConte
       );
       return ExitCode.ok;
     }
+    requireMetadataLeader(state);
     const results = await admin.electLeaders();
     context.output.result(electionDocument(results), () => renderElections(results));
     return codeOfElections(results);
@@ -65,6 +72,7 @@ async function spreadReplicas(
     );
     return ExitCode.ok;
   }
+  requireMetadataLeader(state);
   await confirm(summaryOf(moves), { yes: options.yes === true }, context);
   const outcomes = await carryOut(admin, moves, { atOnce, waits: true }, context);
   const elections = await admin.electLeaders();

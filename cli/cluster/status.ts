@@ -131,9 +131,11 @@ function lagMax(nodes: readonly NodeState[]): number | null {
 
 function partitionLine(
   { partitions, topicCount }: ClusterState,
-  { offline, underMinInSync, underReplicated }: Health,
+  { offline, underMinInSync, underReplicated, unansweringNodes }: Health,
 ): string {
-  const isWell = offline.length + underMinInSync.length + underReplicated.length === 0;
+  // Of a node that has only just fallen silent the cluster may not know yet.
+  const problems = [offline, underMinInSync, underReplicated, unansweringNodes];
+  const isWell = problems.every((list) => list.length === 0);
   const count = `${formatCount(partitions.length)} in ${countOf(topicCount, 'topic')}`;
   return `Partitions: ${count}${isWell && partitions.length > 0 ? ', all in sync' : ''}`;
 }

@@ -2,6 +2,7 @@
 import type { Admin, GroupDescription, GroupOffset } from '../../client/index.ts';
 import { confirm, missing, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
+import { knownOffsets } from '../known-offsets.ts';
 import { renderTable, type Column } from '../table.ts';
 
 /** Lists groups in order of name. */
@@ -21,7 +22,7 @@ interface PartitionLag {
   readonly partition: number;
   /** The next offset to read; `null` where nothing is committed. */
   readonly committed: number | null;
-  /** `null` where the topic is gone. */
+  /** `null` where the topic is gone, or the partition has no leader that answers. */
   readonly end: number | null;
   /** Records behind the end; `null` where it is not known, which is not the same as 0. */
   readonly lag: number | null;
@@ -109,17 +110,31 @@ async function lagOf(admin: Admin, group: GroupDescription): Promise<PartitionLa
   for (const { memberId, clientId, assignment } of group.members) {
     for (const { topic, partition } of assignment) put(topic, partition, { memberId, clientId });
   }
-  const existing = new Set((await admin.listTopics({ internal: true })).map((topic) => topic.name));
-  const queries = [...rows.values()].filter((row) => existing.has(row.topic));
-  const ends =
-    queries.length === 0
-      ? []
-      : await admin.listOffsets(queries.map(({ topic, partition }) => ({ topic, partition, at: 'latest' })));
-  for (const { topic, partition, offset } of ends) {
+  const leaders = await leadersOf(admin, new Set([...rows.values()].map(({ topic }) => topic)));
+  const present = [...rows.values()].flatMap(({ topic, partition }) => {
+    const leader = leaders.get(`${topic}/${partition}`);
+    return leader === undefined ? [] : [{ topic, partition, leader }];
+  });
+  const ends = await knownOffsets(admin, present, 'latest');
+  for (const [at, { topic, partition }] of present.entries()) {
     const committed = rows.get(`${topic}/${partition}`)?.committed ?? null;
-    put(topic, partition, { end: offset, lag: committed === null ? null : Math.max(0, offset - committed) });
+    const end = ends[at] ?? null;
+    const lag = committed === null || end === null ? null : Math.max(0, end - committed);
+    put(topic, partition, { end, lag });
   }
   return [...rows.values()].sort((a, b) =>
     a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
+  );
+}
+
+/** By partition of those topics that exist; -1 while there is none. */
+async function leadersOf(admin: Admin, topics: ReadonlySet<string>): Promise<Map<string, number>> {
+  const existing = (await admin.listTopics({ internal: true })).map(({ name }) => name);
+  const names = existing.filter((name) => topics.has(name));
+  const described = names.length === 0 ? [] : await admin.describeTopics(names);
+  return new Map(
+    described.flatMap(({ name, partitions }) =>
+      partitions.map(({ partition, leader }) => [`${name}/${partition}`, leader] as const),
+    ),
   );
 }

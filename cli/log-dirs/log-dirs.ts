@@ -2,7 +2,9 @@
 import type { LogDirDescription } from '../../client/index.ts';
 import { existingTopics, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
-import { formatCount, renderTable, type Column } from '../table.ts';
+import { directoriesOf } from '../cluster/cluster-state.ts';
+import { warnOfSilent } from '../cluster/silent-nodes.ts';
+import { countOf, formatCount, renderTable, type Column } from '../table.ts';
 
 type LogDirPartition = LogDirDescription['partitions'][number];
 
@@ -10,6 +12,11 @@ const partitionColumns: readonly Column<LogDirPartition>[] = [
   { title: 'topic', cell: (row) => row.topic },
   { title: 'partition', cell: (row) => row.partition, align: 'right' },
   { title: 'bytes', cell: (row) => row.sizeBytes, align: 'right' },
+  {
+    title: 'state',
+    cell: ({ isFuture, offsetLag }) =>
+      isFuture ? `on its way here, ${countOf(offsetLag, 'record')} left` : 'current',
+  },
 ];
 
 /** Of all topics, or of those named, which have to exist. */
@@ -21,9 +28,14 @@ export async function describeLogDirs(
   await withClient(options, async (client) => {
     const admin = client.admin();
     if (topics.length > 0) await existingTopics(admin, topics);
-    const described = await admin.describeLogDirs(topics.length === 0 ? {} : { topics });
+    const { brokers } = await admin.describeCluster();
+    const wanted = topics.length === 0 ? undefined : topics;
+    const answers = await Promise.all(brokers.map(({ id }) => directoriesOf(admin, id, wanted)));
+    const described = answers.flatMap((each) => each ?? []);
+    const silentNodes = brokers.map(({ id }) => id).filter((_, at) => answers[at] === undefined);
+    warnOfSilent(silentNodes, 'what lies there is not known', context);
     const directories = described.map(({ error, ...rest }) => ({ ...rest, error: error?.code ?? null }));
-    context.output.result({ directories }, () =>
+    context.output.result({ directories, silentNodes }, () =>
       described.map((directory) => shown(directory, options.partitions === true)).join('\n\n'),
     );
   });
@@ -33,11 +45,14 @@ function shown({ broker, path, error, ...rest }: LogDirDescription, withPartitio
   if (error !== null) return `${path} on broker ${broker}: cannot be used (${error.code})`;
   const { partitions, totalBytes, usableBytes } = rest;
   const sizeBytes = partitions.reduce((sum, partition) => sum + partition.sizeBytes, 0);
+  const arriving = partitions.filter(({ isFuture }) => isFuture).length;
+  const count = countOf(partitions.length - arriving, 'partition');
+  const coming = arriving === 0 ? '' : ` and ${formatCount(arriving)} on the way here`;
   const space =
     totalBytes === null || usableBytes === null
       ? ''
       : `, ${formatCount(usableBytes)} of ${formatCount(totalBytes)} bytes free`;
-  const summary = `${path} on broker ${broker}: ${formatCount(partitions.length)} partition${partitions.length === 1 ? '' : 's'} with ${formatCount(sizeBytes)} bytes${space}`;
+  const summary = `${path} on broker ${broker}: ${count}${coming} with ${formatCount(sizeBytes)} bytes${space}`;
   return withPartitions && partitions.length > 0
     ? [summary, '', renderTable(partitionColumns, partitions)].join('\n')
     : summary;

@@ -11,6 +11,7 @@ import { CliError, usageError } from '../cli-error.ts';
 import { confirm, existingTopic, existingTopics, parseCount, parsePairs, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
 import { ExitCode } from '../exit-codes.ts';
+import { knownOffsets } from '../known-offsets.ts';
 import { formatCount, renderTable, type Column } from '../table.ts';
 
 export interface CreateOptions extends ClientOptions {
@@ -104,18 +105,19 @@ interface DescribedPartition {
   readonly leaderEpoch: number;
   readonly replicas: readonly number[];
   readonly inSyncReplicas: readonly number[];
-  readonly startOffset: number;
-  readonly endOffset: number;
+  /** Null where there is no leader, or none that answers; so is the next. */
+  readonly startOffset: number | null;
+  readonly endOffset: number | null;
 }
 
 const partitionColumns: readonly Column<DescribedPartition>[] = [
   { title: 'partition', cell: (row) => row.partition, align: 'right' },
-  { title: 'leader', cell: (row) => row.leader, align: 'right' },
+  { title: 'leader', cell: (row) => (row.leader < 0 ? null : row.leader), align: 'right' },
   { title: 'replicas', cell: (row) => row.replicas.join(',') },
-  { title: 'in sync', cell: (row) => row.inSyncReplicas.join(',') },
+  { title: 'in sync', cell: (row) => row.inSyncReplicas.join(',') || null },
   { title: 'start', cell: (row) => row.startOffset, align: 'right' },
   { title: 'end', cell: (row) => row.endOffset, align: 'right' },
-  { title: 'records', cell: (row) => row.endOffset - row.startOffset, align: 'right' },
+  { title: 'records', cell: recordsOf, align: 'right' },
 ];
 
 const configColumns: readonly Column<ConfigEntry>[] = [
@@ -217,8 +219,8 @@ export async function deleteTopics(
   await withClient(options, async (client: Kappalog) => {
     const admin = client.admin();
     const descriptions = await existingTopics(admin, names);
-    const records = await Promise.all(descriptions.map((topic) => countRecords(admin, topic)));
-    const what = names.map((name, index) => `${name} (${formatCount(records[index]!)} records)`).join(', ');
+    const records = await Promise.all(descriptions.map((topic) => describeCount(admin, topic)));
+    const what = names.map((name, index) => `${name} (${records[index]})`).join(', ');
     await confirm(`This deletes ${what} for good.`, { yes: options.yes === true }, context);
     await admin.deleteTopics(names);
     context.output.result({ deleted: names }, () => names.map((name) => `Deleted topic ${name}.`).join('\n'));
@@ -226,25 +228,32 @@ export async function deleteTopics(
 }
 
 async function describePartitions(admin: Admin, topic: TopicDescription): Promise<DescribedPartition[]> {
-  const at = (place: 'earliest' | 'latest') =>
-    admin.listOffsets(topic.partitions.map(({ partition }) => ({ topic: topic.name, partition, at: place })));
-  const [starts, ends] = await Promise.all([at('earliest'), at('latest')]);
-  const offsets = (results: typeof starts) => new Map(results.map((each) => [each.partition, each.offset]));
-  const [startOf, endOf] = [offsets(starts), offsets(ends)];
-  return topic.partitions.map(({ partition, leader, leaderEpoch, replicas, inSyncReplicas }) => ({
+  const places = topic.partitions.map(({ partition, leader }) => ({ topic: topic.name, partition, leader }));
+  const [starts, ends] = await Promise.all([
+    knownOffsets(admin, places, 'earliest'),
+    knownOffsets(admin, places, 'latest'),
+  ]);
+  return topic.partitions.map(({ partition, leader, leaderEpoch, replicas, inSyncReplicas }, at) => ({
     partition,
     leader,
     leaderEpoch,
     replicas,
     inSyncReplicas,
-    startOffset: startOf.get(partition) ?? -1,
-    endOffset: endOf.get(partition) ?? -1,
+    startOffset: starts[at] ?? null,
+    endOffset: ends[at] ?? null,
   }));
 }
 
-async function countRecords(admin: Admin, topic: TopicDescription): Promise<number> {
-  const partitions = await describePartitions(admin, topic);
-  return partitions.reduce((sum, each) => sum + each.endOffset - each.startOffset, 0);
+/** Null where that could not be told. */
+function recordsOf({ startOffset, endOffset }: DescribedPartition): number | null {
+  return startOffset === null || endOffset === null ? null : endOffset - startOffset;
+}
+
+/** For who is asked. */
+async function describeCount(admin: Admin, topic: TopicDescription): Promise<string> {
+  const counts = (await describePartitions(admin, topic)).map(recordsOf);
+  const known = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
+  return `${counts.includes(null) ? 'at least ' : ''}${formatCount(known)} records`;
 }
 
 async function topicNames(admin: Admin): Promise<Set<string>> {

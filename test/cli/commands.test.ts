@@ -81,7 +81,7 @@ describe('topics', () => {
   it('take space in data directories', async () => {
     await cli.text(['topic', 'create', 'sized', '-p', '2']);
     expect(await cli.text(['log-dirs', 'sized', '--partitions'])).toMatch(
-      /^\/kappalog on broker 1: 2 partitions with [\d,]+ bytes, [\d,]+ of [\d,]+ bytes free\n\n.*\nsized +0 +\d+\nsized +1 +\d+\n$/,
+      /^\/kappalog on broker 1: 2 partitions with [\d,]+ bytes, [\d,]+ of [\d,]+ bytes free\n\n.*\nsized +0 +\d+ +current\nsized +1 +\d+ +current\n$/,
     );
     expect(await cli.json(['log-dirs', 'sized'])).toMatchObject({
       directories: [

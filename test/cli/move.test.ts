@@ -26,6 +26,10 @@ beforeAll(async () => {
     partition: number % 3,
   }));
   await producer.sendMany('orders', values);
+  await admin.commitGroupOffsets('readers', [
+    { topic: 'other', partition: 0, offset: 5 },
+    { topic: 'orders', partition: 1, offset: 40 },
+  ]);
 });
 afterAll(async () => {
   await client.close();
@@ -90,7 +94,8 @@ describe('replicas', () => {
     expect(done).toMatchObject({ dryRun: false });
     const [first, second] = await admin.describeLogDirs({ brokers: [3] });
     expect([first!.path, first!.partitions]).toEqual(['/a', []]);
-    expect(second!.partitions.map(({ topic, partition }) => `${topic}-${partition}`)).toEqual([
+    const held = second!.partitions.filter(({ topic }) => topic !== '__consumer_offsets');
+    expect(held.map(({ topic, partition }) => `${topic}-${partition}`)).toEqual([
       'orders-0',
       'orders-1',
       'orders-2',
@@ -165,5 +170,45 @@ describe('replicas', () => {
     const listed = await cli.run(['cluster', 'move', '--list']);
     expect(listed).toMatchObject({ code: 0, stdout: 'Nothing is under way.\n' });
     expect(listed.stderr).toMatch(/Node 3 does not answer; what is moved there is not known\./);
+    const described = await cli.run(['log-dirs', 'orders', '-o', 'json']);
+    expect(JSON.parse(described.stdout)).toMatchObject({
+      directories: [
+        { broker: 1, path: '/a' },
+        { broker: 1, path: '/b' },
+        { broker: 2, path: '/a' },
+        { broker: 2, path: '/b' },
+      ],
+      silentNodes: [3],
+    });
+    expect(described.stderr).toContain('Node 3 does not answer; what lies there is not known.');
+  });
+});
+
+describe('a partition without a leader', () => {
+  it('is shown with what is known of it, and hides no others', async () => {
+    await vi.waitFor(async () => {
+      expect(await cli.json(['topic', 'describe', 'other', 'orders'])).toMatchObject({
+        topics: [
+          {
+            partitions: [{ partition: 0, leader: -1, replicas: [1, 3], startOffset: null, endOffset: null }],
+          },
+          { partitions: [0, 1, 2].map((partition) => ({ partition, startOffset: 0, endOffset: 100 })) },
+        ],
+      });
+    }, within);
+    expect(await cli.text(['topic', 'describe', 'other'])).toMatch(/^ +0 +- +1,3 +(1|-) +- +- +-$/m);
+    expect(await cli.json(['group', 'describe', 'readers'])).toMatchObject({
+      groups: [
+        {
+          lag: null,
+          partitions: [
+            { topic: 'orders', partition: 1, committed: 40, end: 100, lag: 60 },
+            { topic: 'other', partition: 0, committed: 5, end: null, lag: null },
+          ],
+        },
+      ],
+    });
+    const asked = await cli.run(['topic', 'delete', 'other']);
+    expect(asked.stderr).toMatch(/This deletes other \(at least 0 records\) for good\./);
   });
 });

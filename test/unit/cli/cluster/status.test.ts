@@ -151,6 +151,11 @@ describe('its health', () => {
     const [first, ...others] = alive.nodes;
     const state = { ...alive, nodes: [{ ...first!, answers: false }, ...others] };
     expect(healthOf(state)).toMatchObject({ status: 'degraded', unansweringNodes: [1] });
+    expect(renderStatus(state, healthOf(state))).toMatch(/^Partitions: 1 in 1 topic$/m);
+    // Nobody is there who would fence it: what it led is not led.
+    const undecided = { ...state, quorum: null, quorumError: 'Nobody leads.' };
+    const { status, offline } = healthOf(undecided);
+    expect([status, partitionsOf(offline)]).toEqual(['unavailable', [0]]);
     expect(renderStatus(state, healthOf(state))).toMatch(/^ +1 +h1:9092 +r +no answer /m);
     expect(stateOf([], { silent: new Set([2]) }).nodes.map(({ answers }) => answers)).toEqual([
       true,
