@@ -1,7 +1,7 @@
 /**
  * Foreign clients against a real broker process.
  *
- *   node test/conformance/main.ts [--short] [--target kappalog|kafka] [--only TEXT]
+ *   node test/conformance/main.ts [--short] [--target kappalog|kafka] [--only TEXT] [--port NUMBER] [--keep] [--help]
  *
  * `--target kafka` runs the same checks against Apache Kafka, which shows that they ask for nothing but what Kafka does.
  * `--only` runs the checks whose names contain the text. A tool that is missing and cannot be installed skips its checks
@@ -31,8 +31,16 @@ const { values } = parseArgs({
     only: { type: 'string' },
     port: { type: 'string', default: '23000' },
     keep: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 });
+
+const help = `npm run test:conformance -- [options]: foreign clients against a running broker, and Kafka's tools against three nodes.
+  --only TEXT        checks whose names contain this: kcat, kafkajs, java, franz-go, segments, cluster, rolling or more of a name
+  --short            fewer records and combinations
+  --target KIND      kappalog, or kafka: the same checks against Apache Kafka
+  --port NUMBER      the first of some twenty ports (23000)
+  --keep             leave the data directories`;
 
 async function main(kind: BrokerKind): Promise<boolean> {
   const children = new ChildProcesses();
@@ -86,4 +94,5 @@ async function kafkaJars(children: ChildProcesses): Promise<string | undefined> 
 if (values.target !== 'kappalog' && values.target !== 'kafka') {
   throw new Error(`--target is kappalog or kafka, not ${values.target}.`);
 }
-process.exitCode = (await main(values.target)) ? 0 : 1;
+if (values.help) console.log(help);
+else process.exitCode = (await main(values.target)) ? 0 : 1;
