@@ -10,8 +10,8 @@ export interface Disk {
   sizeOf(path: string): Promise<number | undefined>;
   /** Names in a directory, sorted; rejects with code 'not-found' where there is none. */
   list(directory: string): Promise<string[]>;
-  /** Makes it and its missing parents; fine where it exists. */
-  makeDirectory(directory: string): Promise<void>;
+  /** Makes it and its missing parents; false where it exists. */
+  makeDirectory(directory: string): Promise<boolean>;
   rename(from: string, to: string): Promise<void>;
   /** Removes one file. */
   remove(path: string): Promise<void>;

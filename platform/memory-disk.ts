@@ -116,11 +116,13 @@ export class MemoryDisk implements Disk {
     return [...this.#directoryAt(directory).entries.keys()].sort();
   }
 
-  async makeDirectory(directory: string): Promise<void> {
+  async makeDirectory(directory: string): Promise<boolean> {
     await this.#begin('open', directory);
+    let isNew = false;
     let node = this.#root;
     for (const name of namesOf(directory)) {
       let next = node.entries.get(name);
+      isNew = next === undefined;
       if (next === undefined) {
         next = newDirectory();
         this.#change(node, [[name, next]]);
@@ -129,6 +131,7 @@ export class MemoryDisk implements Disk {
         throw new DiskError('exists', directory, `Could not make ${directory}: ${name} is a file.`);
       node = next;
     }
+    return isNew;
   }
 
   async rename(from: string, to: string): Promise<void> {

@@ -9,6 +9,7 @@ import {
   readOrMakeConfiguration,
 } from './first-configuration.ts';
 import { openLog } from './open-log.ts';
+import type { OpenedLog } from './open-log.ts';
 import { lastingFloor } from './repair-floor.ts';
 import { ReplicaMemory } from './replica-memory.ts';
 import type { ReplicaOptions } from './replica-types.ts';
@@ -16,7 +17,7 @@ import { Replica } from './replica.ts';
 
 /** It belongs to its group once it is started. Rejects with a DamagedConfiguration or a DiskError. */
 export async function openReplica(options: ReplicaOptions): Promise<Replica> {
-  const { disk, log: logOptions, events, home, nodeId } = options;
+  const { log: logOptions, events, home } = options;
   let replica: Replica | undefined;
   const memory = await ReplicaMemory.open({
     ...logOptions,
@@ -30,7 +31,23 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
   };
   // What a state machine is made of is read whole anyway: rot in it is to be found before anything is made of it.
   const doubtedOffset = options.keepsSnapshots ? 0 : undefined;
-  const { log, recovery, producers, ...found } = await openLog(opening, producersOptions, doubtedOffset);
+  const openedLog = await openLog(opening, producersOptions, doubtedOffset);
+  try {
+    replica = await withMembers(options, { ...openedLog, memory });
+    await options.made?.settle();
+    return replica;
+  } catch (error) {
+    // Its own errors would say the same again; the files that it holds open must not stay open.
+    await Promise.allSettled([openedLog.log.flushAndClose()]);
+    throw error;
+  }
+}
+
+async function withMembers(
+  options: ReplicaOptions,
+  { log, recovery, producers, memory, ...found }: OpenedLog & { readonly memory: ReplicaMemory },
+): Promise<Replica> {
+  const { disk, home, nodeId } = options;
   const self = memberId(nodeId, options.madeIn ?? home.id!);
   // Its term and vote may be from an earlier stay, whose files went when it was taken out: they make it no member of its own.
   const isEmpty = log.endIndex === 1;
@@ -53,8 +70,7 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
     snapshots,
     catchUp,
   };
-  replica = new Replica(options, opened);
-  return replica;
+  return new Replica(options, opened);
 }
 
 /** A state machine's followers take its snapshots, others copy segments. */

@@ -18,8 +18,7 @@ export async function readPartitionMetadata(disk: Disk, directory: string): Prom
   return topicId;
 }
 
-/** Makes the directory and the file, durable when it resolves; the directory's own name is for the caller to sync. */
+/** In a directory that exists. Durable when it resolves; the directory's own name is for the caller to sync. */
 export async function writePartitionMetadata(disk: Disk, directory: string, topicId: string): Promise<void> {
-  await disk.makeDirectory(directory);
   await replaceFile(disk, directory, name, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`));
 }

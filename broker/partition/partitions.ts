@@ -26,7 +26,7 @@ import type { Replica } from './replica.ts';
 import type { ReplicaVotes } from './replica-votes.ts';
 import { keyOf } from './vote-records.ts';
 import { ReplicaPlaces, directoryName } from './replica-places.ts';
-import type { IsGone, Loads, WantedReplica } from './replica-places.ts';
+import type { FoundPlace, IsGone, Loads, WantedReplica } from './replica-places.ts';
 
 export interface PartitionsOptions {
   readonly nodeId: number;
@@ -409,15 +409,15 @@ export class Partitions {
   /** Undefined where it is offline. */
   async #openOne(wanted: WantedReplica, isNew: boolean, loads: Loads): Promise<Replica | undefined> {
     const place = await this.#places.find(wanted, isNew, loads);
-    if (place.kind === 'offline') {
-      this.#setOffline(wanted, place.reason);
-      return undefined;
-    }
-    return this.#openAt(wanted, place.directory, place.madeIn);
+    if (place.kind === 'here') return this.#openAt(wanted, place);
+    this.#setOffline(wanted, place.reason);
+    return undefined;
   }
 
-  async #openAt(wanted: WantedReplica, home: LogDirectory, madeIn?: string): Promise<Replica> {
-    const { disk, clock, nodeId, events, tailCache, readPool, votes } = this.#options;
+  async #openAt(wanted: WantedReplica, place: FoundPlace): Promise<Replica> {
+    const { clock, nodeId, events, tailCache, readPool, votes } = this.#options;
+    const { directory: home, madeIn, made } = place;
+    const disk = made ?? this.#options.disk;
     const { topic, topicId, partition, intended } = wanted;
     const identity = { topic, topicId, partition };
     const replica = await openReplica({
@@ -431,6 +431,7 @@ export class Partitions {
       acceptsLostMemory: this.#options.acceptsLostMemory ?? false,
       home,
       madeIn,
+      made,
       log: {
         disk,
         clock,

@@ -18,6 +18,7 @@ import type { LogDirectory } from './log-directory.ts';
 import { readMemberFile } from './moves/member-file.ts';
 import { bringBack, finishMove, futurePath, removeLeftover } from './moves/moved-files.ts';
 import type { Leftover } from './moves/moved-files.ts';
+import { NewDirectory } from './new-directory.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
 import type { IntendedMembers, ReplicaIdentity } from './replica-types.ts';
 
@@ -39,10 +40,16 @@ export interface ReplicaPlacesOptions {
 /** Whether a replica is known to belong on this node no more: its topic was deleted, or others hold it. */
 export type IsGone = (replica: ReplicaIdentity) => boolean;
 
-export type Place =
-  /** `madeIn`: the directory that it was moved from, at first, and goes by in its group. */
-  | { readonly kind: 'here'; readonly directory: LogDirectory; readonly madeIn?: string | undefined }
-  | { readonly kind: 'offline'; readonly reason: string };
+export interface FoundPlace {
+  readonly kind: 'here';
+  readonly directory: LogDirectory;
+  /** The data directory that it was moved from, at first, and goes by in its group. */
+  readonly madeIn?: string | undefined;
+  /** Where the replica's own directory was not there before. To be settled before the replica is started. */
+  readonly made?: NewDirectory | undefined;
+}
+
+export type Place = FoundPlace | { readonly kind: 'offline'; readonly reason: string };
 
 /** Free space and replicas of each online directory, as a round of placements began. */
 export type Loads = readonly DirectoryLoad<LogDirectory>[];
@@ -101,14 +108,16 @@ export class ReplicaPlaces {
     const directory = named ?? chooseDirectory(loads);
     const elsewhere = await this.#elsewhere(wanted, directory, isNew);
     if (elsewhere !== undefined) return { kind: 'offline', reason: elsewhere };
+    const path = pathOf(directory, wanted);
     try {
-      await writePartitionMetadata(disk, pathOf(directory, wanted), wanted.topicId);
+      const made = (await disk.makeDirectory(path)) ? new NewDirectory(disk, path) : undefined;
+      await writePartitionMetadata(made ?? disk, path, wanted.topicId);
+      return { kind: 'here', directory, made };
     } catch (error) {
       // Else it would be chosen again and again: it may still look like the one with the most room.
       if (isBroken(error)) directory.failedBy(error);
       throw error;
     }
-    return { kind: 'here', directory };
   }
 
   async #found(wanted: WantedReplica, directory: LogDirectory): Promise<Place> {

@@ -14,6 +14,7 @@ import type { CatchUpWith } from './consensus/consensus-types.ts';
 import type { ConsensusNode } from './consensus/consensus-node.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { LogProducers } from './log-producers.ts';
+import type { NewDirectory } from './new-directory.ts';
 import type { ReplicaMemory } from './replica-memory.ts';
 import type { Replica } from './replica.ts';
 
@@ -52,6 +53,8 @@ export interface ReplicaOptions {
   readonly home: LogDirectory;
   /** The directory that it was made in, and is known by in its group, where it was moved from there (`member-file.ts`). */
   readonly madeIn?: string | undefined;
+  /** What `disk` is where the replica's directory is new: settled when the replica is open. */
+  readonly made?: NewDirectory | undefined;
   readonly hardState: HardState | undefined;
   readonly consensus: ConsensusNode;
   readonly settings: RaftSettings;

@@ -59,22 +59,24 @@ export class RealDisk implements Disk {
   /**
    * One level at a time: Node's own `recursive` tries for ever where a directory exists in which none can be made (/proc).
    */
-  async makeDirectory(directory: string): Promise<void> {
+  async makeDirectory(directory: string): Promise<boolean> {
     try {
-      await this.#makeOne(directory);
+      return await this.#makeOne(directory);
     } catch (error) {
       const parent = dirname(directory);
       if (!(error instanceof DiskError) || error.code !== 'not-found' || parent === directory) throw error;
       await this.makeDirectory(parent);
-      await this.#makeOne(directory);
+      return this.#makeOne(directory);
     }
   }
 
-  #makeOne(directory: string): Promise<void> {
-    return run(directory, 'make', (done) => {
+  #makeOne(directory: string): Promise<boolean> {
+    return call<boolean>(directory, 'make', (done) => {
       fs.mkdir(directory, (error) => {
-        if (error?.code !== 'EEXIST') return done(error);
-        fs.stat(directory, (fault, stats) => done(fault === null && stats.isDirectory() ? null : error));
+        if (error?.code !== 'EEXIST') return done(error, true);
+        fs.stat(directory, (fault, stats) =>
+          done(fault === null && stats.isDirectory() ? null : error, false),
+        );
       });
     });
   }

@@ -93,12 +93,14 @@ export class LifeDisk implements Disk {
     });
   }
 
-  makeDirectory(directory: string): Promise<void> {
+  makeDirectory(directory: string): Promise<boolean> {
     return this.#access.run('open', directory, {
       complete: () => {
+        let isNew = false;
         let node = this.#root;
         for (const name of namesOf(directory)) {
           let next = node.entries.get(name);
+          isNew = next === undefined;
           if (next === undefined) {
             next = newDirectory();
             this.#change(node, [[name, next]]);
@@ -107,6 +109,7 @@ export class LifeDisk implements Disk {
             throw new DiskError('exists', directory, `Could not make ${directory}: ${name} is a file.`);
           node = next;
         }
+        return isNew;
       },
     });
   }

@@ -35,6 +35,7 @@ it('directories that no replica uses are removed where the cluster has deleted i
     ['with-dash-3', deleted],
     ['with-dash-4', unknown],
   ] as const) {
+    await disk.makeDirectory(`/a/${name}`);
     await writePartitionMetadata(disk, `/a/${name}`, id!);
   }
   const floor = directory.floors.floor({ topicId: deleted!, partition: 3 });
