@@ -42,7 +42,7 @@ export async function carryOutInDirectories(
         isDone: ({ left, isGivenUp }) => left === 0 || isGivenUp,
         describe: ({ left, copiedBytes, isAway }) =>
           isAway
-            ? `node ${node} does not answer`
+            ? `Node ${node} does not answer`
             : `${formatCount(left)} of ${countOf(moves.length, 'replica')} left, ${formatBytes(copiedBytes)} of ${formatBytes(totalBytes)} copied`,
         withoutWatcher:
           'What is under way goes on by itself; "kappalog cluster move --list" shows it, and --cancel takes it back.',

@@ -127,6 +127,10 @@ async function move(
   const outcomes = await carryOutInDirectories(admin, moves, { waits: options.wait }, context);
   context.output.result({ dryRun: false, moves: outcomes, bytes }, () => renderOutcomes(outcomes));
   const isCutShort = options.wait && outcomes.some(({ outcome }) => outcome === 'begun');
+  if (isCutShort) {
+    const nodes = [...new Set(outcomes.map(({ node }) => node))];
+    warnOfSilent(nodes, 'what it has begun goes on once it is back', context);
+  }
   return isCutShort ? ExitCode.partial : exitCodeOf(outcomes);
 }
 
