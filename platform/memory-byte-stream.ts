@@ -51,6 +51,11 @@ export class MemoryByteStream implements ByteStream {
     return this.#unsentBytes;
   }
 
+  /** Nothing will come of it any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   onData(handler: (chunk: Buffer) => void): void {
     this.#receive = handler;
     this.#deliverSoon();

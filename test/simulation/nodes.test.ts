@@ -22,6 +22,7 @@ describe('simulated histories of whole nodes', () => {
     expect(counts['clients']!['partitions compared']).toBeGreaterThan(seeds);
     expect(counts['operations']!['create']).toBeGreaterThan(seeds);
     expect(counts['processes']!['power lost']).toBeGreaterThan(seeds / 2);
+    expect(counts['processes']!['frozen']).toBeGreaterThan(0);
     expect(counts['members']!['nodes joining']).toBeGreaterThan(0);
     expect(counts['members']!['nodes unregistered']).toBeGreaterThan(0);
     expect(counts['members']!['directories lost']).toBeGreaterThan(0);

@@ -22,9 +22,10 @@ export async function endNodeFaults(simulation: NodesSimulation): Promise<void> 
   const { machines, network, say, admin, producers, readers } = simulation;
   say('faults end');
   network.heal();
-  for (const { disk, clock } of machines) {
-    disk.becomeSteady();
-    clock.runAt(1);
+  for (const machine of machines) {
+    machine.disk.becomeSteady();
+    machine.clock.runAt(1);
+    machine.thaw();
   }
   const stopped = await simulation.until(() => machines.every(({ isStopping }) => !isStopping), stopMsMax);
   check(stopped, () => `a node does not stop within ${stopMsMax} ms`);

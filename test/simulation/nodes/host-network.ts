@@ -1,7 +1,7 @@
 /**
  * The network between simulated machines: byte streams over links that are slow or cut, in one direction or both. What is sent over a cut
  * link waits, as what TCP sends again and again does, and arrives when the link is healed; who connects over one waits until its
- * patience ends. A process that is killed resets its connections; of a machine without power nothing is heard until it is up again.
+ * patience ends. To a frozen process connections are made, as its machine does that for it, and nothing comes of them. A process that is killed resets its connections; of a machine without power nothing is heard until it is up again.
  */
 import type { Clock, Timer } from '../../../platform/clock.ts';
 import { MemoryByteStream, linkStreams } from '../../../platform/memory-byte-stream.ts';
@@ -29,6 +29,12 @@ interface Host {
   silent: OpenStream[];
 }
 
+/** The clock of a process, which may be frozen. */
+export interface ArrivalClock extends Clock {
+  /** Takes what comes to the process, when it runs. */
+  arrive(action: () => void): void;
+}
+
 interface OpenStream {
   readonly peer: MemoryByteStream;
   readonly remote: string;
@@ -54,7 +60,7 @@ export class HostNetwork {
   }
 
   /** A process starts on a host, with a clock that ends with it. */
-  boot(name: string, clock: Clock): HostLife {
+  boot(name: string, clock: ArrivalClock): HostLife {
     const host = this.#host(name);
     const life = new HostLife(name, clock, this);
     host.life = life;
@@ -120,7 +126,7 @@ export class HostNetwork {
       after: (delayMs, action) =>
         delayMs === 0
           ? life.clock.after(0, action)
-          : this.cross(life.host, remote, () => (life.hasEnded ? undefined : action()), delayMs),
+          : this.cross(life.host, remote, () => life.clock.arrive(action), delayMs),
     };
     const isCut = random.below(cutsPiecesOneIn) === 0;
     return {
@@ -144,10 +150,12 @@ export class HostNetwork {
       });
       const answer = (action: () => void): void => {
         this.cross(address.host, life.host, () => {
-          if (isOver || life.hasEnded) return;
-          isOver = true;
-          timer.cancel();
-          action();
+          life.clock.arrive(() => {
+            if (isOver) return;
+            isOver = true;
+            timer.cancel();
+            action();
+          });
         });
       };
       this.cross(life.host, address.host, () => {
@@ -167,7 +175,8 @@ export class HostNetwork {
         linkStreams(near, far);
         life.streams.push({ peer: far, remote: address.host });
         there.streams.push({ peer: near, remote: life.host });
-        accept(far);
+        // Who has gone meanwhile is not met any more.
+        there.clock.arrive(() => (far.isClosed ? undefined : accept(far)));
         answer(() => resolve(near));
       });
     });
@@ -217,13 +226,13 @@ export class HostNetwork {
 /** The network as one process on one host sees it. */
 export class HostLife implements Network {
   readonly host: string;
-  readonly clock: Clock;
+  readonly clock: ArrivalClock;
   readonly listeners = new Map<number, (stream: ByteStream) => void>();
   readonly streams: OpenStream[] = [];
   readonly #network: HostNetwork;
   hasEnded = false;
 
-  constructor(host: string, clock: Clock, network: HostNetwork) {
+  constructor(host: string, clock: ArrivalClock, network: HostNetwork) {
     this.host = host;
     this.clock = clock;
     this.#network = network;

@@ -8,9 +8,9 @@ import type { Address } from '../../../platform/network.ts';
 import { RandomIds } from '../../../platform/random-ids.ts';
 import type { Random } from '../../../platform/random.ts';
 import { MachineClock } from '../cluster/machine-clock.ts';
-import type { ProcessClock } from '../cluster/machine-clock.ts';
 import { SimulatedDisk } from '../simulated-disk.ts';
 import { SimulationFailure } from '../simulation-failure.ts';
+import { FrozenClock } from './frozen-clock.ts';
 import type { HostLife } from './host-network.ts';
 import type { NodesWorld } from './nodes-world.ts';
 
@@ -23,7 +23,7 @@ export function hostOf(nodeId: number): string {
 }
 
 interface Life {
-  readonly clock: ProcessClock;
+  readonly clock: FrozenClock;
   readonly network: HostLife;
   broker: Broker | undefined;
   isStopping: boolean;
@@ -58,7 +58,11 @@ export class NodeMachine {
     this.#random = world.random.fork(`machine ${nodeId}`);
     this.clock = new MachineClock(world.clock, this.#random.below(1_000_000));
     this.disk = new SimulatedDisk({
-      clock: world.clock,
+      clock: {
+        monotonicMs: () => world.clock.monotonicMs(),
+        wallMs: () => world.clock.wallMs(),
+        after: (delayMs, action) => world.clock.after(delayMs, () => this.#life?.clock.arrive(action)),
+      },
       random: this.#random.fork('disk'),
       behaviour: world.options.disk,
       trace: world.trace,
@@ -82,7 +86,7 @@ export class NodeMachine {
     if (this.#life !== undefined || this.isRetired) return;
     const { say, tally, network, options } = this.#world;
     const random = this.#random.fork(`life ${++this.lives}`);
-    const clock = this.clock.life();
+    const clock = new FrozenClock(this.clock.life());
     const life: Life = {
       clock,
       network: network.boot(this.host, clock),
@@ -177,7 +181,7 @@ export class NodeMachine {
   /** Asks the process to stop; it has ended when it is no longer up. */
   stop(): void {
     const life = this.#life;
-    if (life?.broker === undefined || life.isStopping) return;
+    if (life?.broker === undefined || life.isStopping || life.clock.isFrozen) return;
     life.isStopping = true;
     this.#world.say(`node ${this.nodeId} is to stop`);
     life.broker.close().then(
@@ -192,6 +196,26 @@ export class NodeMachine {
         if (this.#life === life) this.#break(`node ${this.nodeId} could not be stopped`, error);
       },
     );
+  }
+
+  /** The process does nothing for so long, or until it is thawed, and then all at once. */
+  freeze(durationMs: number): void {
+    const life = this.#life;
+    if (life === undefined || life.clock.isFrozen) return;
+    this.#world.say(`node ${this.nodeId} is frozen for ${durationMs} ms`);
+    this.#world.tally.count('processes', 'frozen');
+    life.clock.freeze();
+    this.#world.clock.after(durationMs, () => {
+      if (this.#life === life) this.thaw();
+    });
+  }
+
+  thaw(): void {
+    const clock = this.#life?.clock;
+    if (clock?.isFrozen !== true) return;
+    const waiting = clock.thaw();
+    this.#world.say(`node ${this.nodeId} goes on, with ${waiting} events that have waited`);
+    this.#world.tally.count('processes', 'thawed');
   }
 
   #started(life: Life, broker: Broker): void {

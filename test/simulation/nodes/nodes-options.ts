@@ -2,6 +2,8 @@
 import type { Random } from '../../../platform/random.ts';
 import { check } from '../simulation-failure.ts';
 import type { DiskBehaviour } from '../simulated-disk.ts';
+import { drawMachineOptions, machineSteps } from './machine-faults.ts';
+import type { MachineOptions } from './machine-faults.ts';
 
 /** With the weights that they usually have. */
 const usualWeights = {
@@ -62,11 +64,12 @@ const indispensable: ReadonlySet<NodesStep> = new Set(['wait', 'restart', 'heal'
 export const nodesFaultKinds: readonly string[] = [
   ...nodesSteps.filter((step) => !indispensable.has(step)),
   ...memberSteps,
+  ...machineSteps,
   'latency-spikes',
   'short-reads',
 ];
 
-export interface NodesOptions {
+export interface NodesOptions extends MachineOptions {
   readonly voters: number;
   readonly steps: number;
   readonly pauseMsMax: number;
@@ -114,6 +117,7 @@ export function drawNodesOptions(
     settings: {},
     weights,
     ...drawMemberOptions(random.fork('members')),
+    ...drawMachineOptions(random.fork('machines')),
     ...(focus === 'members' ? { memberStepOneIn: 1 } : {}),
   };
 }

@@ -6,6 +6,7 @@
 import type { Address } from '../../../platform/network.ts';
 import type { Random } from '../../../platform/random.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
+import { MachineClock } from '../cluster/machine-clock.ts';
 import { Tally } from '../cluster/tally.ts';
 import { SimulatedClock, drainMicrotasks } from '../simulated-clock.ts';
 import { SimulationFailure, check } from '../simulation-failure.ts';
@@ -13,7 +14,9 @@ import type { SimulationResult, SimulationRun } from '../simulator.ts';
 import { Trace } from '../trace.ts';
 import { endNodeFaults } from './after-faults.ts';
 import { HostNetwork } from './host-network.ts';
+import { FrozenClock } from './frozen-clock.ts';
 import { NodeAdmin } from './node-admin.ts';
+import { machineStepActions, machineSteps } from './machine-faults.ts';
 import { NodeClient } from './node-client.ts';
 import { Producer, Reader } from './node-load.ts';
 import type { LoadContext } from './node-load.ts';
@@ -169,7 +172,10 @@ export class NodesSimulation implements NodesWorld {
         this.tally.count('steps', kind);
         nodesStepActions[kind](this, random);
       }
-      if (step >= 2 && this.#run.steps?.has(step) !== false) this.#maybeChangeMembers(step);
+      if (step >= 2 && this.#run.steps?.has(step) !== false) {
+        this.#maybeChangeMembers(step);
+        this.#maybeHarmMachines(step);
+      }
       await this.until(() => false, pauseMs);
     }
     await endNodeFaults(this);
@@ -185,8 +191,19 @@ export class NodesSimulation implements NodesWorld {
     this.operator.begin(kind, random);
   }
 
+  #maybeHarmMachines(step: number): void {
+    const { machineStepOneIn, machineWeights } = this.options;
+    const random = this.random.fork(`machines ${step}`);
+    if (machineStepOneIn === 0 || random.below(machineStepOneIn) > 0) return;
+    const kind = drawWeighted(machineSteps, machineWeights, random);
+    if (this.#without.has(kind)) return;
+    this.tally.count('steps', kind);
+    machineStepActions[kind](this, random);
+  }
+
   #client(name: string): LoadContext {
-    const client = new NodeClient(this.network.boot(name, this.clock), this.clock);
+    const clock = new FrozenClock(new MachineClock(this.clock, 0).life());
+    const client = new NodeClient(this.network.boot(name, clock), this.clock);
     const { topics } = this;
     const random = this.random.fork(name);
     const nodeIds = (): number[] => this.present.map(({ nodeId }) => nodeId);
