@@ -94,30 +94,35 @@ export class SegmentIndexes {
     this.#pool.indexes.used(segment);
   }
 
-  /** Brings the index files up to these sizes of what is in memory, and syncs them. The directory is not synced. */
+  /**
+   * Brings the index files of the segment that is appended to up to these sizes of what is in memory, and syncs them. One without
+   * entries is not made: most logs of a node with many have none. The directory is not synced.
+   */
   async write(segment: Segment, offsetIndexBytes: number, timeIndexBytes: number): Promise<void> {
-    const { offsetIndex, timeIndex } = segment;
-    const offsetBytes = Buffer.from(
-      offsetIndex
-        .bytes(segment.offsetIndexFileBytes)
-        .subarray(0, Math.max(0, offsetIndexBytes - segment.offsetIndexFileBytes)),
-    );
-    const timeBytes = Buffer.from(
-      timeIndex
-        .bytes(segment.timeIndexFileBytes)
-        .subarray(0, Math.max(0, timeIndexBytes - segment.timeIndexFileBytes)),
-    );
-    await this.#append(segment.offsetIndexPath, offsetBytes, segment.offsetIndexFileBytes);
-    segment.offsetIndexFileBytes += offsetBytes.length;
-    await this.#append(segment.timeIndexPath, timeBytes, segment.timeIndexFileBytes);
-    segment.timeIndexFileBytes += timeBytes.length;
+    if (offsetIndexBytes > 0) await this.#writeOffsets(segment, offsetIndexBytes);
+    if (timeIndexBytes > 0) await this.#writeTimes(segment, timeIndexBytes);
+  }
+
+  async #writeOffsets(segment: Segment, sizeBytes: number): Promise<void> {
+    const { offsetIndex, offsetIndexFileBytes } = segment;
+    const bytes = part(offsetIndex.bytes(offsetIndexFileBytes), sizeBytes - offsetIndexFileBytes);
+    await this.#append(segment.offsetIndexPath, bytes, offsetIndexFileBytes);
+    segment.offsetIndexFileBytes += bytes.length;
+  }
+
+  async #writeTimes(segment: Segment, sizeBytes: number): Promise<void> {
+    const { timeIndex, timeIndexFileBytes } = segment;
+    const bytes = part(timeIndex.bytes(timeIndexFileBytes), sizeBytes - timeIndexFileBytes);
+    await this.#append(segment.timeIndexPath, bytes, timeIndexFileBytes);
+    segment.timeIndexFileBytes += bytes.length;
   }
 
   /** All of both indexes, with the time index's last entry: the segment is full, or the log closes. */
   async complete(segment: Segment): Promise<void> {
     segment.completeTimeIndex();
     segment.indexCrc = segment.presentIndexCrc;
-    await this.write(segment, segment.offsetIndex.sizeBytes, segment.timeIndex.sizeBytes);
+    await this.#writeOffsets(segment, segment.offsetIndex.sizeBytes);
+    await this.#writeTimes(segment, segment.timeIndex.sizeBytes);
   }
 
   /** Makes both files again where one is missing. One whose indexes are in memory has just had them written. */
@@ -137,7 +142,7 @@ export class SegmentIndexes {
       { path: segment.timeIndexPath, sizeBytes: segment.timeIndexFileBytes },
     ];
     for (const { path, sizeBytes } of sizes) {
-      if ((await this.#disk.sizeOf(path)) === sizeBytes) continue;
+      if (((await this.#disk.sizeOf(path)) ?? 0) === sizeBytes) continue;
       const file = await this.#disk.open(path, 'create');
       try {
         if ((await file.size()) !== sizeBytes) {
@@ -189,6 +194,11 @@ export class SegmentIndexes {
     const slash = path.lastIndexOf('/');
     await replaceFile(this.#disk, path.slice(0, slash), path.slice(slash + 1), bytes);
   }
+}
+
+/** A copy: what an index has in memory moves as it grows. */
+function part(bytes: Buffer, sizeBytes: number): Buffer {
+  return Buffer.from(bytes.subarray(0, Math.max(0, sizeBytes)));
 }
 
 /**
