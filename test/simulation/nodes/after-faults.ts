@@ -7,7 +7,6 @@ import { drainedSetting } from './member-operator.ts';
 import { changedSetting } from './node-admin.ts';
 import { NoAnswer } from './node-client.ts';
 import { LeaderView, Producer, insist } from './node-load.ts';
-import { dataDirectory } from './node-machine.ts';
 import type { NodeMachine } from './node-machine.ts';
 import type { NodesSimulation } from './nodes-simulation.ts';
 import type { TopicBook } from './topic-book.ts';
@@ -220,19 +219,26 @@ async function checkDisks(simulation: NodesSimulation, replicas: ClusterView['re
 }
 
 function differenceOf(
-  { present }: NodesSimulation,
+  { present, options }: NodesSimulation,
   name: string,
   nodeIds: readonly number[],
 ): string | undefined {
   let first: { readonly nodeId: number; readonly bytes: Buffer } | undefined;
   for (const { nodeId, disk } of present) {
-    const directory = `${dataDirectory}/${name}`;
-    const segments = disk.namesIn(directory).filter((file) => file.endsWith('.log'));
+    const segments: string[] = [];
+    for (const directory of options.directories) {
+      const names = disk.namesIn(directory);
+      const copy = names.find((each) => each.endsWith('-future'));
+      if (copy !== undefined) return `node ${nodeId} is still moving ${copy} to ${directory}`;
+      const files = disk.namesIn(`${directory}/${name}`).filter((file) => file.endsWith('.log'));
+      if (files.length > 0 && segments.length > 0) return `node ${nodeId} has ${name} in two directories`;
+      segments.push(...files.map((file) => `${directory}/${name}/${file}`));
+    }
     const isReplica = nodeIds.includes(nodeId);
     if (isReplica !== segments.length > 0)
       return `node ${nodeId} ${isReplica ? 'lacks' : 'still has'} ${name}`;
     if (!isReplica) continue;
-    const bytes = Buffer.concat(segments.map((file) => disk.contentOf(`${directory}/${file}`)!));
+    const bytes = Buffer.concat(segments.map((file) => disk.contentOf(file)!));
     first ??= { nodeId, bytes };
     if (!first.bytes.equals(bytes)) {
       return `nodes ${first.nodeId} and ${nodeId} have ${first.bytes.length} and ${bytes.length} bytes of ${name} that differ`;

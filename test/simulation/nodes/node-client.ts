@@ -17,6 +17,7 @@ const versions: Partial<Record<Api, number>> = {
   ListOffsets: 7,
   CreateTopics: 7,
   DeleteTopics: 5,
+  AlterReplicaLogDirs: 2,
   IncrementalAlterConfigs: 1,
   DescribeConfigs: 4,
   AlterPartitionReassignments: 0,

@@ -16,7 +16,6 @@ import type { NodesWorld } from './nodes-world.ts';
 
 export const kafkaPort = 9092;
 export const internalPort = 9093;
-export const dataDirectory = '/data';
 
 export function hostOf(nodeId: number): string {
   return `node-${nodeId}`;
@@ -110,7 +109,7 @@ export class NodeMachine {
       ...this.#start,
       machine: this.host,
       httpPort: false,
-      dataDir: dataDirectory,
+      dataDir: options.directories,
       storage: 'memory',
       settings: options.settings,
       logger: this.#logger(life),

@@ -117,7 +117,7 @@ export function drawNodesOptions(
     settings: {},
     weights,
     ...drawMemberOptions(random.fork('members')),
-    ...drawMachineOptions(random.fork('machines')),
+    ...drawMachineOptions(random.fork('machines'), without),
     ...(focus === 'members' ? { memberStepOneIn: 1 } : {}),
   };
 }

@@ -51,6 +51,8 @@ export class NodesSimulation implements NodesWorld {
   readonly admin: NodeAdmin;
   readonly operator: MemberOperator;
   readonly context: LoadContext;
+  /** Who asks for moves between directories. */
+  readonly mover: LoadContext;
   /** The first promise broken by something that nobody waits for. */
   #broken: Error | undefined;
 
@@ -72,6 +74,7 @@ export class NodesSimulation implements NodesWorld {
     for (const nodeId of nodeIds) this.machines.push(new NodeMachine(this, nodeId, { voters }));
     this.context = this.#client('admin');
     this.admin = new NodeAdmin(this.context, this.topics);
+    this.mover = this.#client('mover');
     this.operator = new MemberOperator(this, this.#client('operator'));
     const { producers, readers } = this.options;
     this.producers = Array.from({ length: producers }, (_, place) => {
@@ -186,6 +189,8 @@ export class NodesSimulation implements NodesWorld {
     const random = this.random.fork(`members ${step}`);
     if (memberStepOneIn === 0 || random.below(memberStepOneIn) > 0) return;
     const kind = drawWeighted(memberSteps, memberWeights, random);
+    // A node that comes back without any of several directories begins anew what was in the first; the rest waits to be reassigned.
+    if (kind === 'lose-directory' && this.options.directories.length > 1) return;
     if (this.#without.has(kind)) return;
     this.tally.count('steps', kind);
     this.operator.begin(kind, random);
