@@ -23,6 +23,7 @@ describe('simulated histories of whole nodes', () => {
     expect(counts['operations']!['create']).toBeGreaterThan(seeds);
     expect(counts['processes']!['power lost']).toBeGreaterThan(seeds / 2);
     expect(counts['processes']!['frozen']).toBeGreaterThan(0);
+    expect(counts['processes']!['power lost with unsynced bytes']).toBeGreaterThan(0);
     expect(counts['moves between directories']!['accepted']).toBeGreaterThan(0);
     expect(counts['members']!['nodes joining']).toBeGreaterThan(0);
     expect(counts['members']!['nodes unregistered']).toBeGreaterThan(0);

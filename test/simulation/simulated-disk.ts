@@ -37,6 +37,8 @@ import type { Trace } from './trace.ts';
 export interface DiskBehaviour {
   /** Of an operation that touches the platter, on average; those of the page cache take a tenth. */
   readonly latencyMs: number;
+  /** Of a sync, on average; `latencyMs` unless it is there. */
+  readonly syncMs?: number | undefined;
   /** One operation in so many takes a thousand times as long; 0: none does. */
   readonly spikeOneIn: number;
   /** One read in so many comes in parts; 0: none does. */
@@ -157,6 +159,14 @@ export class SimulatedDisk {
   /** Files that the present process has open. */
   get openFiles(): number {
     return this.#openFiles;
+  }
+
+  /** Whether a loss of power now would meet bytes that were written and not synced. */
+  get hasUnsyncedBytes(): boolean {
+    for (const [, node] of walk(this.#root)) {
+      if (node.kind === 'file' && node.pending.some(({ kind }) => kind === 'write')) return true;
+    }
+    return false;
   }
 
   /** What reads of a file would show, without reading; undefined where there is none. */
@@ -308,9 +318,10 @@ export class SimulatedDisk {
   }
 
   #durationMs(operation: SimulatedOperation): number {
-    const { latencyMs, spikeOneIn } = this.#behaviour;
+    const { latencyMs, spikeOneIn, syncMs = latencyMs } = this.#behaviour;
     const drawn = this.#random.uint32();
-    const base = onPlatter.has(operation) ? latencyMs : latencyMs / 10;
+    const onPlatterMs = operation === 'read' ? latencyMs : syncMs;
+    const base = onPlatter.has(operation) ? onPlatterMs : latencyMs / 10;
     const durationMs = (base * (1 + (drawn & 1023))) / 512;
     if (spikeOneIn === 0 || this.#isSteady || (drawn >>> 10) % spikeOneIn !== 0) {
       return durationMs * this.#slowness;

@@ -20,6 +20,7 @@ const callMs = 5_000;
 export async function endNodeFaults(simulation: NodesSimulation): Promise<void> {
   const { machines, network, say, admin, producers, readers } = simulation;
   say('faults end');
+  simulation.haveFaultsEnded = true;
   network.heal();
   for (const machine of machines) {
     machine.disk.becomeSteady();

@@ -63,7 +63,7 @@ export class NodeMachine {
         after: (delayMs, action) => world.clock.after(delayMs, () => this.#life?.clock.arrive(action)),
       },
       random: this.#random.fork('disk'),
-      behaviour: world.options.disk,
+      behaviour: { ...world.options.disk, syncMs: world.options.syncMs },
       trace: world.trace,
     });
   }
@@ -174,7 +174,10 @@ export class NodeMachine {
     this.#boots++;
     this.#world.say(`node ${this.nodeId} loses power`);
     this.#world.tally.count('processes', 'power lost');
+    const lostSectors = (): number => this.disk.faultCounts.get('lost sector') ?? 0;
+    const before = lostSectors();
     this.disk.losePower();
+    if (lostSectors() > before) this.#world.tally.count('processes', 'power lost with unsynced bytes');
   }
 
   /** Asks the process to stop; it has ended when it is no longer up. */

@@ -2,7 +2,7 @@
 import type { Random } from '../../../platform/random.ts';
 import { check } from '../simulation-failure.ts';
 import type { DiskBehaviour } from '../simulated-disk.ts';
-import { drawMachineOptions, machineSteps } from './machine-faults.ts';
+import { drawMachineOptions, machineKinds } from './machine-faults.ts';
 import type { MachineOptions } from './machine-faults.ts';
 
 /** With the weights that they usually have. */
@@ -64,7 +64,7 @@ const indispensable: ReadonlySet<NodesStep> = new Set(['wait', 'restart', 'heal'
 export const nodesFaultKinds: readonly string[] = [
   ...nodesSteps.filter((step) => !indispensable.has(step)),
   ...memberSteps,
-  ...machineSteps,
+  ...machineKinds,
   'latency-spikes',
   'short-reads',
 ];

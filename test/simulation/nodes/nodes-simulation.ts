@@ -53,6 +53,8 @@ export class NodesSimulation implements NodesWorld {
   readonly context: LoadContext;
   /** Who asks for moves between directories. */
   readonly mover: LoadContext;
+  /** Nothing is to be harmed any more. */
+  haveFaultsEnded = false;
   /** The first promise broken by something that nobody waits for. */
   #broken: Error | undefined;
 
