@@ -3,7 +3,8 @@
  *
  *   npm run bench cluster -- [--pairs 5] [--rows TEXT] [--quick] [--partitions 1000] [--port 23300]
  *
- * Rows: `produce SIZE x 6`, `e2e SIZE x 6` (the time to an ack at a fixed rate), and `many`, a topic of 1,000 partitions. Kappalog takes
+ * Rows: `produce SIZE x 6`, `e2e SIZE x 6` (the time to an ack at a fixed rate), `catch-up`, a node that has lost its disk, and `many`, a topic
+ * of 1,000 partitions. Kappalog takes
  * part twice, as it is and with `write.caching`. `--quick` is a check of the bench, not a measurement. Needs java, mvn and go.
  * Prints Markdown tables and writes them to bench/results/.
  */
@@ -15,6 +16,7 @@ import { installKafkaJars } from '../test/support/apache-kafka-jars.ts';
 import { projectDirectory } from '../test/support/broker-process.ts';
 import { ChildProcesses } from '../test/support/child-processes.ts';
 import { Kbench } from '../test/support/kbench.ts';
+import { type CatchUpSample, measureCatchUp } from './cluster/catch-up.ts';
 import { type Contender, residentBytesOf, startContenders } from './cluster/contenders.ts';
 import { sequentialRate } from './cluster/disk-rate.ts';
 import { type ManyPartitionsSample, measureManyPartitions } from './cluster/many-partitions.ts';
@@ -43,6 +45,7 @@ interface Everything {
   readonly produce: Measured<Sample>[];
   readonly latency: Measured<Sample>[];
   readonly many: Measured<ManyPartitionsSample>[];
+  readonly catchUp: Measured<CatchUpSample>[];
 }
 
 export async function benchCluster(args: readonly string[]): Promise<void> {
@@ -113,7 +116,7 @@ async function measureAll(
 ): Promise<Everything> {
   const { pairs, rows, directory, onRow } = options;
   const wants = (name: string): boolean => rows === undefined || name.includes(rows);
-  const everything: Everything = { diskRates: [], produce: [], latency: [], many: [] };
+  const everything: Everything = { diskRates: [], produce: [], latency: [], many: [], catchUp: [] };
   const measureDisk = (): void => {
     everything.diskRates.push(sequentialRate(directory, (bench.quick ? 128 : 512) * 2 ** 20));
   };
@@ -135,6 +138,11 @@ async function measureAll(
       console.error(`measured ${name}`);
     }
   }
+  if (wants('catch-up')) {
+    everything.catchUp.push({ name: 'catch-up', runs: await measureCatchUps(bench, contenders, pairs) });
+    onRow(everything);
+    console.error('measured catch-up');
+  }
   if (!wants('many')) return everything;
   const runs: ManyPartitionsSample[][] = [];
   // Each takes a minute, and creation and rest vary little.
@@ -144,6 +152,24 @@ async function measureAll(
   }
   everything.many.push({ name: `${options.manyPartitions} partitions`, runs });
   return everything;
+}
+
+async function measureCatchUps(
+  bench: ClusterBench,
+  contenders: readonly Contender[],
+  pairs: number,
+): Promise<CatchUpSample[][]> {
+  const shape = { megabytes: bench.quick ? 100 : 1000, liveSeconds: bench.quick ? 2 : 5 };
+  const runs: CatchUpSample[][] = [];
+  for (let pair = 0; pair < Math.min(pairs, 3); pair++) {
+    const samples: CatchUpSample[] = [];
+    for (const [place, contender] of contenders.entries()) {
+      await bench.turns.begin(contender);
+      samples.push(await measureCatchUp(bench, contender, { ...shape, label: `${pair}-${place}` }));
+    }
+    runs.push(samples);
+  }
+  return runs;
 }
 
 async function measureManyTurn(

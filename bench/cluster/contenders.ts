@@ -47,7 +47,14 @@ export async function startContenders(
 }
 
 function contender(name: string, cluster: BrokerCluster, topicConfigs: string): Contender {
-  return { name, cluster, topicConfigs, target: { address: cluster.address, pids: cluster.pids } };
+  const target = {
+    address: cluster.address,
+    // A node that was started again is another process.
+    get pids() {
+      return cluster.pids;
+    },
+  };
+  return { name, cluster, topicConfigs, target };
 }
 
 /** All nodes together. */

@@ -1,6 +1,7 @@
 /** The bench's result as Markdown: a column for each contender, ratios against the last. */
 import { type Sample } from '../measure.ts';
 import { machine, mebibytes, median, rate } from '../table.ts';
+import type { CatchUpSample } from './catch-up.ts';
 import type { ManyPartitionsSample } from './many-partitions.ts';
 
 /** What was measured in one row: by run, then by contender. */
@@ -25,12 +26,13 @@ export interface ClusterReport {
   readonly produce: readonly Measured<Sample>[];
   readonly latency: readonly Measured<Sample>[];
   readonly many: readonly Measured<ManyPartitionsSample>[];
+  readonly catchUp: readonly Measured<CatchUpSample>[];
   readonly footprints: readonly Footprint[];
 }
 
 export function clusterMarkdown(report: ClusterReport): string {
   const { contenders, command, date, diskRates } = report;
-  const rows = [...report.produce, ...report.latency, ...report.many];
+  const rows = [...report.produce, ...report.latency, ...report.many, ...report.catchUp];
   const runs = Math.max(0, ...rows.map((row) => row.runs.length));
   return [
     `# Three nodes of Kappalog against three of ${contenders.at(-1)}, ${date}`,
@@ -44,6 +46,7 @@ export function clusterMarkdown(report: ClusterReport): string {
     '',
     ...produceTables(report),
     ...latencyTable(report),
+    ...catchUpTable(report),
     ...manyTable(report),
     ...footprintTable(report),
   ].join('\n');
@@ -104,6 +107,25 @@ function latencyTable({ latency, contenders }: ClusterReport): string[] {
       ];
     }),
   );
+}
+
+function catchUpTable({ catchUp, contenders }: ClusterReport): string[] {
+  return catchUp.flatMap(({ runs }) => {
+    const row = (what: string, figure: (sample: CatchUpSample) => number): string[] => [
+      what,
+      ...contenders.map((_, place) => median(runs.map((run) => figure(run[place]!))).toFixed(2)),
+    ];
+    return table(
+      ['a node that has lost its disk copies it anew; acks of 1 KiB at 1000/s meanwhile', ...contenders],
+      [
+        row('ack p50 before, ms', (sample) => sample.ackBefore.p50),
+        row('ack p99 before, ms', (sample) => sample.ackBefore.p99),
+        row('ack p50 meanwhile, ms', (sample) => sample.ackMeanwhile.p50),
+        row('ack p99 meanwhile, ms', (sample) => sample.ackMeanwhile.p99),
+        row('until all is in sync again, s', (sample) => sample.seconds),
+      ],
+    );
+  });
 }
 
 function manyTable({ many, contenders }: ClusterReport): string[] {

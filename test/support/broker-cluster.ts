@@ -2,6 +2,7 @@
  * Three brokers as operating-system processes that form one cluster on loopback: Kappalog from this tree, or Apache Kafka with
  * KRaft to compare with, each node broker and controller at once. Nodes can be stopped and started again one at a time.
  */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { WireConnection } from '../integration/wire-connection.ts';
 import { formatKafkaStorage, startBroker } from './broker-process.ts';
@@ -79,6 +80,15 @@ export class BrokerCluster {
     const node = this.#nodes.get(nodeId);
     this.#nodes.delete(nodeId);
     return (await node?.stop()) ?? null;
+  }
+
+  /** It stops, all its data directories are gone, and it starts again. Resolves when it answers. */
+  async loseDisk(nodeId: number): Promise<void> {
+    const spec = this.#specs.get(nodeId)!;
+    await this.stopNode(nodeId);
+    rmSync(spec.directory, { recursive: true, force: true });
+    if (this.kind === 'kafka') await formatKafkaStorage(this.#children, spec);
+    await this.startNode(nodeId);
   }
 
   async stop(): Promise<void> {
