@@ -308,3 +308,48 @@ describe('indexes that are made again', () => {
     expect(await indexesOf(disk)).toEqual(before);
   });
 });
+
+describe('index files of a segment that is appended to', () => {
+  const names = async (disk: Disk): Promise<string[]> =>
+    (await disk.list(directory)).filter((name) => name.endsWith('index'));
+
+  it('come with the first entry, be it after an unclean start, and lose what they had too much', async () => {
+    const disk = new MemoryDisk();
+    const born = await openLog({ disk, config });
+    startTerm(born.log, 1);
+    const values = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    const append = ({ log }: typeof born, value: string): void => {
+      log.append(batchOf({ values: [value], timestamps: [1000] }), 1);
+    };
+    append(born, 'a');
+    await flushed(born.log);
+    // What an earlier life wrote there counts for nothing.
+    await write(disk, pathOf(0, 'timeindex'), Buffer.alloc(24, 1));
+
+    // Killed: the log that was there is left as it is.
+    const next = await openLog({ disk, config });
+    expect(next.recovery.kind).toBe('recovered');
+    expect(await indexesOf(disk)).toEqual({ '00000000000000000000.timeindex': '' });
+    for (const value of values.slice(1)) append(next, value);
+    await flushed(next.log);
+
+    const third = await openLog({ disk, config });
+    expect(third.recovery.kind).toBe('recovered');
+    expect(await names(disk)).toEqual(['00000000000000000000.index', '00000000000000000000.timeindex']);
+    expect((await readAll(third.log)).map(({ value }) => value)).toEqual(values);
+    expect(Object.values(await indexesOf(disk)).every((bytes) => bytes.length > 0)).toBe(true);
+    await third.log.flushAndClose();
+    expect((await openLog({ disk, config })).recovery.kind).toBe('clean');
+  });
+
+  it('are both there when it is closed', async () => {
+    const disk = new MemoryDisk();
+    const { log } = await openLog({ disk, config });
+    startTerm(log, 1);
+    log.append(batchOf({ values: ['a'], timestamps: [1000] }), 1);
+    await flushed(log);
+    expect(await names(disk)).toEqual([]);
+    await log.flushAndClose();
+    expect(await names(disk)).toEqual(['00000000000000000000.index', '00000000000000000000.timeindex']);
+  });
+});
