@@ -320,14 +320,16 @@ export class SimulatedDisk {
   #durationMs(operation: SimulatedOperation): number {
     const { latencyMs, spikeOneIn, syncMs = latencyMs } = this.#behaviour;
     const drawn = this.#random.uint32();
-    const onPlatterMs = operation === 'read' ? latencyMs : syncMs;
-    const base = onPlatter.has(operation) ? onPlatterMs : latencyMs / 10;
-    const durationMs = (base * (1 + (drawn & 1023))) / 512;
+    const share = (1 + (drawn & 1023)) / 512;
+    const usualMs = share * (onPlatter.has(operation) ? latencyMs : latencyMs / 10);
+    const isSync = onPlatter.has(operation) && operation !== 'read';
+    const durationMs = isSync ? share * syncMs : usualMs;
     if (spikeOneIn === 0 || this.#isSteady || (drawn >>> 10) % spikeOneIn !== 0) {
       return durationMs * this.#slowness;
     }
     this.#count('latency spike');
-    return durationMs * Math.max(1000, this.#slowness);
+    // A disk that is slow to sync has no worse spikes than another.
+    return Math.max(usualMs * Math.max(1000, this.#slowness), durationMs * this.#slowness);
   }
 
   #count(fault: string): void {
