@@ -108,9 +108,18 @@ const roundsPerWord = 25;
 export async function formCluster(options: FormingOptions): Promise<Formed> {
   const { disk, directory, clusterId, voters, join, peers } = options;
   const kept = await readFormation(disk, directory);
-  const known = await knownNodes(options);
+  const readNodes = await knownNodes(options);
+  const known = readNodes ?? new Map<number, Address>();
   if (kept !== undefined) return formedBy(options, kept, new Map([...(voters ?? []), ...known]));
   if (clusterId !== undefined) {
+    // It has never had another node, so that the one it is to join is in another cluster.
+    if (join !== undefined && readNodes?.size === 0) {
+      throw new StartError(
+        'bad-setting',
+        `this node began as a cluster of its own (${clusterId}) and cannot join another; ` +
+          'start it without --join, or give it an empty data directory',
+      );
+    }
     if (voters === undefined || voters.size === 1) {
       return { clusterId, voters: undefined, addresses: new Map([...(voters ?? []), ...known]) };
     }
@@ -130,8 +139,12 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
   return form(options, peers, voters);
 }
 
-/** Without it the node goes by its list, or is heard of by those that it once knew. */
-async function knownNodes({ disk, directory, onWarning }: FormingOptions): Promise<Map<number, Address>> {
+/** Undefined: damaged. Without it the node goes by its list, or is heard of by those that it once knew. */
+async function knownNodes({
+  disk,
+  directory,
+  onWarning,
+}: FormingOptions): Promise<Map<number, Address> | undefined> {
   try {
     return await readKnownNodes(disk, directory);
   } catch (error) {
@@ -139,7 +152,7 @@ async function knownNodes({ disk, directory, onWarning }: FormingOptions): Promi
     onWarning(
       `${directory}/known-nodes is damaged: it is ignored, and written anew once other nodes are heard of`,
     );
-    return new Map();
+    return undefined;
   }
 }
 

@@ -72,6 +72,28 @@ it('damaged addresses of other nodes are ignored with a warning: its list does a
   ]);
 });
 
+it('a cluster of one that is told to join another says so, and is not started as its own again', async () => {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
+  const join = { host: 'db9', port: 9093 };
+  await expect(form(disk, [], { voters: undefined, join })).rejects.toThrow(
+    'this node began as a cluster of its own (c) and cannot join another',
+  );
+  await expect(form(disk, [], { voters: undefined })).resolves.toMatchObject({ clusterId: 'c' });
+});
+
+it('a cluster of one that others have joined, or that may have forgotten them, is started again with --join', async () => {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
+  const join = { host: 'db4', port: 9093 };
+  await writeKnownNodes(disk, directory, new Map([[4, join]]));
+  await expect(form(disk, [], { voters: undefined, join })).resolves.toMatchObject({ clusterId: 'c' });
+  await replaceFile(disk, directory, 'known-nodes', Buffer.from('not what was written'));
+  const warnings: string[] = [];
+  await expect(form(disk, warnings, { voters: undefined, join })).resolves.toMatchObject({ clusterId: 'c' });
+  expect(warnings).toHaveLength(1);
+});
+
 it('a voter that finds an empty disk joins through those who are there, also when all of them have joined later', async () => {
   const joined = { clusterId: 'c', voters: [1, 2].map((id) => memberId(id, `new${id}`)) };
   const services = new Map<number, Map<string, PeerService>>();
