@@ -23,6 +23,8 @@ export type TransferRefusal = 'not-leader' | 'not-voter' | 'transferring';
 interface Transfer {
   readonly to: MemberId;
   readonly deadline: number;
+  /** It has been told to take over. */
+  isHandedOver: boolean;
 }
 
 export class Leader {
@@ -33,7 +35,7 @@ export class Leader {
   /** Index of the entry that began this term. */
   readonly #termStartIndex: number;
   #transfer: Transfer | undefined;
-  /** Once told to, another member may campaign at any time, and voters do not protect this leader from it: no lease holds. */
+  /** Once any was told to, another member may campaign at any time, and voters do not protect this leader from it: no lease holds. */
   #hasHandedOver = false;
 
   constructor(group: Group, snapshot: Snapshot | undefined, forced: Configuration | undefined) {
@@ -154,7 +156,7 @@ export class Leader {
     const { configuration, id, peers, settings } = this.#group;
     if (to === id || !configuration.voters.includes(to)) return 'not-voter';
     if (this.#transfer !== undefined) return this.#transfer.to === to ? undefined : 'transferring';
-    this.#transfer = { to, deadline: peers.now + settings.timing.electionTicks };
+    this.#transfer = { to, deadline: peers.now + settings.timing.electionTicks, isHandedOver: false };
     const follower = this.replication.of(to);
     assert(follower !== undefined, 'every other voter has its progress');
     this.#maybeHandOver();
@@ -208,8 +210,8 @@ export class Leader {
   end(): void {
     this.#reads.abort();
     if (this.#transfer === undefined) return;
-    const reason = this.#hasHandedOver ? 'handed-over' : 'aborted';
-    this.#group.outbox.put({ kind: 'transfer-ended', to: this.#transfer.to, reason });
+    const { to, isHandedOver } = this.#transfer;
+    this.#group.outbox.put({ kind: 'transfer-ended', to, reason: isHandedOver ? 'handed-over' : 'aborted' });
   }
 
   /** Leaves: everybody is told, and who comes first among those that have everything is to campaign at once. */
@@ -296,10 +298,13 @@ export class Leader {
   }
 
   #maybeHandOver(): void {
-    const to = this.#transfer?.to;
+    const transfer = this.#transfer;
     const { log, outbox, term } = this.#group;
-    if (to === undefined || this.replication.of(to)?.matchedEndIndex !== log.endIndex) return;
+    if (transfer === undefined) return;
+    const { to } = transfer;
+    if (this.replication.of(to)?.matchedEndIndex !== log.endIndex) return;
     this.#hasHandedOver = true;
+    transfer.isHandedOver = true;
     outbox.send({ kind: 'timeout-now', to, term });
   }
 }

@@ -355,8 +355,8 @@ const planted: readonly Planted[] = [
   {
     name: 'the leadership is handed to one that lacks entries',
     file: 'leader.ts',
-    from: 'if (to === undefined || this.replication.of(to)?.matchedEndIndex !== log.endIndex) return;',
-    to: 'if (to === undefined) return;\n    void log;',
+    from: 'if (this.replication.of(to)?.matchedEndIndex !== log.endIndex) return;',
+    to: 'void log;',
   },
   {
     name: 'what a restarted member has said still counts',

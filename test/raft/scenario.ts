@@ -9,7 +9,10 @@
  *   tick 1 [12] | tick all 12
  *   deliver 1>2 [kind]    the first message under way on that path, of that kind
  *   drop 1>2 [kind]       loses all of them
+ *   repeat 1>2 [kind]     that message comes twice: its copy after all others
+ *   delay 1>2 [kind]      that message comes after all others
  *   disks                 completes what the disks have to do
+ *   disk 1                node 1's disk completes the first thing that it has to do, held or not
  *   stabilize             delivers and completes everything until nothing is under way
  *   hold 2 | release 2    node 2's disk completes nothing, or again everything
  *   cut 1 | 2 3           nothing gets through between the two sides;  cut 1>2: one way;  heal
@@ -75,6 +78,21 @@ class Scenario {
     deliver: ([path, kind]) => this.#deliver(this.#find(path, kind)[0]),
     drop: ([path, kind]) => {
       for (const message of this.#find(path, kind)) this.#take(message);
+    },
+    repeat: ([path, kind]) => {
+      const [first] = this.#find(path, kind);
+      if (first !== undefined) this.#underWay.push({ ...first });
+    },
+    delay: ([path, kind]) => {
+      const [first] = this.#find(path, kind);
+      if (first === undefined) return;
+      this.#take(first);
+      this.#underWay.push(first);
+    },
+    disk: ([id]) => {
+      const action = this.#disks.get(Number(id))?.shift();
+      if (action === undefined) throw new Error(`the disk of ${id} has nothing to do`);
+      action();
     },
     disks: () => {
       for (const id of this.#nodes.keys()) if (!this.#held.has(id)) this.#complete(id);
