@@ -148,3 +148,13 @@ export function directoryError(directory: string, error: unknown): unknown {
     cause: error,
   });
 }
+
+/** Rejects with a StartError when the signal says so; never ends otherwise. */
+export function whenStopped(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const stop = (): void =>
+      reject(new StartError('stopped', 'this node was told to stop before it was ready'));
+    if (signal?.aborted === true) stop();
+    else signal?.addEventListener('abort', stop, { once: true });
+  });
+}

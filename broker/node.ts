@@ -33,6 +33,7 @@ import {
   directoriesFrom,
   nodePlatform,
   splitAdvertised,
+  whenStopped,
 } from './node-start.ts';
 import { NodeRecovery } from './node-recovery.ts';
 import { openMoves, openReplicas, replicaHost } from './node-replicas.ts';
@@ -61,6 +62,8 @@ export interface BrokerOptions extends ClusterOptions {
   /** HOST[:PORT] that clients are told; without one, the address that each client connected to. */
   readonly advertisedHost?: string;
   readonly nodeId?: number;
+  /** Ends a start that is under way, which then rejects with a StartError 'stopped'. */
+  readonly signal?: AbortSignal;
   /** The user's zone, as clients see it. */
   readonly rack?: string;
   /** Kafka's broker settings, by name; those that are not honoured are refused. */
@@ -99,12 +102,13 @@ const expulsions = {
 /** Starts a broker and resolves when it answers requests. Rejects with a StartError whose message says what to do. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const node = new Node(options);
-  try {
-    await node.start();
-  } catch (error) {
+  const started = node.start();
+  await Promise.race([started, whenStopped(options.signal)]).catch(async (error: unknown) => {
+    // What goes on after it was told to stop finds everything closed.
+    started.catch(() => undefined);
     await node.close();
     throw error;
-  }
+  });
   return node;
 }
 

@@ -9,7 +9,9 @@ export type StartErrorCode =
   | 'directory-locked'
   | 'directory-not-usable'
   | 'foreign-directory'
-  | 'newer-format';
+  | 'newer-format'
+  /** It was told to, before it was ready. */
+  | 'stopped';
 
 export class StartError extends Error {
   readonly code: StartErrorCode;

@@ -22,7 +22,8 @@ export async function start(flags: StartFlags, context: CommandContext): Promise
     return startNodes(nodes, flags, context);
   }
   const configuration = await readConfiguration(flags, context);
-  const broker = await open(configuration);
+  const broker = await open(configuration, context);
+  if (broker === undefined) return;
   const ready = Math.round(process.uptime() * 1000);
   announce(broker, { configuration, readyMs: ready }, context);
   const failure = await Promise.race([aborted(context.interruption.signal), broker.whenFailed]);
@@ -44,7 +45,11 @@ export async function readConfiguration(
   return resolveStartConfiguration(layers);
 }
 
-async function open(configuration: StartConfiguration): Promise<Broker> {
+/** Undefined where it was told to stop before it was ready. */
+async function open(
+  configuration: StartConfiguration,
+  { interruption, output }: CommandContext,
+): Promise<Broker | undefined> {
   const { startBroker, StartError } = await import('../../broker/index.ts');
   const { host, port, httpPort, dataDirs, advertisedHost, logLevel, settings } = configuration;
   const { nodeId, rack, internalPort, internalHost, voters, join } = configuration;
@@ -59,6 +64,7 @@ async function open(configuration: StartConfiguration): Promise<Broker> {
       storage: 'disk',
       logger: createLogger(logLevel, process.stderr),
       nodeId,
+      signal: interruption.signal,
       acceptLostMemory: configuration.acceptLostMemory,
       internalPort,
       ...(rack === undefined ? {} : { rack }),
@@ -69,6 +75,10 @@ async function open(configuration: StartConfiguration): Promise<Broker> {
       ...(advertisedHost === undefined ? {} : { advertisedHost }),
     });
   } catch (cause) {
+    if (cause instanceof StartError && cause.code === 'stopped') {
+      output.note(`Stopped on ${interruption.reason ?? 'request'}, before it was ready.`);
+      return undefined;
+    }
     if (cause instanceof StartError) throw new CliError(cause.code, asSentence(cause.message), { cause });
     throw cause;
   }

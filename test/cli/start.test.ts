@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../support/free-port.ts';
 import { CommandLine, type RunningCommand } from './support.ts';
 
 const shell = new CommandLine('127.0.0.1:1');
@@ -73,6 +74,21 @@ describe('kappalog start', () => {
       /^Kappalog is ready \(\d+ ms\)\.\n {2}Kafka clients {3}127\.0\.0\.1:\d+\n {2}they are told {3}kafka\.example:9999\n {2}HTTP {12}http:/,
     );
     await command.signal('SIGTERM');
+  });
+
+  it.each([
+    ['waits for the other voters', '--voters', /missing/],
+    ['waits to be let into a cluster', '--join', /cannot be joined yet/],
+  ])('ends when it is told to while it %s', async (_, option, said) => {
+    const port = await freePort();
+    const others = option === '--join' ? '127.0.0.1:1' : `1@127.0.0.1:${port},2@127.0.0.1:2,3@127.0.0.1:3`;
+    const ports = ['--port', '0', '--http-port', 'off', '--internal-port', `${port}`];
+    const data = ['--data-dir', join(directory, `waits${option}`)];
+    const command = shell.start(['start', ...ports, ...data, option, others]);
+    await command.stderrMatching(said);
+    const { code, stdout, stderr } = await command.signal('SIGTERM');
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    expect(stderr).toMatch(/Stopped on SIGTERM, before it was ready\./);
   });
 
   it('takes a config file', async () => {
