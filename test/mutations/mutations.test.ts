@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { logMutations } from './log-mutations.ts';
 import { raftMutations } from './raft-mutations.ts';
+import { scenarioMutations, scenariosFile } from './scenario-mutations.ts';
 import { shellMutations } from './shell-mutations.ts';
 
 const root = join(import.meta.dirname, '../..');
-const all = [...logMutations, ...raftMutations, ...shellMutations];
+const all = [...logMutations, ...raftMutations, ...scenarioMutations, ...shellMutations];
 
 describe('planted bugs', () => {
   it('have names of their own, and at least 25 are known bugs of Raft', () => {
@@ -23,6 +24,11 @@ describe('planted bugs', () => {
           for (const folder of hunt.folders)
             expect(existsSync(join(root, folder)) || existsSync(join(root, `${folder}.test.ts`))).toBe(true);
         if (hunt.kind !== 'test') continue;
+        if (hunt.file === scenariosFile) {
+          const scenario = `test/raft/scenarios/${hunt.name.replaceAll(' ', '-')}.txt`;
+          expect(existsSync(join(root, scenario))).toBe(true);
+          continue;
+        }
         // Names of tests are written in the text as they are, but for those of tables.
         expect(readFileSync(join(root, hunt.file), 'utf8')).toContain(
           hunt.name.replaceAll("'", "\\'").split('%')[0],
