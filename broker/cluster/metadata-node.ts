@@ -8,6 +8,7 @@ import type { JoiningNode } from './nodes/admission.ts';
 import { AppliedMetadata } from './metadata/applied-metadata.ts';
 import type { ChangesListener } from './metadata/applied-metadata.ts';
 import type { ClusterOptions } from './cluster-options.ts';
+import { drainedNodes } from './controller/drained-nodes.ts';
 import { defaultLimits } from './controller/controller.ts';
 import type { ControllerState } from './controller/controller.ts';
 import { heartbeatKind } from './nodes/heartbeats.ts';
@@ -256,6 +257,7 @@ export class MetadataNode {
   #state(): ControllerState {
     const { config, limits, ids, log, nodeId, silentMs = () => 0 } = this.#options;
     const nodes = new Set([...this.image.brokers.keys(), ...log.memberNodes]);
+    const drained = drainedNodes(this.image);
     return {
       image: this.image,
       config,
@@ -264,7 +266,7 @@ export class MetadataNode {
       reports: this.#sessions.reports,
       aliveNodes: this.#sessions.aliveNodes,
       silentNodes: new Set([...nodes].filter((id) => id !== nodeId && silentMs(id) > silentMsMin)),
-      nodeCount: nodes.size,
+      nodeCount: [...nodes].filter((id) => !drained.has(id)).length,
     };
   }
 

@@ -33,7 +33,7 @@ export interface ControllerState {
   readonly aliveNodes: ReadonlySet<number>;
   /** Nodes of which nothing has been heard just now, though their sessions may last: others are the better choice. */
   readonly silentNodes: ReadonlySet<number>;
-  /** Nodes that belong to the cluster, those that have yet to register among them. */
+  /** Nodes that belong to the cluster and are not drained, those that have yet to register among them. */
   readonly nodeCount: number;
 }
 

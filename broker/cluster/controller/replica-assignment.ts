@@ -1,5 +1,7 @@
 /** Which nodes get the replicas of new partitions: chosen here, or by the user and checked here. Pure. */
 import type { ControllerState, Refusal } from './controller.ts';
+import type { BrokerImage } from '../metadata/broker-image.ts';
+import type { MetadataImage } from '../metadata/metadata-image.ts';
 import type { NewMetadataRecord } from '../metadata/metadata-record.ts';
 import { DirectoryChoice } from './directories.ts';
 import { drainedNodeFault, drainedNodes } from './drained-nodes.ts';
@@ -10,42 +12,74 @@ export type Assigned =
   | { readonly kind: 'assigned'; readonly replicas: readonly (readonly number[])[] }
   | ({ readonly kind: 'refused' } & Refusal);
 
-/** Chooses nodes for `partitionCount` partitions of `replicationFactor` replicas each. */
+/** Of one partition. More cost every write more, and outlive nothing that so many do not. */
+export const replicationFactorMax = 7;
+
+/**
+ * Chooses nodes for `partitionCount` partitions of `replicationFactor` replicas each. Nodes that are away take replicas where there are not
+ * enough others, as with one of three nodes down, and never lead at first; a majority has to be there, or nobody could lead.
+ */
 export function chooseReplicas(
   state: ControllerState,
   partitionCount: number,
   replicationFactor: number,
 ): Assigned {
-  const nodes = placeableNodes(state);
-  if (replicationFactor > nodes.length) {
-    return {
-      kind: 'refused',
-      error: 'INVALID_REPLICATION_FACTOR',
-      message:
-        `Unable to replicate the partition ${replicationFactor} time(s): the cluster has ${nodes.length} node(s) that take replicas, ` +
-        `and each replica needs one of its own. Ask for ${nodes.length} or fewer.`,
-    };
+  if (replicationFactor > replicationFactorMax) {
+    return refused(
+      `A partition has at most ${replicationFactorMax} replicas, and ${replicationFactor} are asked for.`,
+    );
   }
-  // A partition with replicas that are not there just now may have to wait for its first leader.
-  const heard = nodes.filter(({ id }) => !state.silentNodes.has(id));
-  if (heard.length >= replicationFactor) {
-    return checkCapacity(state, place({ nodes: heard, partitionCount, replicationFactor }));
+  const present = placeableNodes(state);
+  const away = awayNodes(state);
+  const nodeCount = present.length + away.length;
+  if (replicationFactor > nodeCount) {
+    return refused(
+      `Unable to replicate the partition ${replicationFactor} time(s): the cluster has ${nodeCount} node(s) that take replicas, ` +
+        `and each replica needs one of its own. Ask for ${nodeCount} or fewer.`,
+    );
   }
-  const placed = place({ nodes, partitionCount, replicationFactor });
-  return checkCapacity(
-    state,
-    placed.map((ids) => [
-      ...ids.filter((id) => !state.silentNodes.has(id)),
-      ...ids.filter((id) => state.silentNodes.has(id)),
-    ]),
-  );
+  if (2 * Math.min(present.length, replicationFactor) <= replicationFactor) {
+    return refused(
+      `Unable to replicate the partition ${replicationFactor} time(s): ${present.length} of ${nodeCount} node(s) that take replicas are ` +
+        'there now, and a partition has a leader only with a majority of its replicas. Start the others, or ask for fewer replicas.',
+    );
+  }
+  const isSilent = ({ id }: PlaceableNode): boolean => state.silentNodes.has(id);
+  const tiers = [present.filter((node) => !isSilent(node)), present.filter(isSilent), away];
+  let replicas: number[][] = Array.from({ length: partitionCount }, () => []);
+  let missing = replicationFactor;
+  for (const nodes of tiers) {
+    const taken = Math.min(missing, nodes.length);
+    if (taken === 0) continue;
+    const placed = place({ nodes, partitionCount, replicationFactor: taken });
+    replicas = replicas.map((ids, partition) => [...ids, ...placed[partition]!]);
+    missing -= taken;
+  }
+  return checkCapacity(state, replicas);
+}
+
+function refused(message: string): Assigned {
+  return { kind: 'refused', error: 'INVALID_REPLICATION_FACTOR', message };
 }
 
 /** The nodes that take new replicas: those that are there, and neither about to stop nor drained. */
 export function placeableNodes({ image }: Pick<ControllerState, 'image'>): PlaceableNode[] {
+  return takingNodes(image, (broker) => !isAway(broker));
+}
+
+/** Those that take new replicas only where there is nobody else: they are fenced, or about to stop, and expected back. */
+function awayNodes({ image }: Pick<ControllerState, 'image'>): PlaceableNode[] {
+  return takingNodes(image, isAway);
+}
+
+function isAway({ fenced, inControlledShutdown }: BrokerImage): boolean {
+  return fenced || inControlledShutdown;
+}
+
+function takingNodes(image: MetadataImage, isWanted: (broker: BrokerImage) => boolean): PlaceableNode[] {
   const drained = drainedNodes(image);
   return [...image.brokers.values()]
-    .filter(({ id, fenced, inControlledShutdown }) => !fenced && !inControlledShutdown && !drained.has(id))
+    .filter((broker) => isWanted(broker) && !drained.has(broker.id))
     .map(({ id, rack, host }) => ({
       id,
       rack,
@@ -64,6 +98,11 @@ export function checkReplicas(
   const invalid = (message: string): Refusal => ({ error: 'INVALID_REPLICA_ASSIGNMENT', message });
   if (nodeIds.length === 0) {
     return invalid('The manual partition assignment includes an empty replica list. Name at least one node.');
+  }
+  if (nodeIds.length > replicationFactorMax) {
+    return invalid(
+      `A partition has at most ${replicationFactorMax} replicas, and ${nodeIds.length} nodes are named.`,
+    );
   }
   const unknown = nodeIds.find((id) => !state.image.brokers.has(id));
   if (unknown !== undefined) {

@@ -168,15 +168,54 @@ describe('the drain of a node', () => {
 });
 
 describe('new replicas', () => {
-  it.each([{ fenced: true }, { inControlledShutdown: true }])('never go to a node that is %j', (change) => {
+  const changes = [{ fenced: true }, { inControlledShutdown: true }] as const;
+  const leave = (
+    state: ReturnType<typeof stateOf>,
+    nodeId: number,
+    change: (typeof changes)[number],
+  ): void => {
+    const { epoch } = state.image.brokers.get(nodeId)!;
+    carryOut(state, decideRegistrationChange(state, { nodeId, epoch, ...change }));
+  };
+
+  it.each(changes)('go to a node that is %j only where there are too few others, and last', (change) => {
     const state = stateOf({ nodes: [1, 2, 3] });
-    const { epoch } = state.image.brokers.get(2)!;
-    carryOut(state, decideRegistrationChange(state, { nodeId: 2, epoch, ...change }));
+    leave(state, 2, change);
     const topic = topicNamed('a', { numPartitions: 10, replicationFactor: 2 });
     carryOut(state, decideCreateTopics(state, [topic]));
     expect(replicaCounts(state, [1, 2, 3])).toEqual([10, 0, 10]);
-    const [wide] = decideCreateTopics(state, [topicNamed('b', { replicationFactor: 3 })]).result;
-    expect(wide).toMatchObject({ kind: 'refused', error: 'INVALID_REPLICATION_FACTOR' });
+    const wide = topicNamed('b', { numPartitions: 4, replicationFactor: 3 });
+    expect(carryOut(state, decideCreateTopics(state, [wide])).result).toMatchObject([{ kind: 'created' }]);
+    const places = state.image.topic('b')!.partitions.map(({ replicas }) => replicas);
+    expect(places.map((ids) => ids.toSorted((left, right) => left - right))).toEqual(
+      Array.from({ length: 4 }, () => [1, 2, 3]),
+    );
+    expect(places.map((ids) => ids[2])).toEqual([2, 2, 2, 2]);
+    carryOut(state, decideCreatePartitions(state, [{ name: 'b', count: 5, assignments: null }]));
+    expect(state.image.topic('b')!.partitions[4]!.replicas[2]).toBe(2);
+  });
+
+  it.each(changes)('need a majority of nodes that are not %j', (change) => {
+    const state = stateOf({ nodes: [1, 2, 3, 4, 5] });
+    const factorsMade = (): number[] =>
+      [1, 2, 3, 4, 5, 6].filter((replicationFactor) => {
+        const [result] = decideCreateTopics(state, [topicNamed('t', { replicationFactor })]).result;
+        if (result?.kind === 'created') return true;
+        expect(result).toMatchObject({ kind: 'refused', error: 'INVALID_REPLICATION_FACTOR' });
+        return false;
+      });
+    expect(factorsMade()).toEqual([1, 2, 3, 4, 5]);
+    leave(state, 1, change);
+    leave(state, 2, change);
+    expect(factorsMade()).toEqual([1, 2, 3, 4, 5]);
+    leave(state, 3, change);
+    expect(factorsMade()).toEqual([1, 2, 3]);
+    leave(state, 4, change);
+    expect(factorsMade()).toEqual([1]);
+    const [result] = decideCreateTopics(state, [topicNamed('t', { replicationFactor: 3 })]).result;
+    expect(result).toMatchObject({
+      message: expect.stringContaining('1 of 5 node(s) that take replicas are there now'),
+    });
   });
 
   it('never go to a node that is drained, whoever asks', () => {
@@ -201,4 +240,27 @@ describe('new replicas', () => {
     const wide = decideCreateTopics(state, [topicNamed('d', { replicationFactor: 3 })]);
     expect(wide.result).toMatchObject([{ kind: 'refused', error: 'INVALID_REPLICATION_FACTOR' }]);
   });
+});
+
+it('a partition has at most seven replicas, whoever chooses their nodes', () => {
+  const nodes = [1, 2, 3, 4, 5, 6, 7, 8];
+  const state = stateOf({ nodes });
+  const made = (replicationFactor: number) =>
+    decideCreateTopics(state, [topicNamed('a', { replicationFactor })]).result;
+  expect(made(7)).toMatchObject([{ kind: 'created' }]);
+  expect(made(8)).toMatchObject([{ kind: 'refused', error: 'INVALID_REPLICATION_FACTOR' }]);
+  const byHand = { numPartitions: -1, replicationFactor: -1 };
+  const assigned = (brokerIds: readonly number[]) =>
+    decideCreateTopics(state, [
+      topicNamed('b', { ...byHand, assignments: [{ partitionIndex: 0, brokerIds }] }),
+    ]).result;
+  expect(assigned(nodes.slice(1))).toMatchObject([{ kind: 'created' }]);
+  expect(assigned(nodes)).toMatchObject([{ kind: 'refused', error: 'INVALID_REPLICA_ASSIGNMENT' }]);
+  carryOut(state, decideCreateTopics(state, [topicNamed('c')]));
+  const reassigned = (replicas: readonly number[]) => {
+    const reassignments = [{ topic: 'c', partition: 0, replicas }];
+    return decideReassignments(state, { reassignments, allowReplicationFactorChange: true }).result;
+  };
+  expect(reassigned(nodes)).toMatchObject([{ kind: 'refused', error: 'INVALID_REPLICA_ASSIGNMENT' }]);
+  expect(reassigned(nodes.slice(1))).toEqual([{ kind: 'accepted' }]);
 });
