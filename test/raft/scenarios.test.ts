@@ -1,4 +1,7 @@
-/** Scenarios as text, with the full log of what every member does. See scenario.ts for the commands and rewrite.ts for the logs. */
+/**
+ * Scenarios as text, with the full log of what every member does. See scenario.ts for the commands, rewrite.ts for the logs, and README.md
+ * for what others call them.
+ */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -13,4 +16,12 @@ describe('scenarios', () => {
       expect(play(text)).toBe(text);
     });
   }
+
+  it('are each under a name that others know in the README, which names no other', () => {
+    const index = readFileSync(join(import.meta.dirname, 'README.md'), 'utf8');
+    const named = new Set(
+      Array.from(index.matchAll(/`([a-z0-9]+(?:-[a-z0-9]+)+)`/g), ([, name]) => `${name}.txt`),
+    );
+    expect([...named].sort()).toEqual(readdirSync(folder).sort());
+  });
 });
