@@ -126,7 +126,7 @@ export class MetadataNode {
       peers,
       membership,
       isLeading,
-      endOffset: () => image().endOffset,
+      image,
       onAddress,
       moved: this.#moved,
     });

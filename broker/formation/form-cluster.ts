@@ -90,6 +90,8 @@ export interface JoinAnswer {
   readonly metadataEndOffset?: number;
   /** Why it cannot join now; a sentence. */
   readonly refusal?: string;
+  /** It never can, with what it has. */
+  readonly isFinal?: boolean;
 }
 
 /** How often a node may start for each record that the metadata gets meanwhile; each start that succeeds is one. */
@@ -257,7 +259,8 @@ async function joinCluster(
     }
     if (answer.refusal !== undefined) {
       // The session of a process that died without a word ends by itself.
-      if (clock.monotonicMs() >= untilMs) throw new StartError('cluster', answer.refusal);
+      if (answer.isFinal === true || clock.monotonicMs() >= untilMs)
+        throw new StartError('cluster', answer.refusal);
       if (round % roundsPerWord === 1)
         options.onWaiting(`the cluster cannot be joined yet: ${answer.refusal}`);
       await pause(clock, refusedMs);

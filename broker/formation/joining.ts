@@ -7,6 +7,9 @@ import type { PeerNetwork } from '../peers/peer-network.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import type { Replica } from '../partition/replica.ts';
 import type { NodePeers } from '../node-peers.ts';
+import { takenOutMessage } from '../cluster/controller/registration.ts';
+import { memberId } from '../raft/member.ts';
+import { StartError } from '../start-error.ts';
 import { joinKind } from './form-cluster.ts';
 import type { JoinAnswer, JoinQuestion } from './form-cluster.ts';
 
@@ -31,6 +34,9 @@ export function joinService({
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
     const { nodeId, directoryId } = node;
+    if (cluster.image.isGoneMember(memberId(nodeId, directoryId))) {
+      return [toJson({ ...answerNow(), refusal: takenOutMessage(nodeId), isFinal: true })];
+    }
     // It may have lost the directory that it had, or another process has its id: this node may not know of it yet, the controller does.
     const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
     if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
@@ -74,9 +80,11 @@ export async function startAmongOthers(cluster: Cluster, peers: NodePeers, clock
       if (isStarted) return;
       const [, address] = others[place % others.length]!;
       try {
-        const answer = await network.requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs });
+        const bytes = await network.requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs });
+        const { nodes, refusal, isFinal } = fromJson<JoinAnswer>(bytes);
+        if (refusal !== undefined && isFinal === true) throw new StartError('cluster', refusal);
         // Whoever leads may have come to lead since: it is to be answered.
-        if (!isStarted) peers.nodesChanged(new Map(fromJson<JoinAnswer>(answer).nodes));
+        if (!isStarted) peers.nodesChanged(new Map(nodes));
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
       }

@@ -9,6 +9,7 @@ import { withoutDrained } from './drained-nodes.ts';
 import { supportedFeatures } from './features.ts';
 import type { BrokerImage, EndpointImage, MetadataImage } from '../metadata/metadata-image.ts';
 import { hostField } from '../metadata/metadata-record.ts';
+import { memberId } from '../../raft/member.ts';
 
 /** The name of the listener for traffic between nodes. */
 export const internalListener = 'INTERNAL';
@@ -43,6 +44,7 @@ export function decideRegistration(
     return { records: [], result: { kind: 'registered', epoch: known.epoch } };
   }
   const refusal =
+    checkTakenOut(image, node) ??
     (known !== undefined && state.aliveNodes.has(known.id) ? checkDuplicate(known, node) : undefined) ??
     checkFeatures(image, node);
   if (refusal !== undefined) return { records: [], result: { kind: 'refused', ...refusal } };
@@ -65,6 +67,22 @@ export function decideRegistration(
     ...(node.host === null ? {} : { unknownTaggedFields: hostField(node.host) }),
   };
   return { records: [{ type: 'RegisterBrokerRecord', value }], result: { kind: 'registered', epoch } };
+}
+
+/** Who was taken out for good is not let in again by being started: what it had has gone to others, and they may have gone on. */
+function checkTakenOut(
+  image: MetadataImage,
+  { nodeId, logDirectories }: NodeRegistration,
+): Refusal | undefined {
+  const gone = logDirectories.find((directory) => image.isGoneMember(memberId(nodeId, directory)));
+  return gone === undefined ? undefined : { error: 'INVALID_REGISTRATION', message: takenOutMessage(nodeId) };
+}
+
+export function takenOutMessage(nodeId: number): string {
+  return (
+    `Node ${nodeId} was taken out of the cluster with the data directory that it has. ` +
+    'Give it an empty one, and it joins as a new node.'
+  );
 }
 
 /** At most one process has the same first directory and listens at the same address: the one before has then ended. */

@@ -10,6 +10,9 @@ import { assert } from '../../../platform/assert.ts';
 import { BoundedSet } from './bounded-set.ts';
 import { brokerAfter, brokerImage, brokerRecord } from './broker-image.ts';
 import type { BrokerImage } from './broker-image.ts';
+import { directoryOf, memberId, nodeOf } from '../../raft/member.ts';
+import type { MemberId } from '../../raft/member.ts';
+import { directoryField, takenOutDirectories } from './metadata-record.ts';
 import type { MetadataRecord, NewMetadataRecord, RecordValue } from './metadata-record.ts';
 import { partitionAfter, partitionImage, partitionRecord } from './partition-image.ts';
 import type { PartitionImage } from './partition-image.ts';
@@ -62,6 +65,8 @@ const other: MetadataChange = { kind: 'other' };
 const deletedTopicsMax = 10_000;
 /** Numbers of nodes that are gone for good and are remembered. */
 const goneNodesMax = 1_000;
+/** Nodes with their data directories, likewise. */
+const goneMembersMax = 1_000;
 
 export class MetadataImage {
   readonly #topicsByName = new Map<string, MutableTopic>();
@@ -71,6 +76,7 @@ export class MetadataImage {
   readonly #deletedTopics = new BoundedSet<string>(deletedTopicsMax);
   readonly #brokers = new Map<number, BrokerImage>();
   readonly #goneNodes = new BoundedSet<number>(goneNodesMax);
+  readonly #goneMembers = new BoundedSet<MemberId>(goneMembersMax);
   readonly #settings = new ResourceSettings();
   readonly #features = new Map<string, number>();
   /** Replicas of all topics on each node. Invariant: the sum over `partitions`, per node. */
@@ -122,6 +128,11 @@ export class MetadataImage {
   /** Whether this node was unregistered, and has not been registered again. */
   isGone(nodeId: number): boolean {
     return this.#goneNodes.has(nodeId);
+  }
+
+  /** Whether a node was unregistered with this data directory: what is in it belongs to the cluster no more. */
+  isGoneMember(member: MemberId): boolean {
+    return this.#goneMembers.has(member);
   }
 
   /** Settings of one resource, by name; empty where it has none. */
@@ -186,9 +197,13 @@ export class MetadataImage {
         assert(before !== undefined, `node ${record.value.brokerId} is registered`);
         return this.#setBroker(before.id, brokerAfter(before, record.value));
       }
-      case 'UnregisterBrokerRecord':
-        this.#goneNodes.add(record.value.brokerId);
-        return this.#setBroker(record.value.brokerId, undefined);
+      case 'UnregisterBrokerRecord': {
+        const { brokerId } = record.value;
+        const directories = this.#brokers.get(brokerId)?.logDirectories ?? takenOutDirectories(record.value);
+        for (const directory of directories) this.#goneMembers.add(memberId(brokerId, directory));
+        this.#goneNodes.add(brokerId);
+        return this.#setBroker(brokerId, undefined);
+      }
       default:
         if (record.value.featureLevel === 0) this.#features.delete(record.value.name);
         else this.#features.set(record.value.name, record.value.featureLevel);
@@ -201,8 +216,13 @@ export class MetadataImage {
     for (const [name, featureLevel] of this.#features) {
       yield { type: 'FeatureLevelRecord', value: { name, featureLevel } };
     }
-    for (const broker of this.#brokers.values()) yield brokerRecord(broker);
+    for (const member of this.#goneMembers) {
+      const unknownTaggedFields = directoryField(directoryOf(member));
+      yield { type: 'UnregisterBrokerRecord', value: { brokerId: nodeOf(member), unknownTaggedFields } };
+    }
     for (const brokerId of this.#goneNodes) yield { type: 'UnregisterBrokerRecord', value: { brokerId } };
+    // After those: a node may have got the number of one that was taken out.
+    for (const broker of this.#brokers.values()) yield brokerRecord(broker);
     yield { type: 'ProducerIdsRecord', value: { nextProducerId: this.#nextProducerId } };
     for (const topicId of this.#deletedTopics) yield { type: 'RemoveTopicRecord', value: { topicId } };
     for (const { name, id, partitions } of this.#topicsByName.values()) {

@@ -100,3 +100,16 @@ export function registeredHost(value: RecordValue<'RegisterBrokerRecord'>): stri
   const field = value.unknownTaggedFields?.find(({ tag }) => tag === hostTag);
   return field === undefined ? null : field.data.toString();
 }
+
+/** Kappalog's own tag in UnregisterBrokerRecord: the id of a data directory, in UTF-8. */
+const directoryTag = 10_000;
+
+/** The tagged field of a snapshot that says with which data directory a node was taken out. */
+export function directoryField(directoryId: string): { tag: number; data: Buffer }[] {
+  return [{ tag: directoryTag, data: Buffer.from(directoryId) }];
+}
+
+export function takenOutDirectories(value: RecordValue<'UnregisterBrokerRecord'>): string[] {
+  const fields = value.unknownTaggedFields ?? [];
+  return fields.filter(({ tag }) => tag === directoryTag).map(({ data }) => data.toString());
+}

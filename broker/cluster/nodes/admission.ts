@@ -5,6 +5,8 @@
 import type { Clock } from '../../../platform/clock.ts';
 import { PeerError } from '../../peers/peer-requests.ts';
 import type { PeerRequests, PeerService } from '../../peers/peer-requests.ts';
+import { memberId } from '../../raft/member.ts';
+import type { MetadataImage } from '../metadata/metadata-image.ts';
 import type { MetadataLog } from '../metadata/metadata-log.ts';
 import type { MetadataMembership } from './metadata-membership.ts';
 import { fromJson, toJson } from '../peer-json.ts';
@@ -28,8 +30,7 @@ export interface AdmissionOptions {
   readonly membership: MetadataMembership;
   readonly peers: PeerRequests | undefined;
   readonly isLeading: () => boolean;
-  /** Of this node's image. */
-  readonly endOffset: () => number;
+  readonly image: () => MetadataImage;
   readonly moved: Signal;
   /** A node that is not in the image yet is to be reached there. */
   readonly onAddress: (node: JoiningNode) => void;
@@ -92,11 +93,13 @@ export class Admission {
 
   /** Not at once: the change has to be made first. */
   #admitHere(node: JoiningNode): Answer {
-    const { isLeading, membership, endOffset, onAddress } = this.#options;
-    if (!isLeading()) return { isMember: false };
+    const { isLeading, membership, image, onAddress } = this.#options;
+    // A question may be older than its node's end.
+    const isGone = image().isGoneMember(memberId(node.nodeId, node.directoryId));
+    if (!isLeading() || isGone) return { isMember: false };
     onAddress(node);
     const isMember = membership.has(node.nodeId, node.directoryId);
     if (!isMember) membership.admit(node.nodeId, node.directoryId);
-    return { isMember, endOffset: endOffset() };
+    return { isMember, endOffset: image().endOffset };
   }
 }

@@ -13,6 +13,7 @@ import {
   decodeMetadataRecord,
   encodeMetadataRecord,
 } from '../../../broker/cluster/metadata/metadata-record.ts';
+import type { NodeRegistration } from '../../../broker/cluster/controller/registration.ts';
 import { decideRegistration } from '../../../broker/cluster/controller/registration.ts';
 
 /** The nth of a row of topic or directory ids. */
@@ -46,17 +47,21 @@ export function stateOf(options: {
     log: [],
   };
   for (const [start, nodeId] of (options.nodes ?? [1]).entries()) {
-    const decision = decideRegistration(state, {
-      nodeId,
-      incarnationId: uuid(900 + start),
-      endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092 + nodeId, securityProtocol: 0 }],
-      rack: null,
-      host: 'machine',
-      logDirectories: [uuid(1000 + nodeId)],
-    });
-    carryOut(state, decision);
+    carryOut(state, decideRegistration(state, registrationOf(nodeId, start)));
   }
   return state;
+}
+
+/** Of the nodes of `stateOf`; `start`: each is another process. */
+export function registrationOf(nodeId: number, start: number): NodeRegistration {
+  return {
+    nodeId,
+    incarnationId: uuid(900 + start),
+    endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092 + nodeId, securityProtocol: 0 }],
+    rack: null,
+    host: 'machine',
+    logDirectories: [uuid(1000 + nodeId)],
+  };
 }
 
 /** Commits a decision's records and applies them; the answer, and what changed. */

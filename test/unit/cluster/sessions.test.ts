@@ -40,10 +40,9 @@ describe('sessions of nodes', () => {
     await fleet.pass(5_000, [3]);
     expect(fenced(fleet)).toEqual([3]);
     expect(fleet.node(3).cluster.image.brokers.get(3)?.fenced).toBe(false);
-    const refused = await fleet.run(
-      fleet.node(1).cluster.createTopics([topicNamed('t', { replicationFactor: 3 })]),
-    );
-    expect(refused[0]).toMatchObject({ error: 'INVALID_REPLICATION_FACTOR' });
+    const { cluster } = fleet.node(1);
+    await fleet.run(cluster.createTopics([topicNamed('t', { replicationFactor: 3 })]));
+    expect(cluster.image.topic('t')!.partitions.map(({ replicas }) => replicas)).toEqual([[1, 2, 3]]);
     await fleet.pass(3_000);
     expect(fenced(fleet)).toEqual([]);
     await fleet.close();
@@ -251,6 +250,13 @@ describe('a node that was unregistered', () => {
     expect(await fleet.run(fleet.node(2).cluster.unregister(3))).toMatchObject({
       error: 'BROKER_ID_NOT_REGISTERED',
     });
+    const again = fleet.registration(3, 1);
+    await expect(fleet.run(fleet.node(2).cluster.register(again))).rejects.toThrow(
+      'Node 3 was taken out of the cluster with the data directory that it has.',
+    );
+    const empty = { ...again, incarnationId: uuid(77), logDirectories: [uuid(78)] };
+    await fleet.run(fleet.node(2).cluster.register(empty));
+    expect(fleet.node(1).cluster.image.isGone(3)).toBe(false);
   });
 });
 

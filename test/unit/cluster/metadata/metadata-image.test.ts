@@ -11,7 +11,8 @@ import {
   encodeMetadataRecord,
 } from '../../../../broker/cluster/metadata/metadata-record.ts';
 import { decideRegistration } from '../../../../broker/cluster/controller/registration.ts';
-import { carryOut, contents, stateOf, topicNamed, uuid } from '../cluster-fixtures.ts';
+import { memberId } from '../../../../broker/raft/member.ts';
+import { carryOut, contents, registrationOf, stateOf, topicNamed, uuid } from '../cluster-fixtures.ts';
 import type { TestState } from '../cluster-fixtures.ts';
 
 /** One random operation; its numbers pick names and counts. */
@@ -159,5 +160,33 @@ describe('the metadata image', () => {
       result: undefined,
     });
     expect(state.image.brokers.size).toBe(0);
+  });
+
+  it('remembers with which directories a node was taken out, also when its number is another one’s, and in a snapshot', () => {
+    const state = stateOf({ nodes: [1, 2] });
+    const [directory] = state.image.brokers.get(2)!.logDirectories;
+    const gone = memberId(2, directory!);
+    expect(state.image.isGoneMember(gone)).toBe(false);
+    const records = [{ type: 'UnregisterBrokerRecord', value: { brokerId: 2 } }] as const;
+    carryOut(state, { records, result: undefined });
+    const known = (): boolean[] => {
+      const { image } = state;
+      const copied = MetadataImage.fromSnapshot(
+        [...image.records()].map((record) => decodeMetadataRecord(encodeMetadataRecord(record))),
+        image.endOffset,
+      );
+      return [image, copied].flatMap((each) => [
+        each.isGone(2),
+        each.isGoneMember(gone),
+        each.isGoneMember(memberId(1, directory!)),
+      ]);
+    };
+    expect(known()).toEqual([true, true, false, true, true, false]);
+    const other = { ...registrationOf(2, 50), logDirectories: [uuid(77)] };
+    carryOut(state, decideRegistration(state, other));
+    expect(known()).toEqual([false, true, false, false, true, false]);
+    expect(decideRegistration(state, registrationOf(2, 51)).result).toMatchObject({
+      error: 'INVALID_REGISTRATION',
+    });
   });
 });
