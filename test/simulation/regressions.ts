@@ -208,4 +208,15 @@ export const regressions: readonly Regression[] = [
     without: machineKinds,
     foundBy: 'a voter that was down while another joined could not answer that one, and with it elect it',
   },
+  {
+    simulator: 'nodes',
+    seed: 337,
+    foundBy:
+      'a leader of the metadata that had lost its leadership and got it again remembered a node that was to join, and had been taken out since',
+  },
+  {
+    simulator: 'nodes',
+    seed: 800006,
+    foundBy: 'a question to join that came late brought a node back that had been taken out',
+  },
 ];

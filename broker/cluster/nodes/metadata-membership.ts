@@ -38,7 +38,7 @@ const retryMs = 200;
 
 export class MetadataMembership {
   readonly #options: MetadataMembershipOptions;
-  /** Nodes that are to join and have yet to register, by node id. */
+  /** Nodes that are to join and have yet to register, by node id. Forgotten with the leadership: they ask again. */
   readonly #admitted = new Map<number, MemberId>();
   #timer: Timer | undefined;
   #closed = false;
@@ -63,6 +63,7 @@ export class MetadataMembership {
     this.#timer?.cancel();
     this.#timer = undefined;
     const { isLeading, group, clock, image } = this.#options;
+    if (!isLeading()) this.#admitted.clear();
     if (this.#closed || !isLeading()) return;
     const wanted = this.#wanted();
     if (wanted === undefined) return;
@@ -86,7 +87,8 @@ export class MetadataMembership {
     const { brokers } = image();
     for (const [id, member] of this.#admitted) {
       const [first] = brokers.get(id)?.logDirectories ?? [];
-      if (first !== undefined && member === memberId(id, first)) this.#admitted.delete(id);
+      const isRegistered = first !== undefined && member === memberId(id, first);
+      if (isRegistered || image().isGoneMember(member)) this.#admitted.delete(id);
     }
     const self = configuration.voters.find((voter) => nodeOf(voter) === nodeId);
     if (self === undefined) return undefined;
