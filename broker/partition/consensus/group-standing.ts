@@ -6,16 +6,19 @@ import type { Placement } from '../../raft/node-heartbeats.ts';
 import type { Raft } from '../../raft/raft.ts';
 import type { ConsensusHost, GroupMember } from './consensus-types.ts';
 
+/** What of its node it tells. */
+export type StandingHost = Pick<ConsensusHost, 'ticking' | 'placed' | 'dueAt'>;
+
 export class GroupStanding {
   readonly #member: GroupMember;
-  readonly #host: ConsensusHost;
+  readonly #host: StandingHost;
   readonly #now: () => number;
   #placement: Placement | undefined;
   #configuration: Configuration | undefined;
   /** See GroupMember. */
   dueAt = Infinity;
 
-  constructor(member: GroupMember, host: ConsensusHost, now: () => number) {
+  constructor(member: GroupMember, host: StandingHost, now: () => number) {
     this.#member = member;
     this.#host = host;
     this.#now = now;
@@ -32,11 +35,15 @@ export class GroupStanding {
     this.#host.placed(this.#member, this.#placement);
   }
 
-  /** After every input. */
+  /**
+   * After every input. A tick that has gone by is waited for no longer: it came while the member stood in the line of those that ask for
+   * leadership, and it has campaigned since without being given it.
+   */
   settle(raft: Pick<Raft, 'isTicking' | 'quietUntil'>): void {
     if (!raft.isTicking) return;
-    const tick = Math.max(raft.quietUntil, this.#now() + 1);
-    if (tick >= this.dueAt) return;
+    const now = this.#now();
+    const tick = Math.max(raft.quietUntil, now + 1);
+    if (this.dueAt >= now && tick >= this.dueAt) return;
     this.dueAt = tick;
     this.#host.dueAt(this.#member, tick);
   }
