@@ -159,7 +159,7 @@ async function measureCatchUps(
   contenders: readonly Contender[],
   pairs: number,
 ): Promise<CatchUpSample[][]> {
-  const shape = { megabytes: bench.quick ? 100 : 1000, liveSeconds: bench.quick ? 2 : 5 };
+  const shape = { megabytes: bench.quick ? 100 : 1000, liveSeconds: bench.quick ? 3 : 10 };
   const runs: CatchUpSample[][] = [];
   for (let pair = 0; pair < Math.min(pairs, 3); pair++) {
     const samples: CatchUpSample[] = [];

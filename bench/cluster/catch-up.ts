@@ -6,9 +6,9 @@ import type { Contender } from './contenders.ts';
 
 export interface CatchUpSample {
   readonly ackBefore: Quantiles;
-  /** From when the node answers again. */
+  /** From when the node is started again. */
   readonly ackMeanwhile: Quantiles;
-  /** From when the node answers again until every node shows all its replicas in sync. */
+  /** From when the node is started again until every node shows all its replicas in sync. */
   readonly seconds: number;
 }
 
@@ -39,17 +39,21 @@ export async function measureCatchUp(
     rate: latencyRate,
     n: latencyRate * liveSeconds,
   };
-  const ack = async (): Promise<Quantiles> => {
-    const { ack_ms: quantiles } = await kbench.run({ ...live, mode: 'e2e' });
+  const ack = async (wait: boolean): Promise<Quantiles> => {
+    const { ack_ms: quantiles } = await kbench.run({ ...live, mode: 'e2e', wait: String(wait) });
     if (quantiles === undefined) throw new Error('The latency run gave no latencies.');
     return quantiles;
   };
   await kbench.run({ ...stored, mode: 'produce', n: Math.ceil((megabytes * 1e6) / storedBytes) });
-  const ackBefore = await ack();
+  const ackBefore = await ack(true);
   await cluster.loseDisk(nodeId);
   const begin = performance.now();
-  const inSync = cluster.untilInSync(stored.topic, partitions).then(() => (performance.now() - begin) / 1000);
-  const [ackMeanwhile, seconds] = await Promise.all([ack(), inSync]);
+  const whenInSync = async (): Promise<number> => {
+    await cluster.startNode(nodeId);
+    await cluster.untilInSync(stored.topic, partitions);
+    return (performance.now() - begin) / 1000;
+  };
+  const [ackMeanwhile, seconds] = await Promise.all([ack(false), whenInSync()]);
   for (const { topic } of [stored, live]) await kbench.run({ ...common, topic, mode: 'delete' });
   return { ackBefore, ackMeanwhile, seconds };
 }

@@ -32,6 +32,7 @@ var (
 	comp       = flag.String("compression", "none", "none | gzip | snappy | lz4 | zstd")
 	batch      = flag.Int("batch-bytes", 1_000_000, "largest record batch")
 	linger     = flag.Duration("linger", 5*time.Millisecond, "linger (e2e uses 0)")
+	wait       = flag.Bool("wait", true, "wait until all replicas of the topic are in sync before the run")
 	rate       = flag.Int("rate", 1000, "records a second in e2e mode")
 	rounds     = flag.Int("rounds", 1, "times that consume mode reads the topic, each with a fresh client")
 	timeout    = flag.Duration("timeout", 5*time.Minute, "give up after")
@@ -129,7 +130,7 @@ func createTopic(ctx context.Context, cl *kgo.Client) {
 	if e := r[*topic].Err; e != nil && e != kerr.TopicAlreadyExists {
 		die(e)
 	}
-	for !isInSync(ctx, adm) {
+	for *wait && !isInSync(ctx, adm) {
 		time.Sleep(20 * time.Millisecond)
 		die(ctx.Err())
 	}

@@ -82,13 +82,12 @@ export class BrokerCluster {
     return (await node?.stop()) ?? null;
   }
 
-  /** It stops, all its data directories are gone, and it starts again. Resolves when it answers. */
+  /** It stops, and all its data directories are gone. */
   async loseDisk(nodeId: number): Promise<void> {
     const spec = this.#specs.get(nodeId)!;
     await this.stopNode(nodeId);
     rmSync(spec.directory, { recursive: true, force: true });
     if (this.kind === 'kafka') await formatKafkaStorage(this.#children, spec);
-    await this.startNode(nodeId);
   }
 
   async stop(): Promise<void> {
