@@ -1,7 +1,9 @@
 /** Asks the leaders of partitions, each for its own, again where they have moved, until every partition is answered. */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { Cluster, RetryLimits } from '../cluster/cluster.ts';
+import { peerName } from '../cluster/broker-link.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
+import { hasMoved, unlessMoved } from '../cluster/patience.ts';
 import { brokerError, KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../messages.ts';
 
@@ -32,7 +34,9 @@ export async function atLeaders<I extends TopicPartition, R>(
       if (tries > 1) await cluster.refresh();
       for (const topic of new Set(open().map((item) => item.topic))) await cluster.topic(topic, options);
       const byLeader = Map.groupBy(open(), (item) => leaderOf(cluster, item, { doing, isFresh: tries > 1 }));
-      const answers = await Promise.all([...byLeader].map(([node, group]) => ask(node, group)));
+      const answers = await Promise.all(
+        [...byLeader].map(([node, group]) => whileLeading(cluster, node, group, ask(node, group))),
+      );
       const failed: PartitionOutcome<R>[] = [];
       for (const answer of answers.flat()) {
         if (answer.errorCode === ErrorCode.NONE) done.set(keyOf(answer), answer.value);
@@ -45,6 +49,27 @@ export async function atLeaders<I extends TopicPartition, R>(
     options,
   );
   return items.map((item) => done.get(keyOf(item))!);
+}
+
+/** The answer of a leader, for as long as none of the partitions has another one. */
+function whileLeading<R>(
+  cluster: Cluster,
+  node: NodeInfo,
+  items: readonly TopicPartition[],
+  answer: Promise<R>,
+): Promise<R> {
+  const { metadata } = cluster;
+  const asked = items.map((item) => {
+    const leaderEpoch = metadata.partition(item.topic, item.partition)?.leaderEpoch ?? -1;
+    return { item, leader: { nodeId: node.id, leaderEpoch } };
+  });
+  return unlessMoved(cluster.components, answer, {
+    peer: peerName(node, node.id),
+    hasMoved: async () => {
+      await cluster.refresh();
+      return asked.some(({ item, leader }) => hasMoved(metadata, item, leader));
+    },
+  });
 }
 
 /** `isFresh`: the metadata was read for this attempt, so that a partition it lacks does not exist. */

@@ -58,7 +58,7 @@ async function describeAt(
   return cluster.retry(
     doing,
     async () => {
-      const target = await targetOf(cluster, resources[0]!);
+      const target = await targetOf(cluster, resources[0]!, 'any');
       const response = await cluster.request('DescribeConfigs', body, { target, signal: options.signal });
       return response.results.map((result) => {
         if (result.errorCode !== ErrorCode.NONE)
@@ -105,7 +105,7 @@ async function alterAt(
   await cluster.retry(
     doing,
     async () => {
-      const target = await targetOf(cluster, changes[0]!);
+      const target = await targetOf(cluster, changes[0]!, 'controller');
       const response = await cluster.request('IncrementalAlterConfigs', body, {
         target,
         signal: options.signal,
@@ -142,14 +142,18 @@ function nameAll(resources: readonly ConfigResource[]): string {
     .join(', ');
 }
 
-/** Where the resource is to be asked about: a broker's own name, or '' where any broker will do. */
+/** Where the resource is to be asked about: a broker's own name, or '' where another broker will do. */
 function brokerOf(resource: ConfigResource): string {
   return resource.type === 'broker' ? resource.name : '';
 }
 
-async function targetOf(cluster: Cluster, resource: ConfigResource): Promise<Target> {
+async function targetOf(
+  cluster: Cluster,
+  resource: ConfigResource,
+  otherwise: 'any' | 'controller',
+): Promise<Target> {
   const name = brokerOf(resource);
-  if (name === '') return 'any';
+  if (name === '') return otherwise;
   if (cluster.metadata.nodes.size === 0) await cluster.refresh();
   const node = cluster.metadata.nodes.get(Number(name));
   if (node === undefined) throw invalidArgument(`There is no broker ${name} in the cluster.`);

@@ -2,25 +2,20 @@ import { ErrorCode } from '../../protocol/index.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { atCoordinator } from '../cluster/at-coordinator.ts';
 import { brokerError } from '../errors.ts';
+import { atEachNode } from './at-each-node.ts';
 import { decodeAssignment } from '../group/consumer-protocol.ts';
 import type { CallOptions } from '../options.ts';
 import type { GroupDescription, GroupListing } from './admin-types.ts';
 
 /** Every broker lists the groups that it coordinates. */
 export async function listGroups(cluster: Cluster, options: CallOptions): Promise<GroupListing[]> {
-  const lists = await cluster.retry(
-    'list the groups',
-    async () => {
-      await cluster.refresh();
-      const nodes = [...cluster.metadata.nodes.values()];
-      return Promise.all(
-        nodes.map((node) => cluster.request('ListGroups', {}, { target: node, signal: options.signal })),
-      );
-    },
-    options,
-  );
+  const doing = 'list the groups';
+  const lists = await atEachNode(cluster, { doing, ...options }, async (node) => {
+    const response = await cluster.request('ListGroups', {}, { target: node, signal: options.signal });
+    if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, doing);
+    return response;
+  });
   const listings = lists.flatMap((response) => {
-    if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, 'list the groups');
     return response.groups.map(({ groupId, protocolType, groupState, groupType }) => ({
       groupId,
       protocolType,

@@ -4,6 +4,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
 import { brokerError, KafkaError } from '../errors.ts';
 import type { CallOptions } from '../options.ts';
+import { atEachNode } from './at-each-node.ts';
 import type { LogDirDescription, ReplicaLogDir, ReplicaLogDirResult } from './admin-types.ts';
 
 export interface LogDirOptions extends CallOptions {
@@ -19,17 +20,8 @@ export async function describeLogDirs(
 ): Promise<LogDirDescription[]> {
   const doing = 'describe the data directories';
   const { topics, brokers } = options;
-  const byNode = await cluster.retry(
-    doing,
-    async () => {
-      await cluster.refresh();
-      const nodes = [...cluster.metadata.nodes.values()]
-        .filter(({ id }) => brokers?.includes(id) !== false)
-        .sort((a, b) => a.id - b.id);
-      return Promise.all(nodes.map((node) => ask(cluster, node, doing, options)));
-    },
-    options,
-  );
+  const limits = { doing, brokers, signal: options.signal };
+  const byNode = await atEachNode(cluster, limits, (node) => ask(cluster, node, doing, options));
   const wanted = topics === undefined ? undefined : new Set(topics);
   return byNode.flat().map((directory) => ({
     ...directory,

@@ -98,7 +98,7 @@ export async function unregisterBroker(
       const { errorCode, errorMessage } = await cluster.request(
         'UnregisterBroker',
         { brokerId },
-        { target: cluster.controller(), signal: options.signal },
+        { target: 'controller', signal: options.signal },
       );
       // An earlier try whose answer was lost may have done it.
       const isGone = tries > 1 && errorCode === ErrorCode.BROKER_ID_NOT_REGISTERED;

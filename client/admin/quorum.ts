@@ -16,7 +16,7 @@ export async function describeQuorum(cluster: Cluster, options: CallOptions): Pr
     doing,
     async () => {
       const response = await cluster.request('DescribeQuorum', body, {
-        target: cluster.controller(),
+        target: 'controller',
         signal: options.signal,
       });
       if (response.errorCode !== ErrorCode.NONE)

@@ -37,7 +37,7 @@ export async function alterPartitionReassignments(
       const response = await cluster.request(
         'AlterPartitionReassignments',
         (version) => (version < 1 ? body : { ...body, allowReplicationFactorChange }),
-        { target: cluster.controller(), signal: options.signal },
+        { target: 'controller', signal: options.signal },
       );
       if (response.errorCode !== ErrorCode.NONE)
         throw brokerError(response.errorCode, doing, response.errorMessage);
@@ -71,7 +71,7 @@ export async function listPartitionReassignments(
       const response = await cluster.request(
         'ListPartitionReassignments',
         { timeoutMs: brokerTimeoutMs, topics: null },
-        { target: cluster.controller(), signal: options.signal },
+        { target: 'controller', signal: options.signal },
       );
       if (response.errorCode !== ErrorCode.NONE)
         throw brokerError(response.errorCode, doing, response.errorMessage);
@@ -114,7 +114,7 @@ export async function electLeaders(
       const response = await cluster.request(
         'ElectLeaders',
         (version) => (version < 1 ? body : { ...body, electionType: preferredElection }),
-        { target: cluster.controller(), timeoutMs: brokerTimeoutMs, signal: options.signal },
+        { target: 'controller', timeoutMs: brokerTimeoutMs, signal: options.signal },
       );
       if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, doing);
       return response.replicaElectionResults.flatMap(({ topic, partitionResult }) =>

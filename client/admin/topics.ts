@@ -34,7 +34,7 @@ export async function createTopics(
     doing,
     async (tries) => {
       const response = await cluster.request('CreateTopics', body, {
-        target: cluster.controller(),
+        target: 'controller',
         signal: options.signal,
       });
       for (const topic of response.topics) {
@@ -102,7 +102,7 @@ export async function deleteTopics(
         'DeleteTopics',
         (version) => (version < 6 ? byNameBefore6 : byName),
         {
-          target: cluster.controller(),
+          target: 'controller',
           signal: options.signal,
         },
       );
@@ -132,18 +132,28 @@ export async function createPartitions(
   const doing = `add partitions to the topic ${change.topic}`;
   await cluster.retry(
     doing,
-    async () => {
+    async (tries) => {
       const response = await cluster.request('CreatePartitions', body, {
-        target: cluster.controller(),
+        target: 'controller',
         signal: options.signal,
       });
       for (const result of response.results) {
-        if (result.errorCode === ErrorCode.NONE) continue;
+        // An earlier try whose answer was lost may have added them.
+        const isDone =
+          tries > 1 &&
+          result.errorCode === ErrorCode.INVALID_PARTITIONS &&
+          (await partitionCount(cluster, change.topic, options)) === change.count;
+        if (result.errorCode === ErrorCode.NONE || isDone) continue;
         throw asFinalWhereMissing(brokerError(result.errorCode, doing, result.errorMessage));
       }
     },
     options,
   );
+}
+
+async function partitionCount(cluster: Cluster, topic: string, options: CallOptions): Promise<number> {
+  const { topics } = await cluster.fetchMetadata([topic], options);
+  return topics[0]?.partitions.length ?? 0;
 }
 
 export async function deleteRecords(

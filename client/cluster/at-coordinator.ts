@@ -1,7 +1,10 @@
-/** Asks the coordinator of a group, which is found again where it has moved. */
+/** Asks the coordinator of a group, which is found again where it has moved, also while it owes an answer. */
 import { KafkaError } from '../errors.ts';
 import type { Cluster, RetryLimits } from './cluster.ts';
+import { peerName } from './broker-link.ts';
+import { findCoordinator } from './find-coordinator.ts';
 import type { NodeInfo } from './metadata-cache.ts';
+import { namedTwice, unlessMoved } from './patience.ts';
 
 const movedCodes: ReadonlySet<string> = new Set([
   'NOT_COORDINATOR',
@@ -30,7 +33,12 @@ export async function onceAtCoordinator<R>(
   signal?: AbortSignal,
 ): Promise<R> {
   try {
-    return await ask(await cluster.coordinator(groupId, signal));
+    const node = await cluster.coordinator(groupId, signal);
+    const find = async (): Promise<number> => (await findCoordinator(cluster, groupId, signal)).id;
+    return await unlessMoved(cluster.components, ask(node), {
+      peer: peerName(node, node.id),
+      hasMoved: namedTwice(node.id, find),
+    });
   } catch (error) {
     if (error instanceof KafkaError && movedCodes.has(error.code)) cluster.forgetCoordinator(groupId);
     throw error;

@@ -14,7 +14,7 @@ import type { Connection } from './connection.ts';
 import { firstAnswer } from './first-answer.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import { MetadataCache, type LeaderHint, type NodeInfo, type TopicInfo } from './metadata-cache.ts';
-import { patienceMsMin } from './patience.ts';
+import { namedTwice, patienceMsMin, unlessMoved } from './patience.ts';
 
 /** What a connection is for. Answers come in order, so what may wait long has a connection of its own. */
 export type Lane = 'control' | 'data' | 'group';
@@ -25,13 +25,15 @@ const answeredByAny: ReadonlySet<ApiName> = new Set([
   'FindCoordinator',
   'InitProducerId',
   'DescribeCluster',
+  'DescribeConfigs',
+  'ApiVersions',
 ]);
 
 /** Who owes an answer for longer is asked last: less than any patience, so that nobody who has lost his asks the same broker who leads. */
 const silentMsMax = 750;
 
-/** A broker by its metadata, or whichever answers. */
-export type Target = NodeInfo | 'any';
+/** A broker by its metadata, whichever answers, or the one that changes the cluster's metadata. */
+export type Target = NodeInfo | 'any' | 'controller';
 
 export interface RequestOptions {
   readonly target: Target;
@@ -105,6 +107,8 @@ export class Cluster {
     body: RequestOf<A> | ((version: number) => RequestOf<A>),
     options: RequestOptions,
   ): Promise<ResponseOf<A>> {
+    const { target } = options;
+    if (target === 'controller') return this.#askController(api, body, options);
     const { clock, settings } = this.#components;
     const ask = async (connecting: Promise<Connection>): Promise<ResponseOf<A>> => {
       const connection = await abortable(connecting, options.signal, `ask for ${api}`);
@@ -114,9 +118,9 @@ export class Cluster {
         signal: options.signal,
       });
     };
-    if (options.target !== 'any' || !answeredByAny.has(api))
-      return ask(this.#connect(options.target, options.lane ?? 'control'));
     if (this.isClosed) throw this.#closedError();
+    if (target !== 'any') return ask(this.connection(target, options.lane ?? 'control'));
+    if (!answeredByAny.has(api)) return ask(this.#connectAny());
     const attempts = this.#anyLinks().map((link) => () => ask(link.connection()));
     return firstAnswer(clock, attempts, { patienceMs: patienceMsMin, allFailed: noBroker });
   }
@@ -245,11 +249,6 @@ export class Cluster {
     this.#coordinators.delete(groupId);
   }
 
-  /** The controller where it is known, otherwise any broker: brokers that are not the controller pass such requests on. */
-  controller(): Target {
-    return this.metadata.nodes.get(this.metadata.controllerId) ?? 'any';
-  }
-
   /** Ends all connections; everything that waits is rejected with CLOSED. */
   close(): void {
     if (this.isClosed) return;
@@ -307,22 +306,31 @@ export class Cluster {
     return this.request('Metadata', body, { target: 'any', signal });
   }
 
-  #connect(target: Target, lane: Lane): Promise<Connection> {
-    if (this.isClosed) return Promise.reject(this.#closedError());
-    return target === 'any' ? this.#connectAny() : this.connection(target, lane);
+  /**
+   * One request to the controller, which is looked for each time, as nobody else tells that it has moved. Where none is known any broker
+   * will do: those that are not the controller pass such requests on.
+   */
+  async #askController<A extends ApiName>(
+    api: A,
+    body: RequestOf<A> | ((version: number) => RequestOf<A>),
+    options: RequestOptions,
+  ): Promise<ResponseOf<A>> {
+    const find = async (): Promise<number> => {
+      await this.refresh();
+      return this.metadata.controllerId;
+    };
+    const node = this.metadata.nodes.get(await find());
+    const answer = this.request(api, body, { ...options, target: node ?? 'any' });
+    if (node === undefined) return answer;
+    const hasMoved = namedTwice(node.id, find);
+    return unlessMoved(this.#components, answer, { peer: peerName(node, node.id), hasMoved });
   }
 
-  /** An open connection if there is one, otherwise the first broker that takes one. */
-  async #connectAny(): Promise<Connection> {
-    const errors: KafkaError[] = [];
-    for (const link of this.#anyLinks()) {
-      try {
-        return await link.connection();
-      } catch (error) {
-        errors.push(toKafkaError(error, 'connect'));
-      }
-    }
-    throw noBroker(errors);
+  /** An open connection if there is one, otherwise that of the first broker that takes one. */
+  #connectAny(): Promise<Connection> {
+    const attempts = this.#anyLinks().map((link) => () => link.connection());
+    const { clock } = this.#components;
+    return firstAnswer(clock, attempts, { patienceMs: patienceMsMin, allFailed: noBroker });
   }
 
   /**

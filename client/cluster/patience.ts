@@ -1,11 +1,15 @@
 /**
- * When an answer is so late that one should look whether another broker leads by now. A broker that hangs or was cut off says
- * nothing, while the cluster has elected another leader within a second: waiting for the request's own timeout would cost half a minute.
+ * When an answer is so late that one should look whether another broker is to be asked by now: the partition's next leader, the group's
+ * next coordinator, the next controller. A broker that hangs or was cut off says nothing, while the cluster has elected another one within
+ * a second: waiting for the request's own timeout would cost half a minute.
  *
- * Late is what takes several times as long as this broker usually does, and a second at least. While something is late, the metadata
- * is asked for again and again, with pauses that grow: one request under way, and about one in a second, at most.
+ * Late is what takes a second; where records flow, also several times as long as this broker usually does. While something is late, others
+ * are asked again and again, with pauses that grow: one request under way, and about one in a second, at most. Being late is no reason to
+ * leave a broker, whose answer may take long by right (a group that waits for its members): only that another one has its place is.
  */
+import { KafkaError } from '../errors.ts';
 import { backoffMs } from '../waiting.ts';
+import type { Components } from '../components.ts';
 import type { Cluster } from './cluster.ts';
 import type { MetadataCache } from './metadata-cache.ts';
 
@@ -72,6 +76,52 @@ export class Patience {
     this.#nextLookMs = clock.monotonicMs() + backoffMs(random, ++this.#looks, lookPauseMs, lookPauseMsMax);
     this.#onLooked();
   }
+}
+
+/**
+ * The answer that was asked for; or TIMED_OUT, which may be tried again, when it is late and a look says that another broker has the place of
+ * the one that was asked. A look that fails says nothing. What the broker may answer later no longer counts.
+ */
+export function unlessMoved<R>(
+  { clock, random }: Components,
+  answer: Promise<R>,
+  { peer, hasMoved }: { readonly peer: string; readonly hasMoved: () => Promise<boolean> },
+): Promise<R> {
+  return new Promise((resolve, reject) => {
+    let isOver = false;
+    let looks = 0;
+    let timer = clock.after(patienceMsMin, () => void look());
+    const end = (finish: () => void): void => {
+      if (isOver) return;
+      isOver = true;
+      timer.cancel();
+      finish();
+    };
+    const look = async (): Promise<void> => {
+      const isElsewhere = await hasMoved().catch(() => false);
+      if (isOver) return;
+      if (isElsewhere) {
+        const text = `${peer} does not answer, and another one has its place now.`;
+        return end(() => reject(new KafkaError('TIMED_OUT', text)));
+      }
+      timer = clock.after(backoffMs(random, ++looks, lookPauseMs, lookPauseMsMax), () => void look());
+    };
+    answer.then(
+      (value) => end(() => resolve(value)),
+      (error: unknown) => end(() => reject(error)),
+    );
+  });
+}
+
+/**
+ * A look at who has a place that is told without an epoch. Who tells may be behind: another broker counts only when it is named twice in a
+ * row, and whoever is asked last is not the first to be asked again.
+ */
+export function namedTwice(asked: number, find: () => Promise<number>): () => Promise<boolean> {
+  return async () => {
+    const found = await find();
+    return found !== asked && (await find()) === found;
+  };
 }
 
 /** Whether the metadata names a leader that came after the one that was asked. */

@@ -6,7 +6,7 @@
  */
 import { ErrorCode, type JoinGroupResponse } from '../../protocol/index.ts';
 import type { Cluster, RequestOptions } from '../cluster/cluster.ts';
-import { onceAtCoordinator } from '../cluster/at-coordinator.ts';
+import { atCoordinator, onceAtCoordinator } from '../cluster/at-coordinator.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
 import { brokerError, KafkaError, toKafkaError } from '../errors.ts';
 import type { TopicPartition } from '../messages.ts';
@@ -96,10 +96,12 @@ export class Membership {
     const { groupId, groupInstanceId } = this.#options;
     if (this.#memberId === '' || groupInstanceId !== null) return;
     const memberId = this.#memberId;
-    await onceAtCoordinator(this.#cluster, groupId, async (node) => {
-      const body = (version: number): object =>
-        version < 3 ? { groupId, memberId } : { groupId, members: [{ memberId }] };
-      await this.#cluster.request('LeaveGroup', body, { target: node, timeoutMs });
+    const doing = `leave the group ${groupId}`;
+    const body = (version: number): object =>
+      version < 3 ? { groupId, memberId } : { groupId, members: [{ memberId }] };
+    await atCoordinator(this.#cluster, groupId, { doing, timeoutMs }, async (node) => {
+      const { errorCode } = await this.#cluster.request('LeaveGroup', body, { target: node, timeoutMs });
+      if (errorCode !== ErrorCode.NONE) throw brokerError(errorCode, doing);
     });
   }
 

@@ -1,4 +1,4 @@
-/** Brokers that share one log, over a network in memory: each may hang, and all say who leads as the test has it. */
+/** Brokers that share one log and one group, over a network in memory: each may hang, and all say who leads as the test has it. */
 import { FrameReader } from '../../../client/cluster/frame-reader.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryNetwork } from '../../../platform/memory-network.ts';
@@ -16,17 +16,29 @@ import {
   Reader,
   readBatchHeader,
 } from '../../../protocol/index.ts';
-import type { FetchRequest, MetadataRequest, ProduceRequest } from '../../../protocol/index.ts';
+import type {
+  CreateTopicsRequest,
+  FetchRequest,
+  ListOffsetsRequest,
+  MetadataRequest,
+  ProduceRequest,
+} from '../../../protocol/index.ts';
+import { FakeGroup, servedOfGroups, type GroupApi } from './fake-group.ts';
 
 export const topic = 'watched';
 const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
+/** As ListOffsets asks for it. */
+const earliest = -2;
 /** With their keys and the newest version served, which goes by topics' names. */
 const served = [
   { api: 'Produce', apiKey: 0, maxVersion: 9 },
   { api: 'Fetch', apiKey: 1, maxVersion: 12 },
+  { api: 'ListOffsets', apiKey: 2, maxVersion: 7 },
   { api: 'Metadata', apiKey: 3, maxVersion: 9 },
   { api: 'ApiVersions', apiKey: 18, maxVersion: 3 },
+  { api: 'CreateTopics', apiKey: 19, maxVersion: 7 },
   { api: 'InitProducerId', apiKey: 22, maxVersion: 4 },
+  ...servedOfGroups,
 ] as const;
 type Served = (typeof served)[number];
 type Api = Served['api'];
@@ -58,6 +70,13 @@ export class FakeBrokers {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork({ clock: this.clock, latencyMs: () => 1 });
   readonly partitions: readonly FakePartition[];
+  readonly group = new FakeGroup(this.clock);
+  /** Who changes the metadata, as all say. */
+  controller = 1;
+  /** Names, in the order in which they were made. */
+  readonly createdTopics: string[] = [];
+  /** Brokers that the metadata leaves out. */
+  readonly fenced = new Set<number>();
   /** Requests that were answered, by broker and API, such as '2 Metadata'. */
   readonly answered = new Map<string, number>();
   readonly #frozen = new Map<number, (() => void)[]>();
@@ -133,6 +152,7 @@ export class FakeBrokers {
     const reader = new Reader(frame);
     reader.position = bodyPosition;
     const body = isTooNew ? tooNew : await this.#answer(nodeId, api, { reader, version: apiVersion });
+    await new Promise<void>((resolve) => this.#whenAwake(nodeId, resolve));
     this.answered.set(`${nodeId} ${api}`, this.countOf(nodeId, api) + 1);
     const head = { apiKey, apiVersion: isTooNew ? 0 : apiVersion, correlationId };
     stream.write(encodeResponse(head, body));
@@ -148,8 +168,14 @@ export class FakeBrokers {
         return this.#metadata(codec('MetadataRequest', version).read(reader));
       case 'Produce':
         return this.#produce(nodeId, codec('ProduceRequest', version).read(reader));
-      default:
+      case 'Fetch':
         return this.#fetch(nodeId, codec('FetchRequest', version).read(reader));
+      case 'ListOffsets':
+        return this.#listOffsets(nodeId, codec('ListOffsetsRequest', version).read(reader));
+      case 'CreateTopics':
+        return this.#createTopics(nodeId, codec('CreateTopicsRequest', version).read(reader));
+      default:
+        return this.group.answer(nodeId, api satisfies GroupApi, { reader, version });
     }
   }
 
@@ -164,9 +190,11 @@ export class FakeBrokers {
       offlineReplicas: [],
     }));
     return {
-      brokers: this.#nodeIds.map((nodeId) => ({ nodeId, ...addressOf(nodeId), rack: null })),
+      brokers: this.#nodeIds
+        .filter((nodeId) => !this.fenced.has(nodeId))
+        .map((nodeId) => ({ nodeId, ...addressOf(nodeId), rack: null })),
       clusterId: 'fakes',
-      controllerId: 1,
+      controllerId: this.controller,
       topics: (request.topics ?? []).map(({ name }) => ({
         errorCode: ErrorCode.NONE,
         name,
@@ -194,6 +222,33 @@ export class FakeBrokers {
       }),
     }));
     return { responses };
+  }
+
+  /** One of the ends. */
+  #listOffsets(nodeId: number, request: ListOffsetsRequest): unknown {
+    const topics = request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex, timestamp }) => {
+        const { leader, leaderEpoch, values } = this.partitions[partitionIndex]!;
+        const errorCode = leader === nodeId ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER;
+        const offset = timestamp === earliest ? 0 : values.length;
+        return { partitionIndex, errorCode, timestamp: -1, offset, leaderEpoch };
+      }),
+    }));
+    return { topics };
+  }
+
+  /** By the controller alone; others do not pass it on. */
+  #createTopics(nodeId: number, request: CreateTopicsRequest): unknown {
+    const topics = request.topics.map(({ name, numPartitions, replicationFactor }) => {
+      const isKnown = this.createdTopics.includes(name);
+      const isController = nodeId === this.controller;
+      const refusal = isController ? ErrorCode.TOPIC_ALREADY_EXISTS : ErrorCode.NOT_CONTROLLER;
+      const errorCode = isController && !isKnown ? ErrorCode.NONE : refusal;
+      if (errorCode === ErrorCode.NONE) this.createdTopics.push(name);
+      return { name, topicId, errorCode, numPartitions, replicationFactor };
+    });
+    return { topics };
   }
 
   /** Held back as long as the request allows, where there is nothing. */
@@ -247,7 +302,7 @@ function batchAt(values: readonly string[], baseOffset: number): Buffer {
   return batch;
 }
 
-function addressOf(nodeId: number): { host: string; port: number } {
+export function addressOf(nodeId: number): { host: string; port: number } {
   return { host: `fake-${nodeId}`, port: 9092 };
 }
 
