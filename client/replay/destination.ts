@@ -64,10 +64,16 @@ export async function planDestination(
       `Topic ${topic} has ${partitions} partitions, too few to keep the numbers of ${source.name}'s ${source.partitions.length}: partition by key.`,
     );
   }
-  return { topic, partitions, toBeCreated: existing === undefined, partitioning };
+  const toBeCreated = existing === undefined;
+  return { topic, partitions, toBeCreated, replicationFactor: replicasOf(existing ?? source), partitioning };
 }
 
-/** Makes the destination with the partitions and the explicit settings of the source. */
+/** The fewest of any partition: one whose replicas change has more for a while. */
+function replicasOf(topic: TopicDescription): number {
+  return Math.min(...topic.partitions.map(({ replicas }) => replicas.length));
+}
+
+/** Makes the destination with the partitions, the replicas and the explicit settings of the source. */
 export async function createDestination(
   admin: DestinationAdmin,
   source: string,
@@ -79,7 +85,8 @@ export async function createDestination(
   );
   const configs = Object.fromEntries(set.map((entry) => [entry.name, entry.value!]));
   try {
-    await admin.createTopics([{ name: destination.topic, partitions: destination.partitions, configs }]);
+    const { topic: name, partitions, replicationFactor } = destination;
+    await admin.createTopics([{ name, partitions, replicationFactor, configs }]);
   } catch (error) {
     // An earlier run may have made it before it had any progress to leave.
     if (!(error instanceof KafkaError && error.code === 'TOPIC_ALREADY_EXISTS')) throw error;

@@ -57,7 +57,7 @@ export interface ReplayPace {
 
 export interface ReplayDestination {
   readonly topic: string;
-  /** Makes the topic where it is missing, with the partitions and settings of the source. Default false. */
+  /** Makes the topic where it is missing, with the partitions, replicas and settings of the source. Default false. */
   readonly create?: boolean;
   /**
    * Which partition a record goes to: its own number ('source', the default where both topics have as many), or that of
@@ -106,6 +106,8 @@ export interface PlannedDestination {
   readonly partitions: number;
   /** It does not exist yet; `run` makes it. */
   readonly toBeCreated: boolean;
+  /** Replicas of each partition. */
+  readonly replicationFactor: number;
   readonly partitioning: 'source' | 'key';
 }
 

@@ -173,7 +173,7 @@ describe('kappalog replay', () => {
     expect(plan).toMatchObject({
       topic: 'source',
       records: 15,
-      destination: { topic: 'never', toBeCreated: true },
+      destination: { topic: 'never', toBeCreated: true, replicationFactor: 1 },
       resumed: false,
     });
     expect((await cli.run(['topic', 'describe', 'never'])).code).toBe(3);
