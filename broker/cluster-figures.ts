@@ -4,7 +4,7 @@
  * partitions answers its clients meanwhile.
  */
 import type { Yield } from '../platform/yield.ts';
-import { isLed } from './cluster/partitions/leaderships.ts';
+import { isStanding } from './cluster/partitions/leaderships.ts';
 import type { Leaderships } from './cluster/partitions/leaderships.ts';
 import type { MetadataImage, TopicImage } from './cluster/metadata/metadata-image.ts';
 import { isReassigning, targetOf } from './cluster/controller/reassignments.ts';
@@ -202,6 +202,5 @@ function hasLeader(
 ) {
   const own = storage.partitions.replica(topic.name, index);
   if (own?.identity.topicId === topic.id) return own.servesReads || own.leaderNode !== undefined;
-  const said = leaderships.of(topic.id, index);
-  return isLed(said) && cluster.image.brokers.get(said.leader)?.fenced === false;
+  return isStanding(leaderships.of(topic.id, index), cluster.image.brokers);
 }

@@ -4,7 +4,7 @@
  */
 import { Cluster } from './cluster/cluster.ts';
 import { MetadataSnapshots } from './cluster/metadata/metadata-snapshots.ts';
-import { Leaderships } from './cluster/partitions/leaderships.ts';
+import { isStanding, Leaderships } from './cluster/partitions/leaderships.ts';
 import { PartitionSteering } from './cluster/partitions/partition-steering.ts';
 import { ReplicaMetadataLog } from './cluster/metadata/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
@@ -337,8 +337,8 @@ class Node implements Broker {
       directories: () => storage.directoryReports(),
       silentMs: (nodeId) => storage.consensus.silentMs(nodeId),
       whenLed: (topic, timeoutMs) => {
-        const isAlive = (id: number): boolean => cluster.image.brokers.get(id)?.fenced === false;
-        return this.#leaderships.whenLed(topic, { clock, timeoutMs }, ({ leader }) => isAlive(leader));
+        const patience = { clock, timeoutMs };
+        return this.#leaderships.whenLed(topic, patience, (said) => isStanding(said, cluster.image.brokers));
       },
       onAddress: (node) => network?.setAddress(node.nodeId, node),
       replicas: replicaHost({

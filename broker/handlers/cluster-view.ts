@@ -6,7 +6,7 @@
  * sync with nothing, as with Kafka, though its leader would give it `replica.lag.time.max.ms`.
  */
 import { ErrorCode } from '../../protocol/index.ts';
-import { isLed } from '../cluster/partitions/leaderships.ts';
+import { isStanding } from '../cluster/partitions/leaderships.ts';
 import type { PartitionImage, TopicImage } from '../cluster/metadata/metadata-image.ts';
 import { nodeOf } from '../raft/member.ts';
 import type { RequestContext } from './handler.ts';
@@ -88,7 +88,7 @@ export function partitionView(
     };
   }
   const said = leaderships.of(topic.id, partition.index);
-  if (isLed(said) && said.leader !== nodeId && isAlive(said.leader)) {
+  if (isStanding(said, brokers) && said.leader !== nodeId) {
     const { leader, term, inSync } = said;
     return {
       ...base,
@@ -113,7 +113,9 @@ export function currentLeader(
   topicId: string,
   partition: number,
 ): { readonly leaderId: number; readonly leaderEpoch: number } {
-  const said = context.node.leaderships.of(topicId, partition);
-  if (!isLed(said) || said.leader === context.node.nodeId) return { leaderId: -1, leaderEpoch: -1 };
+  const { leaderships, cluster, nodeId } = context.node;
+  const said = leaderships.of(topicId, partition);
+  if (!isStanding(said, cluster.image.brokers) || said.leader === nodeId)
+    return { leaderId: -1, leaderEpoch: -1 };
   return { leaderId: said.leader, leaderEpoch: said.term };
 }

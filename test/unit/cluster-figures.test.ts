@@ -132,12 +132,14 @@ describe('the figures of a cluster', () => {
     const cluster = clusterOf(5);
     const { state, topicId } = cluster;
     const leaderships = new Leaderships();
+    const epochOf = (id: number): number => state.image.brokers.get(id)!.epoch;
     for (const [partition, leader] of [1, 2].entries()) {
-      leaderships.merge({ topicId, partition, leader, term: 1, version: 1, inSync: [leader], revision: 0 });
+      const said = { term: 1, version: 1, inSync: [leader], revision: 0, epoch: epochOf(leader) };
+      leaderships.merge({ topicId, partition, leader, ...said });
     }
     const reassignments = [{ topic: 't', partition: 1, replicas: [1, 2, 4] }];
     carryOut(state, decideReassignments(state, { reassignments, allowReplicationFactorChange: true }));
-    const { epoch } = state.image.brokers.get(2)!;
+    const epoch = epochOf(2);
     carryOut(state, decideRegistrationChange(state, { nodeId: 2, epoch, fenced: true }));
     const replicas = [
       replicaOf(topicId, 3, { isLeader: false, leaderNode: undefined }),

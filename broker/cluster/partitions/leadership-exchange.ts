@@ -3,8 +3,8 @@
  *
  * News goes out in the turn in which it comes, one question at a time to each node, so that what comes meanwhile travels
  * together. The answer has what the other node now believes of this one, as a digest: where that is not what it should, it is told
- * everything once more. A node that starts is told everything, too. While nothing changes nothing is sent, and there is no timer
- * but for repeating what failed.
+ * everything once more. A node that starts is told everything, too; and where this one is registered anew it says all again as of
+ * then. While nothing changes nothing is sent, and there is no timer but for repeating what failed.
  */
 import type { Clock, Timer } from '../../../platform/clock.ts';
 import { PeerError } from '../../peers/peer-requests.ts';
@@ -62,6 +62,8 @@ export class LeadershipExchange {
   /** A turn that tells the news has been asked for. */
   #isDue = false;
   #isClosed = false;
+  /** The broker epoch of this node as of which it has said what it leads. */
+  #saidEpoch = 0;
 
   constructor(options: LeadershipExchangeOptions) {
     this.#options = options;
@@ -90,7 +92,8 @@ export class LeadershipExchange {
       // Whoever follows knows of a new leader first, if no more than that.
       if (leaderNode === undefined || leaderNode === nodeId) return;
       const revision = known?.revision ?? 0;
-      const hint = { leader: leaderNode, term, version: 0, inSync: [leaderNode], revision };
+      const epoch = this.#epochOf(leaderNode);
+      const hint = { leader: leaderNode, term, version: 0, inSync: [leaderNode], revision, epoch };
       leaderships.merge({ topicId, partition, ...hint });
       return;
     }
@@ -99,7 +102,8 @@ export class LeadershipExchange {
     const isOwn = known?.leader === nodeId && known.term === term;
     if (isOwn && known.revision === revision && isSame(known.inSync, inSync)) return;
     const version = isOwn ? known.version + 1 : 1;
-    const leadership = { topicId, partition, leader: nodeId, term, version, inSync, revision };
+    const epoch = this.#epochOf(nodeId);
+    const leadership = { topicId, partition, leader: nodeId, term, version, inSync, revision, epoch };
     if (leaderships.merge(leadership)) this.#tell(leadership);
   }
 
@@ -107,7 +111,8 @@ export class LeadershipExchange {
   #giveUp(known: Leadership | undefined): void {
     const { nodeId, leaderships } = this.#options;
     if (!isLed(known) || known.leader !== nodeId) return;
-    const leadership = { ...known, version: known.version + 1, inSync: [] };
+    const epoch = this.#epochOf(nodeId);
+    const leadership = { ...known, version: known.version + 1, inSync: [], epoch };
     if (leaderships.merge(leadership)) this.#tell(leadership);
   }
 
@@ -120,7 +125,9 @@ export class LeadershipExchange {
   /** Who is registered is to be looked at: at the start of the node, and after each change. */
   nodesChanged(): void {
     const { image, nodeId, peers } = this.#options;
-    if (peers === undefined || this.#isClosed) return;
+    if (this.#isClosed) return;
+    this.#sayAnew();
+    if (peers === undefined) return;
     const { brokers } = image();
     for (const [id, peer] of this.#peers) {
       if (brokers.has(id)) continue;
@@ -141,6 +148,23 @@ export class LeadershipExchange {
       known.pauseMs = pauseMsMin;
     }
     this.#schedule();
+  }
+
+  /** What was said as of an earlier registration stands for nothing now (`isStanding`). */
+  #sayAnew(): void {
+    const { nodeId, leaderships } = this.#options;
+    const epoch = this.#epochOf(nodeId);
+    if (epoch === this.#saidEpoch) return;
+    this.#saidEpoch = epoch;
+    for (const leadership of leaderships.ledBy(nodeId)) {
+      const anew = { ...leadership, epoch };
+      if (leaderships.merge(anew)) this.#tell(anew);
+    }
+  }
+
+  /** 0 before it is registered. */
+  #epochOf(nodeId: number): number {
+    return this.#options.image().brokers.get(nodeId)?.epoch ?? 0;
   }
 
   close(): void {
@@ -187,7 +211,7 @@ export class LeadershipExchange {
       const frame = this.#take(peer);
       if (frame.length === 0) continue;
       try {
-        const payload = [encodeLeaderships(frame)];
+        const payload = [encodeLeaderships(this.#epochOf(nodeId), frame)];
         const options = { timeoutMs: questionMsMax };
         const answer = await peers.request(peer.nodeId, leadershipsKind, payload, options);
         peer.pauseMs = pauseMsMin;

@@ -7,11 +7,12 @@ import type { Leadership, LeadershipDigest } from './leaderships.ts';
 
 const frameVersion = 0;
 
-/** All of them name the same leader, the node that sends them, and so its id is not written. */
-export function encodeLeaderships(leaderships: readonly Leadership[]): Buffer {
+/** All of them name the same leader, the node that sends them, and so its id is not written; all are of this broker epoch of it. */
+export function encodeLeaderships(epoch: number, leaderships: readonly Leadership[]): Buffer {
   const byTopic = Map.groupBy(leaderships, ({ topicId }) => topicId);
   const writer = new Writer(64 + leaderships.length * 12);
   writer.unsignedVarint(frameVersion);
+  writer.int64(epoch);
   writer.unsignedVarint(byTopic.size);
   for (const [topicId, partitions] of byTopic) {
     writer.uuid(topicId);
@@ -31,25 +32,26 @@ export function decodeLeaderships(bytes: Buffer, leader: number): Leadership[] {
   const version = reader.unsignedVarint();
   // A node that knows more writes what this one does not understand; it is told by the others, and by metadata.
   if (version !== frameVersion) return [];
+  const epoch = reader.int64();
   const leaderships: Leadership[] = [];
   for (let topics = reader.unsignedVarint(); topics > 0; topics--) {
     const topicId = reader.uuid();
     for (let partitions = reader.unsignedVarint(); partitions > 0; partitions--) {
-      leaderships.push(readOne(reader, topicId, leader));
+      leaderships.push(readOne(reader, { topicId, leader, epoch }));
     }
   }
   reader.finish();
   return leaderships;
 }
 
-function readOne(reader: Reader, topicId: string, leader: number): Leadership {
+function readOne(reader: Reader, said: Pick<Leadership, 'topicId' | 'leader' | 'epoch'>): Leadership {
   const partition = reader.unsignedVarint();
   const term = reader.unsignedVarint();
   const version = reader.unsignedVarint();
   const revision = reader.unsignedVarint();
   const inSync: number[] = [];
   for (let left = reader.unsignedVarint(); left > 0; left--) inSync.push(reader.unsignedVarint());
-  return { topicId, partition, leader, term, version, inSync, revision };
+  return { ...said, partition, term, version, inSync, revision };
 }
 
 export function encodeDigest({ count, hash }: LeadershipDigest): Buffer {

@@ -4,6 +4,9 @@
  *
  * Invariant: for each partition the leadership with the highest term is kept and, within a term, which has one leader, the one
  * with the highest version, which that leader counts. So leaderships may be merged in any order and any number of times.
+ *
+ * A process that has ended takes nothing back. What it said ends with its registration: the next process of that node has a higher broker
+ * epoch, and says for itself what it leads (`isStanding`).
  */
 import type { Clock } from '../../../platform/clock.ts';
 
@@ -20,6 +23,8 @@ export interface Leadership {
   readonly inSync: readonly number[];
   /** The revision that the group's committed configuration carries out. */
   readonly revision: number;
+  /** The broker epoch of the leader as it said so; of a hint (version 0), as it was known then. */
+  readonly epoch: number;
 }
 
 /** What two nodes compare: equal where both know the same of one leader's partitions. */
@@ -38,6 +43,16 @@ export interface Patience {
 /** Whether somebody leads, as far as this says. */
 export function isLed(leadership: Leadership | undefined): leadership is Leadership {
   return leadership !== undefined && leadership.inSync.length > 0;
+}
+
+/** Whether somebody leads who is there, and has not begun anew since it said so. */
+export function isStanding(
+  leadership: Leadership | undefined,
+  brokers: ReadonlyMap<number, { readonly fenced: boolean; readonly epoch: number }>,
+): leadership is Leadership {
+  if (!isLed(leadership)) return false;
+  const broker = brokers.get(leadership.leader);
+  return broker?.fenced === false && leadership.epoch >= broker.epoch;
 }
 
 export type LeadershipListener = (leadership: Leadership) => void;
@@ -153,16 +168,17 @@ export class Leaderships {
 
 function supersedes(heard: Leadership, known: Leadership): boolean {
   if (heard.term !== known.term) return heard.term > known.term;
-  return heard.version > known.version;
+  if (heard.version !== known.version) return heard.version > known.version;
+  return heard.epoch > known.epoch;
 }
 
 /** FNV-1a over what identifies a leadership. */
-function hashOf({ topicId, partition, term, version }: Leadership): number {
+function hashOf({ topicId, partition, term, version, epoch }: Leadership): number {
   let hash = 0x811c9dc5;
   for (let position = 0; position < topicId.length; position++) {
     hash = Math.imul(hash ^ topicId.charCodeAt(position), 0x01000193);
   }
-  for (const number of [partition, term, version]) {
+  for (const number of [partition, term, version, epoch]) {
     hash = Math.imul(hash ^ (number & 0xffff), 0x01000193);
     hash = Math.imul(hash ^ (number >>> 16), 0x01000193);
   }

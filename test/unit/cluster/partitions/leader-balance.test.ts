@@ -23,7 +23,7 @@ function unbalanced(inSync: readonly number[] = [1, 2]) {
   const leaderships = new Leaderships();
   const topicId = state.image.topic('t')!.id;
   const lead = (partition: number, leader: number, term: number): void => {
-    leaderships.merge({ topicId, partition, leader, term, version: 1, inSync, revision: 0 });
+    leaderships.merge({ topicId, partition, leader, term, version: 1, inSync, revision: 0, epoch: 0 });
   };
   for (let partition = 0; partition < 20; partition++) lead(partition, 1, 1);
   return { state, leaderships, lead };

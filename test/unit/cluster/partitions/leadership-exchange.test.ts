@@ -6,7 +6,7 @@ import {
   decodeLeaderships,
   encodeLeaderships,
 } from '../../../../broker/cluster/partitions/leadership-frames.ts';
-import { Leaderships } from '../../../../broker/cluster/partitions/leaderships.ts';
+import { isStanding, Leaderships } from '../../../../broker/cluster/partitions/leaderships.ts';
 import type { Leadership } from '../../../../broker/cluster/partitions/leaderships.ts';
 import { decideUnregistration } from '../../../../broker/cluster/controller/registration.ts';
 import { PeerError } from '../../../../broker/peers/peer-requests.ts';
@@ -22,6 +22,7 @@ const leadership = (rest: Partial<Leadership> = {}): Leadership => ({
   version: 1,
   inSync: [1, 2],
   revision: 0,
+  epoch: 5,
   ...rest,
 });
 
@@ -132,7 +133,7 @@ describe('leaderships', () => {
         fc.uniqueArray(anyLeadership, { selector: (each) => `${each.topicId}${each.partition}` }),
         (said) => {
           const sent = said.map((each) => ({ ...consistent(each), leader: 7 }));
-          const received = decodeLeaderships(encodeLeaderships(sent), 7);
+          const received = decodeLeaderships(encodeLeaderships(5, sent), 7);
           expect(received).toHaveLength(sent.length);
           expect(received).toEqual(expect.arrayContaining(sent));
         },
@@ -141,7 +142,7 @@ describe('leaderships', () => {
     const many = Array.from({ length: 10_000 }, (_, partition) =>
       leadership({ topicId: uuid(partition % 100), partition, term: 40, version: 300, inSync: [1, 2, 3] }),
     );
-    expect(encodeLeaderships(many).length).toBeLessThan(120_000);
+    expect(encodeLeaderships(5, many).length).toBeLessThan(120_000);
   });
 });
 
@@ -210,6 +211,7 @@ class Nodes {
       features: [],
       rack: null,
       logDirs: rest.logDirectories,
+      fenced: false,
     };
     const { changes } = carryOut(this.state, {
       records: [{ type: 'RegisterBrokerRecord', value: record }],
@@ -333,6 +335,44 @@ describe('the exchange of leaderships', () => {
     expect(table.of(uuid(1), 0)).toMatchObject({ leader: 3, term: 9, version: 0 });
     expect(table.merge(leadership({ leader: 3, term: 9, version: 1, inSync: [3, 2] }))).toBe(true);
     expect(table.merge(leadership({ leader: 1, term: 8, version: 7 }))).toBe(false);
+  });
+
+  it('says as of a new registration what is led then, and nothing of what the process before it led', async () => {
+    const nodes = new Nodes();
+    nodes.lead(0);
+    nodes.lead(1);
+    await settle();
+    const { brokers } = nodes.state.image;
+    const standing = (): boolean[][] =>
+      [2, 3].map((id) =>
+        [0, 1].map((partition) => isStanding(nodes.tables.get(id)!.of(uuid(1), partition), brokers)),
+      );
+    expect(standing()).toEqual([
+      [true, true],
+      [true, true],
+    ]);
+    // It leads on, as where its registration had lapsed.
+    nodes.registered(1);
+    expect(standing()).toEqual([
+      [false, false],
+      [false, false],
+    ]);
+    await settle();
+    expect(standing()).toEqual([
+      [true, true],
+      [true, true],
+    ]);
+    // Another process, which has been elected for one of them before it has been registered.
+    nodes.start(1);
+    nodes.lead(1, { term: 2 });
+    await settle();
+    nodes.registered(1);
+    await settle();
+    expect(standing()).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    expect(nodes.tables.get(2)!.digest(1).count).toBe(2);
   });
 
   it('leaves a node alone that was unregistered', async () => {

@@ -25,7 +25,16 @@ function open() {
   const topicId = state.image.topic('t')!.id;
   const leaderships = new Leaderships();
   for (const [partition, leader] of [1, 2].entries()) {
-    leaderships.merge({ topicId, partition, leader, term: 1, version: 1, inSync: [leader], revision: 0 });
+    leaderships.merge({
+      topicId,
+      partition,
+      leader,
+      term: 1,
+      version: 1,
+      inSync: [leader],
+      revision: 0,
+      epoch: 0,
+    });
   }
   const throttles = new ReplicationThrottles({
     nodeId: 1,
