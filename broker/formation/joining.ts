@@ -33,12 +33,13 @@ export function joinService({
   };
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
-    const { nodeId, directoryId } = node;
+    const { nodeId, directoryId, directoryIds } = node;
     if (cluster.image.isGoneMember(memberId(nodeId, directoryId))) {
       return [toJson({ ...answerNow(), refusal: takenOutMessage(nodeId), isFinal: true })];
     }
     // It may have lost the directory that it had, or another process has its id: this node may not know of it yet, the controller does.
-    const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
+    const lost = { nodeId, directoryId, ...(directoryIds === undefined ? {} : { directoryIds }) };
+    const replacement = await cluster.replaceDirectory(lost);
     if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
     const admitted = await cluster.admit(node, admitMs);
     if (admitted === undefined) {

@@ -33,49 +33,63 @@ async function leaders(cluster: EmbeddedCluster, node: number): Promise<number[]
     .map(({ leaderId }) => leaderId);
 }
 
-it('a node that lost its data directory comes back as a new member, with all records', async () => {
-  await using cluster = await EmbeddedCluster.start({
-    settings: {
-      'broker.session.timeout.ms': '2000',
-      'broker.heartbeat.interval.ms': '200',
-      'replica.lag.time.max.ms': '1500',
-    },
-  });
-  const first = await cluster.connect(1);
-  const assignments = partitions.map((partitionIndex) => ({ partitionIndex, brokerIds: [2, 1, 3] }));
-  const made = await first.call('CreateTopics', 7, {
-    topics: [{ name: topic, numPartitions: -1, replicationFactor: -1, assignments, configs: [] }],
-    timeoutMs: 10_000,
-  });
-  expect(made.topics[0]).toMatchObject({ errorCode: ErrorCode.NONE });
-  const ledBy = await leaders(cluster, 1);
-  for (const partition of partitions) {
-    const connection = await cluster.connect(ledBy[partition]!);
-    const values = Array.from({ length: 50 }, (_, index) => `${partition}: ${index}`);
-    const { responses } = await connection.call(
-      'Produce',
-      produceVersion,
-      produceOf(topic, values, { partition }),
-    );
-    expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(ErrorCode.NONE);
-  }
-  await cluster.stopNode(2);
-  cluster.loseDisk(2);
-  await whenInSync(cluster, [1, 3]);
-  await cluster.startNode(2);
-  await whenInSync(cluster, [1, 2, 3]);
-  // Only who votes can lead, and who leads has all records.
-  await vi.waitFor(async () => {
-    await first.call('ElectLeaders', 2, { electionType: 0, topicPartitions: null });
-    expect(await leaders(cluster, 2)).toEqual(partitions.map(() => 2));
-  }, wait);
-  const second = await cluster.connect(2);
-  for (const partition of partitions) {
-    const asked = fetchOf(topic, [{ partition, fetchOffset: 0 }]);
-    const { responses } = await second.call('Fetch', fetchVersion, asked);
-    const { errorCode, highWatermark, records } = responses[0]!.partitions[0]!;
-    expect({ errorCode, highWatermark }).toEqual({ errorCode: ErrorCode.NONE, highWatermark: 50 });
-    const values = Array.from({ length: 50 }, (_, index) => `${partition}: ${index}`);
-    expect(values.filter((value) => !records!.includes(value))).toEqual([]);
-  }
-}, 60_000);
+const kinds = [
+  ['its data directory', ['/kappalog']],
+  ['both of its data directories', ['/first', '/second']],
+] as const;
+
+it.each(kinds)(
+  'a node that lost %s comes back as a new member, with all records',
+  async (_, directories) => {
+    await using cluster = await EmbeddedCluster.start({
+      dataDir: directories,
+      settings: {
+        'broker.session.timeout.ms': '2000',
+        'broker.heartbeat.interval.ms': '200',
+        'replica.lag.time.max.ms': '1500',
+      },
+    });
+    const first = await cluster.connect(1);
+    const assignments = partitions.map((partitionIndex) => ({ partitionIndex, brokerIds: [2, 1, 3] }));
+    const made = await first.call('CreateTopics', 7, {
+      topics: [{ name: topic, numPartitions: -1, replicationFactor: -1, assignments, configs: [] }],
+      timeoutMs: 10_000,
+    });
+    expect(made.topics[0]).toMatchObject({ errorCode: ErrorCode.NONE });
+    const ledBy = await leaders(cluster, 1);
+    for (const partition of partitions) {
+      const connection = await cluster.connect(ledBy[partition]!);
+      const values = Array.from({ length: 50 }, (_, index) => `${partition}: ${index}`);
+      const { responses } = await connection.call(
+        'Produce',
+        produceVersion,
+        produceOf(topic, values, { partition }),
+      );
+      expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(ErrorCode.NONE);
+    }
+    await cluster.stopNode(2);
+    cluster.loseDisk(2);
+    await whenInSync(cluster, [1, 3]);
+    await cluster.startNode(2);
+    await whenInSync(cluster, [1, 2, 3]);
+    for (const directory of directories) {
+      const names = await cluster.diskOf(2).list(directory);
+      expect(names.some((name) => name.startsWith(`${topic}-`))).toBe(true);
+    }
+    // Only who votes can lead, and who leads has all records.
+    await vi.waitFor(async () => {
+      await first.call('ElectLeaders', 2, { electionType: 0, topicPartitions: null });
+      expect(await leaders(cluster, 2)).toEqual(partitions.map(() => 2));
+    }, wait);
+    const second = await cluster.connect(2);
+    for (const partition of partitions) {
+      const asked = fetchOf(topic, [{ partition, fetchOffset: 0 }]);
+      const { responses } = await second.call('Fetch', fetchVersion, asked);
+      const { errorCode, highWatermark, records } = responses[0]!.partitions[0]!;
+      expect({ errorCode, highWatermark }).toEqual({ errorCode: ErrorCode.NONE, highWatermark: 50 });
+      const values = Array.from({ length: 50 }, (_, index) => `${partition}: ${index}`);
+      expect(values.filter((value) => !records!.includes(value))).toEqual([]);
+    }
+  },
+  60_000,
+);

@@ -30,6 +30,13 @@ describe('simulated histories of whole nodes', () => {
     expect(counts['members']!['directories lost']).toBeGreaterThan(0);
   }, 120_000);
 
+  it('give a node that lost both of its data directories all replicas back', async () => {
+    const { failure, counts } = await runSeed(nodes, { seed: 500_009, steps: new Set([0, 2]) });
+    expect(failure).toBeUndefined();
+    expect(counts['members']!['directories lost']).toBe(1);
+    expect(counts['clients']!['partitions compared']).toBeGreaterThan(0);
+  }, 60_000);
+
   it('are the same for the same seed, to the last event', async () => {
     const run = { seed: firstSeed, keepsTrace: true };
     const first = await runSeed(nodes, run);

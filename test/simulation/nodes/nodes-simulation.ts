@@ -191,8 +191,6 @@ export class NodesSimulation implements NodesWorld {
     const random = this.random.fork(`members ${step}`);
     if (memberStepOneIn === 0 || random.below(memberStepOneIn) > 0) return;
     const kind = drawWeighted(memberSteps, memberWeights, random);
-    // A node that comes back without any of several directories begins anew what was in the first; the rest waits to be reassigned.
-    if (kind === 'lose-directory' && this.options.directories.length > 1) return;
     if (this.#without.has(kind)) return;
     this.tally.count('steps', kind);
     this.operator.begin(kind, random);
