@@ -25,15 +25,8 @@ export interface DataDirectoriesOptions {
   readonly paths: readonly string[];
   /** Keeps other processes out; not needed for what only this process has. */
   readonly lock: boolean;
-  /**
-   * Told once who the first directory says that this node is, and the ids of all, undefined where one of them cannot be read; resolves
-   * with the id of its cluster, which it may have to find.
-   */
-  readonly findCluster: (
-    claimed: ClaimedDirectory,
-    path: string,
-    directoryIds: readonly string[] | undefined,
-  ) => Promise<string>;
+  /** Told once who the first directory says that this node is; resolves with the id of its cluster, which it may have to find. */
+  readonly findCluster: (claimed: ClaimedDirectory, path: string) => Promise<string>;
 }
 
 export interface DataDirectories {
@@ -67,17 +60,13 @@ export async function openDataDirectories(options: DataDirectoriesOptions): Prom
     await checkMetadataLog(options);
     const [first, ...rest] = paths;
     const claimed = await claim(options, first!, { locks, clusterId: undefined });
-    // Before others are asked what the node is to them: what it has lost is known by what it has.
-    const { clusterId } = claimed;
-    const others: ClaimedOther[] = [];
-    for (const path of rest) others.push(await claimOther(options, path, { locks, clusterId }));
-    const identity = await entered(options, claimed, { path: first!, others });
+    const identity = await entered(options, claimed, first!);
     const opening = {
       ...options,
       writeFiles: new WriteFiles(filesOpenMax(writeFilesMax), options.platform.clock),
     };
     opened.push(await open(opening, first!, identity));
-    for (const other of others) opened.push(await openOther(opening, other, identity));
+    for (const path of rest) opened.push(await openOther(opening, path, { locks, identity }));
     return { all: opened, identity, unlock };
   } catch (error) {
     await Promise.allSettled(opened.map((directory) => directory.close()));
@@ -103,49 +92,23 @@ async function checkMetadataLog({ platform, paths }: DataDirectoriesOptions): Pr
   }
 }
 
-/** A directory that the node can do without: whose it is, or why that cannot be told. */
-type ClaimedOther = { readonly path: string } & (
-  | { readonly claimed: ClaimedDirectory }
-  | { readonly claimed: undefined; readonly error: unknown }
-);
-
-/** Whatever is wrong with more than its disk rejects. */
-async function claimOther(
-  options: DataDirectoriesOptions,
-  path: string,
-  holding: { locks: (() => void)[]; clusterId: string | undefined },
-): Promise<ClaimedOther> {
-  try {
-    return { path, claimed: await claim(options, path, holding) };
-  } catch (error) {
-    checkDispensable(error);
-    return { path, claimed: undefined, error };
-  }
-}
-
+/** One that the node can do without; whatever is wrong with more than its disk rejects. */
 async function openOther(
   options: OpeningOptions,
-  other: ClaimedOther,
-  { clusterId }: DirectoryIdentity,
+  path: string,
+  { locks, identity }: { locks: (() => void)[]; identity: DirectoryIdentity },
 ): Promise<LogDirectory> {
-  const { path, claimed } = other;
-  if (claimed === undefined) return LogDirectory.unusable(path, undefined, other.error);
-  const { disk, ids } = options.platform;
+  let directoryId: string | undefined;
   try {
-    const isEntered = claimed.clusterId === clusterId;
-    const owner = { nodeId: options.nodeId, ids, clusterId };
-    return await open(options, path, isEntered ? claimed : await openDataDirectory(disk, path, owner));
+    const { clusterId } = identity;
+    const own = await claim(options, path, { locks, clusterId });
+    ({ directoryId } = own);
+    return await open(options, path, own);
   } catch (error) {
-    const reason = error instanceof DiskError ? directoryError(path, error) : error;
-    checkDispensable(reason);
-    return LogDirectory.unusable(path, claimed.directoryId, reason);
-  }
-}
-
-/** Throws what keeps the node from starting. */
-function checkDispensable(error: unknown): void {
-  if (error instanceof StartError && error.code !== 'damaged' && error.code !== 'directory-not-usable') {
-    throw error;
+    if (error instanceof StartError && error.code !== 'damaged' && error.code !== 'directory-not-usable') {
+      throw error;
+    }
+    return LogDirectory.unusable(path, directoryId, error);
   }
 }
 
@@ -153,15 +116,9 @@ function checkDispensable(error: unknown): void {
 async function entered(
   { platform, findCluster }: DataDirectoriesOptions,
   claimed: ClaimedDirectory,
-  { path, others }: { readonly path: string; readonly others: readonly ClaimedOther[] },
+  path: string,
 ): Promise<DirectoryIdentity> {
-  const all = [claimed, ...others.map((other) => other.claimed)].map((own) => own?.directoryId);
-  const directoryIds = all.filter((id) => id !== undefined);
-  const clusterId = await findCluster(
-    claimed,
-    path,
-    directoryIds.length < all.length ? undefined : directoryIds,
-  );
+  const clusterId = await findCluster(claimed, path);
   const identity = { ...claimed, clusterId };
   if (claimed.clusterId !== undefined) return identity;
   try {

@@ -5,7 +5,7 @@ import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
 import { internalListener } from './cluster/controller/registration.ts';
 import type { ClaimedDirectory } from './data-directory.ts';
-import { formCluster, joinQuestion } from './formation/form-cluster.ts';
+import { formCluster } from './formation/form-cluster.ts';
 import type { Formed, JoinQuestion } from './formation/form-cluster.ts';
 import { nextIncarnation, readIncarnation, writeKnownNodes } from './formation/formation-files.ts';
 import type { Logger } from './logger.ts';
@@ -38,8 +38,6 @@ export interface MeetingOptions extends ClusterOptions {
   readonly usesLeases: boolean;
   /** Address to listen on. */
   readonly host: string;
-  /** Of all data directories; undefined where one of them cannot be read. */
-  readonly directoryIds: readonly string[] | undefined;
   readonly isStopping: () => boolean;
 }
 
@@ -73,8 +71,7 @@ export async function meetCluster(
   claimed: ClaimedDirectory,
   directory: string,
 ): Promise<NodePeers> {
-  const { platform, logger, nodeId, voters, join, directoryIds } = options;
-  const { directoryId } = claimed;
+  const { platform, logger, nodeId, voters, join } = options;
   const { disk, clock, ids } = platform;
   const network = await openNetwork(options, claimed, await nextIncarnation(disk, directory));
   try {
@@ -83,8 +80,7 @@ export async function meetCluster(
       clock,
       directory,
       nodeId,
-      directoryId,
-      directoryIds,
+      directoryId: claimed.directoryId,
       clusterId: claimed.clusterId,
       peers: network,
       address: network === undefined ? undefined : addressOf(options, network),
@@ -108,7 +104,7 @@ export async function meetCluster(
       question:
         network === undefined
           ? undefined
-          : joinQuestion({ nodeId, directoryId, directoryIds }, addressOf(options, network)),
+          : { nodeId, directoryId: claimed.directoryId, ...addressOf(options, network) },
       nodesChanged: keeper(options, network, directory),
     };
   } catch (error) {

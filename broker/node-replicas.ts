@@ -76,6 +76,7 @@ export async function openReplicas(
   moves: ReplicaMoves,
 ): Promise<void> {
   try {
+    await cluster.assignDirectories(await storage.replacements(cluster.replicasHere()));
     // What the metadata changes meanwhile is carried out afterwards: directories that it makes are not strays.
     await cluster.openReplicas(async (wanted) => {
       await storage.partitions.openExisting(wanted);

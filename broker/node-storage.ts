@@ -1,6 +1,8 @@
 /**
  * What a node keeps: its data directories, the caches that all logs share, and the replicas themselves.
  */
+import { DiskError } from '../platform/disk.ts';
+import type { Disk } from '../platform/disk.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Yield } from '../platform/yield.ts';
 import type { DirectoryReport } from './cluster/nodes/node-reports.ts';
@@ -21,10 +23,11 @@ import type {
   MaintenanceSettings,
 } from './partition/log-maintenance.ts';
 import { Partitions } from './partition/partitions.ts';
-import type { PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
+import type { DirectoryAssignment, PartitionEvents, PartitionsOptions } from './partition/partitions.ts';
+import { replacementsOf } from './partition/replaced-directories.ts';
 import type { LogDirectory } from './partition/log-directory.ts';
 import type { AfterLostMemory } from './partition/replica-types.ts';
-import type { IsGone } from './partition/replica-places.ts';
+import type { IsGone, WantedReplica } from './partition/replica-places.ts';
 import type { MemberId } from './raft/member.ts';
 import { raftTickMs } from './partition/raft-settings.ts';
 import { ReplicaVotes } from './partition/replica-votes.ts';
@@ -89,6 +92,8 @@ const figuresSlice = 500;
 const handOverMs = 10_000;
 /** Kafka's own: the UUID 0-0-0-0-1. */
 const metadataTopicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
+/** Directories of logs that belong to no partition of a topic. */
+const reserved = [`${clusterMetadataTopic}-0`];
 
 /** Kafka's own log directory for metadata has these settings too: small and rarely rolled. */
 const metadataLogConfig: LogConfig = {
@@ -125,6 +130,7 @@ export class NodeStorage {
   readonly #tailCache = new TailCache({ maxBytes: tailCacheBytes });
   readonly #readPool: ReadPool;
   readonly #logger: Logger;
+  readonly #disk: Disk;
   readonly #yielding: Yield;
   /** Of acknowledged records, certain or possible, since the start. */
   #dataLosses = 0;
@@ -152,6 +158,7 @@ export class NodeStorage {
     this.#directories = directories;
     this.#readPool = new ReadPool({ disk, maxBytes: readPoolBytes, openFilesMax });
     this.#logger = logger;
+    this.#disk = disk;
     const shared: Omit<
       PartitionsOptions,
       'directories' | 'keepsSnapshots' | 'logConfig' | 'minInSyncReplicas' | 'isInService'
@@ -246,9 +253,27 @@ export class NodeStorage {
     return this.#maintenance.release(replica);
   }
 
+  /** Where those of this node's replicas go whose data directory was replaced; call before any of them is open. */
+  async replacements(wanted: readonly WantedReplica[]): Promise<DirectoryAssignment[]> {
+    const replacing = { disk: this.#disk, directories: this.#directories.all, reserved };
+    const found = await replacementsOf(wanted, replacing).catch((error: unknown) => {
+      // What the disk does not give now is met again, and told, where the replicas are opened.
+      if (error instanceof DiskError) return [];
+      throw error;
+    });
+    if (found.length > 0) {
+      this.#logger.warn(
+        {},
+        `${found.length} replica(s) lay in data directories that this node has no more, and begin anew in empty ones: ` +
+          'they are copied from other nodes',
+      );
+    }
+    return found;
+  }
+
   /** Call once all replicas that the cluster knows are open. */
   setAsideStrays(isGone: IsGone): Promise<void> {
-    return this.partitions.setAsideStrays([`${clusterMetadataTopic}-0`], isGone);
+    return this.partitions.setAsideStrays(reserved, isGone);
   }
 
   /** Retention, compaction and scrubbing begin; call once all replicas that the cluster knows are open. */

@@ -276,11 +276,11 @@ class Node implements Broker {
       nodeId,
       paths: this.#directories,
       lock: storage !== 'memory',
-      findCluster: async (claimed, path, directoryIds) => {
+      findCluster: async (claimed, path) => {
         const usesLeases = this.#config.kappalogLeaderLeaseEnable;
         const meeting = { ...this.#options, platform, logger: this.#logger, nodeId, host, usesLeases };
         const isStopping = (): boolean => this.#closing !== undefined;
-        peers = await meetCluster({ ...meeting, directoryIds, isStopping }, claimed, path);
+        peers = await meetCluster({ ...meeting, isStopping }, claimed, path);
         this.#peers = peers;
         return peers.formed.clusterId;
       },

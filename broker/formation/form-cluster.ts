@@ -44,8 +44,6 @@ export interface FormingOptions {
   readonly directory: string;
   readonly nodeId: number;
   readonly directoryId: string;
-  /** Of all its data directories, in its order; undefined where one of them cannot be read. */
-  readonly directoryIds: readonly string[] | undefined;
   /** As its meta.properties says; undefined: it belongs to none yet. */
   readonly clusterId: string | undefined;
   /** Undefined: this node is alone, and nobody can reach it. */
@@ -77,13 +75,10 @@ interface FormationQuestion {
   readonly nodeId: number;
 }
 
-/** A node that is to join: its data directories, and where others reach it. */
+/** A node that is to join: its first data directory, and where others reach it. */
 export interface JoinQuestion extends Address {
   readonly nodeId: number;
-  /** The first. */
   readonly directoryId: string;
-  /** All of them; undefined where one of them cannot be read, and from nodes of releases that do not say. */
-  readonly directoryIds?: readonly string[];
 }
 
 /** What a member tells a node that is to join. */
@@ -244,22 +239,14 @@ async function ask(
   }
 }
 
-/** How a node asks to be taken in. */
-export function joinQuestion(
-  { nodeId, directoryId, directoryIds }: Pick<FormingOptions, 'nodeId' | 'directoryId' | 'directoryIds'>,
-  address: Address,
-): JoinQuestion {
-  return { nodeId, directoryId, ...(directoryIds === undefined ? {} : { directoryIds }), ...address };
-}
-
 /** Asks one member after the other, until one takes it in. */
 async function joinCluster(
   options: FormingOptions,
   peers: FormingPeers,
   members: readonly Address[],
 ): Promise<Formation & Pick<Formed, 'addresses'>> {
-  const { clock, disk, directory } = options;
-  const question = joinQuestion(options, options.address!);
+  const { clock, disk, directory, nodeId, directoryId } = options;
+  const question: JoinQuestion = { nodeId, directoryId, ...options.address! };
   const untilMs = clock.monotonicMs() + refusedMsMax;
   for (let round = 1; ; round++) {
     if (options.isStopping())

@@ -33,13 +33,12 @@ export function joinService({
   };
   return async ({ payload }) => {
     const node = fromJson<JoinQuestion>(payload);
-    const { nodeId, directoryId, directoryIds } = node;
+    const { nodeId, directoryId } = node;
     if (cluster.image.isGoneMember(memberId(nodeId, directoryId))) {
       return [toJson({ ...answerNow(), refusal: takenOutMessage(nodeId), isFinal: true })];
     }
     // It may have lost the directory that it had, or another process has its id: this node may not know of it yet, the controller does.
-    const lost = { nodeId, directoryId, ...(directoryIds === undefined ? {} : { directoryIds }) };
-    const replacement = await cluster.replaceDirectory(lost);
+    const replacement = await cluster.replaceDirectory({ nodeId, directoryId });
     if (replacement.kind === 'refused') return [toJson({ ...answerNow(), refusal: replacement.message })];
     const admitted = await cluster.admit(node, admitMs);
     if (admitted === undefined) {

@@ -4,8 +4,9 @@
  *
  * A replica's files are in `<topic>-<partition>` of one data directory, with the topic's id in `partition.metadata`. What
  * holds another topic's id, a second copy, or no topic that the cluster knows, is renamed to a name that ends in `-stray`,
- * never deleted. A replica that may lie in a directory that is offline is not made anew elsewhere: it would come back empty. Where one
- * was moved between directories, `moves/moved-files.ts` says which has it.
+ * never deleted. A replica that may lie in a directory that is offline is not made anew elsewhere: it would come back empty (what
+ * lay in one that was replaced is given a new place first, `replaced-directories.ts`). Where one was moved between directories,
+ * `moves/moved-files.ts` says which has it.
  */
 import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';

@@ -40,12 +40,12 @@ export class EmbeddedCluster implements AsyncDisposable {
   }
 
   /** On the disk that it had, or on an empty one; always with the same list of voters. */
-  async startNode(id: number): Promise<Embedded> {
+  async startNode(id: number, options: BrokerOptions = {}): Promise<Embedded> {
     const disk = this.#disks.get(id) ?? new MemoryDisk();
     this.#disks.set(id, disk);
     const internalPort = this.#voters.get(id)!.port;
     const own = { nodeId: id, disk, internalPort, voters: this.#voters, machine: `machine ${id}` };
-    const node = await embed({ ...this.#options, ...own });
+    const node = await embed({ ...this.#options, ...own, ...options });
     this.#nodes.set(id, node);
     return node;
   }

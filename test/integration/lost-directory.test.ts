@@ -33,14 +33,19 @@ async function leaders(cluster: EmbeddedCluster, node: number): Promise<number[]
     .map(({ leaderId }) => leaderId);
 }
 
+const both = ['/first', '/second'];
+/** What is lost of which directories, and how many are given to the node then. */
 const kinds = [
-  ['its data directory', ['/kappalog']],
-  ['both of its data directories', ['/first', '/second']],
+  ['its data directory', ['/kappalog'], ['/kappalog'], 1],
+  ['both of its data directories', both, both, 2],
+  ['both of its data directories and has one now', both, both, 1],
+  ['the first of its data directories', both, ['/first'], 2],
+  ['the second of its data directories', both, ['/second'], 2],
 ] as const;
 
 it.each(kinds)(
   'a node that lost %s comes back as a new member, with all records',
-  async (_, directories) => {
+  async (_, directories, lost, left) => {
     await using cluster = await EmbeddedCluster.start({
       dataDir: directories,
       settings: {
@@ -68,11 +73,12 @@ it.each(kinds)(
       expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(ErrorCode.NONE);
     }
     await cluster.stopNode(2);
-    cluster.loseDisk(2);
+    for (const directory of lost) await cluster.diskOf(2).removeDirectory(directory);
     await whenInSync(cluster, [1, 3]);
-    await cluster.startNode(2);
+    const present = directories.slice(0, left);
+    await cluster.startNode(2, { dataDir: present });
     await whenInSync(cluster, [1, 2, 3]);
-    for (const directory of directories) {
+    for (const directory of present) {
       const names = await cluster.diskOf(2).list(directory);
       expect(names.some((name) => name.startsWith(`${topic}-`))).toBe(true);
     }

@@ -35,7 +35,7 @@ export function groupOfFuture(name: string): GroupId | undefined {
   return topicId === undefined ? undefined : { topicId, partition: Number(partition) };
 }
 
-export function futurePath(directory: LogDirectory, group: GroupId): string {
+export function futurePath(directory: Pick<LogDirectory, 'path'>, group: GroupId): string {
   return `${directory.path}/${futureName(group)}`;
 }
 

@@ -38,7 +38,6 @@ function form(
     directory,
     nodeId: 1,
     directoryId: 'd1',
-    directoryIds: ['d1'],
     clusterId: 'c',
     peers: undefined,
     address: undefined,
