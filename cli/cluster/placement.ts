@@ -37,15 +37,27 @@ interface Load {
   readonly node: PlanNode;
   readonly holds: Set<Placed>;
   readonly leads: Set<Placed>;
+  /** By topic; none where it holds nothing of it. */
+  readonly topics: Map<string, TopicLoad>;
   sizeBytes: number;
 }
 
-/** What makes the numbers of replicas and of preferred leaderships differ by at most one between these nodes, as far as that can be. */
+interface TopicLoad {
+  holds: number;
+  readonly leads: Set<Placed>;
+}
+
+const none: ReadonlySet<Placed> = new Set();
+
+/**
+ * What makes the numbers of replicas, of preferred leaderships of each topic and of all differ by at most one between these nodes, as far as
+ * that can be. A topic comes before the sum over all: one topic's load is not spread by leading others elsewhere.
+ */
 export function evenOut(nodes: readonly PlanNode[], partitions: readonly PlanPartition[]): Move[] {
   const placed = partitions.map((partition): Placed => ({ partition, replicas: [...partition.replicas] }));
   const loads = loadsOf(nodes, placed);
   while (moveOne(loads));
-  while (shiftLeadership(loads));
+  spreadLeaderships(loads, placed);
   return movesOf(placed);
 }
 
@@ -75,8 +87,10 @@ export function placeOn({ nodes, partitions, others, replicationFactor }: PlaceR
     const count = replicationFactor ?? each.partition.replicas.length;
     while (each.replicas.length < count) addReplica(loads, each);
   }
-  const fresh = new Set(placed.filter(({ partition, replicas }) => replicas[0] !== partition.replicas[0]));
-  while (shiftLeadership(loads, fresh));
+  spreadLeaderships(
+    loads,
+    placed.filter(({ partition, replicas }) => replicas[0] !== partition.replicas[0]),
+  );
   return movesOf(placed);
 }
 
@@ -84,7 +98,7 @@ function loadsOf(nodes: readonly PlanNode[], placed: readonly Placed[]): Map<num
   const loads = new Map(
     nodes.map((node): [number, Load] => [
       node.id,
-      { node, holds: new Set(), leads: new Set(), sizeBytes: 0 },
+      { node, holds: new Set(), leads: new Set(), topics: new Map(), sizeBytes: 0 },
     ]),
   );
   for (const each of placed) {
@@ -99,13 +113,29 @@ function loadsOf(nodes: readonly PlanNode[], placed: readonly Placed[]): Map<num
 function give(load: Load, placed: Placed, leads: boolean): void {
   load.holds.add(placed);
   load.sizeBytes += placed.partition.sizeBytes;
-  if (leads) load.leads.add(placed);
+  const { topic } = placed.partition;
+  const ofTopic = load.topics.get(topic) ?? { holds: 0, leads: new Set() };
+  load.topics.set(topic, ofTopic);
+  ofTopic.holds++;
+  if (leads) giveLead(load, placed);
 }
 
 function take(load: Load, placed: Placed): void {
+  takeLead(load, placed);
   load.holds.delete(placed);
   load.sizeBytes -= placed.partition.sizeBytes;
+  const ofTopic = load.topics.get(placed.partition.topic);
+  if (ofTopic !== undefined) ofTopic.holds--;
+}
+
+function giveLead(load: Load, placed: Placed): void {
+  load.leads.add(placed);
+  load.topics.get(placed.partition.topic)?.leads.add(placed);
+}
+
+function takeLead(load: Load, placed: Placed): void {
   load.leads.delete(placed);
+  load.topics.get(placed.partition.topic)?.leads.delete(placed);
 }
 
 /** Moves one replica from a node that has at least two more to one that has fewer; false where none can be moved. */
@@ -128,14 +158,20 @@ function moveOne(loads: ReadonlyMap<number, Load>): boolean {
   return false;
 }
 
-/** The partition whose move brings the bytes of both nodes closest together. */
+/** Of the topic that is least even between both nodes, the partition whose move brings their bytes closest together. */
 function bestToMove(loads: ReadonlyMap<number, Load>, from: Load, to: Load): Placed | undefined {
+  const heldOf = ({ topics }: Load, topic: string): number => topics.get(topic)?.holds ?? 0;
   let best: Placed | undefined;
+  let bestMore = -Infinity;
   let bestBytes = Infinity;
   for (const each of from.holds) {
-    const apartBytes = Math.abs(from.sizeBytes - to.sizeBytes - 2 * each.partition.sizeBytes);
-    if (apartBytes >= bestBytes || to.holds.has(each) || !isAsSpread(loads, each, from, to)) continue;
+    const { topic, sizeBytes } = each.partition;
+    const more = heldOf(from, topic) - heldOf(to, topic);
+    const apartBytes = Math.abs(from.sizeBytes - to.sizeBytes - 2 * sizeBytes);
+    const isBetter = more > bestMore || (more === bestMore && apartBytes < bestBytes);
+    if (!isBetter || to.holds.has(each) || !isAsSpread(loads, each, from, to)) continue;
     best = each;
+    bestMore = more;
     bestBytes = apartBytes;
   }
   return best;
@@ -172,16 +208,40 @@ function addReplica(loads: ReadonlyMap<number, Load>, placed: Placed): void {
   give(best, placed, placed.replicas.length === 1);
 }
 
+/** Which leaderships are to be even, and which may be handed over for it. */
+interface Spread {
+  readonly leads: (load: Load) => ReadonlySet<Placed>;
+  readonly mayGo: (placed: Placed, from: Load, to: Load) => boolean;
+}
+
+/** Evens out the preferred leaderships of each topic, then of all, by the order of these partitions' replicas alone. */
+function spreadLeaderships(loads: ReadonlyMap<number, Load>, among: readonly Placed[]): void {
+  const movable = new Set(among);
+  for (const topic of new Set(among.map(({ partition }) => partition.topic))) {
+    const leads = ({ topics }: Load): ReadonlySet<Placed> => topics.get(topic)?.leads ?? none;
+    while (shiftLeadership(loads, { leads, mayGo: (placed) => movable.has(placed) }));
+  }
+  const countOf = ({ topics }: Load, { partition }: Placed): number =>
+    topics.get(partition.topic)?.leads.size ?? 0;
+  const ofAll: Spread = {
+    leads: ({ leads }) => leads,
+    // No topic may be less even for it.
+    mayGo: (placed, from, to) => movable.has(placed) && countOf(from, placed) > countOf(to, placed),
+  };
+  while (shiftLeadership(loads, ofAll));
+}
+
 /**
  * Hands one preferred leadership from a node to another that has at least two fewer, by way of others where they share no partition;
- * false where none can be handed over. Only the order of replicas changes, and only that of these partitions where some are named.
+ * false where none can be handed over. Only the order of replicas changes.
  */
-function shiftLeadership(loads: ReadonlyMap<number, Load>, among?: ReadonlySet<Placed>): boolean {
+function shiftLeadership(loads: ReadonlyMap<number, Load>, spread: Spread): boolean {
+  const count = (load: Load): number => spread.leads(load).size;
   const ordered = [...loads.values()].sort(
-    (left, right) => right.leads.size - left.leads.size || left.node.id - right.node.id,
+    (left, right) => count(right) - count(left) || left.node.id - right.node.id,
   );
   return ordered.some((from) => {
-    const path = shortestPath(loads, from, among);
+    const path = shortestPath(loads, from, spread);
     for (const { placed, to } of path) lead(loads, placed, to);
     return path.length > 0;
   });
@@ -193,20 +253,15 @@ interface Step {
 }
 
 /** From a node to the nearest that leads at least two fewer; empty where there is none. */
-function shortestPath(
-  loads: ReadonlyMap<number, Load>,
-  from: Load,
-  among: ReadonlySet<Placed> | undefined,
-): Step[] {
+function shortestPath(loads: ReadonlyMap<number, Load>, from: Load, { leads, mayGo }: Spread): Step[] {
   const reached = new Map<Load, Step[]>([[from, []]]);
   for (const [load, path] of reached) {
-    for (const placed of load.leads) {
-      if (among?.has(placed) === false) continue;
+    for (const placed of leads(load)) {
       for (const id of placed.replicas) {
         const to = loads.get(id);
-        if (to === undefined || reached.has(to)) continue;
+        if (to === undefined || reached.has(to) || !mayGo(placed, load, to)) continue;
         const longer = [...path, { placed, to }];
-        if (from.leads.size - to.leads.size >= 2) return longer;
+        if (leads(from).size - leads(to).size >= 2) return longer;
         reached.set(to, longer);
       }
       if (reached.size === loads.size) return [];
@@ -217,9 +272,10 @@ function shortestPath(
 
 function lead(loads: ReadonlyMap<number, Load>, placed: Placed, to: Load): void {
   const [before = -1] = placed.replicas;
+  const from = loads.get(before);
   placed.replicas = [to.node.id, ...placed.replicas.filter((id) => id !== to.node.id)];
-  loads.get(before)?.leads.delete(placed);
-  to.leads.add(placed);
+  if (from !== undefined) takeLead(from, placed);
+  giveLead(to, placed);
 }
 
 function movesOf(placed: readonly Placed[]): Move[] {

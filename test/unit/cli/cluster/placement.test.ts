@@ -108,18 +108,65 @@ describe('an even spread', () => {
     ]);
   });
 
+  it('spreads the leaderships of each topic before those of all', () => {
+    const nodes = nodesOf('1 2 3 4');
+    const orders = [
+      [1, 2, 3],
+      [2, 3, 1],
+      [3, 1, 2],
+    ];
+    const partitions = ['a', 'b', 'c', 'd'].flatMap((topic) =>
+      Array.from({ length: 6 }, (_, partition) => ({
+        topic,
+        partition,
+        replicas: orders[partition % 3]!,
+        sizeBytes: 1,
+      })),
+    );
+    const replicas = after(partitions, evenOut(nodes, partitions));
+    expect(loads(nodes, replicas)).toEqual([
+      [18, 18, 18, 18],
+      [6, 6, 6, 6],
+    ]);
+    for (const topic of ['a', 'b', 'c', 'd']) {
+      const own = replicas.filter((_, at) => partitions[at]!.topic === topic);
+      expect(loads(nodes, own)[1].toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2]);
+    }
+  });
+
+  it('leaves all alike when topics are, too', () => {
+    // Each topic is as even as can be; node 1 leads too much in all.
+    const partitions = ['a', 'b', 'c'].map((topic) => ({
+      topic,
+      partition: 0,
+      replicas: [1, 2, 3],
+      sizeBytes: 1,
+    }));
+    const nodes = nodesOf('1 2 3');
+    expect(loads(nodes, after(partitions, evenOut(nodes, partitions)))[1]).toEqual([1, 1, 1]);
+  });
+
   it('holds for any cluster, and a second plan has nothing left', () => {
+    const topics = ['t', 'u', 'v'];
     const cluster = fc.record({
       count: fc.integer({ min: 1, max: 6 }),
-      factors: fc.array(fc.record({ factor: fc.nat(3), first: fc.nat(5), size: fc.nat(50) }), {
-        maxLength: 30,
-      }),
+      factors: fc.array(
+        fc.record({
+          factor: fc.nat(3),
+          first: fc.nat(5),
+          size: fc.nat(50),
+          topic: fc.constantFrom(...topics),
+        }),
+        {
+          maxLength: 30,
+        },
+      ),
     });
     fc.assert(
       fc.property(cluster, ({ count, factors }) => {
         const nodes = nodesOf(Array.from({ length: count }, (_, at) => at + 1).join(' '));
-        const partitions = factors.map(({ factor, first, size }, partition) => ({
-          topic: 't',
+        const partitions = factors.map(({ factor, first, size, topic }, partition) => ({
+          topic,
           partition,
           replicas: Array.from(
             { length: Math.min(count, factor + 1) },
@@ -136,10 +183,23 @@ describe('an even spread', () => {
         // One replica of each pair of nodes can always be moved.
         expect(spread(held)).toBeLessThanOrEqual(1);
         // Nor is there one partition left whose lead another of its nodes should rather have.
-        const gains = replicas.flatMap(([leader, ...rest]) =>
-          rest.map((id) => led[leader! - 1]! - led[id - 1]!),
+        const ledOf = new Map(
+          topics.map((topic) => [
+            topic,
+            loads(
+              nodes,
+              replicas.filter((_, at) => partitions[at]!.topic === topic),
+            )[1],
+          ]),
         );
-        expect(gains.filter((gain) => gain >= 2)).toEqual([]);
+        const gains = replicas.flatMap(([leader, ...rest], at) => {
+          const ofTopic = ledOf.get(partitions[at]!.topic)!;
+          const gain = (counts: readonly number[], id: number): number =>
+            counts[leader! - 1]! - counts[id - 1]!;
+          return rest.map((id) => ({ topic: gain(ofTopic, id), all: gain(led, id) }));
+        });
+        expect(gains.filter(({ topic }) => topic >= 2)).toEqual([]);
+        expect(gains.filter(({ topic, all }) => topic >= 1 && all >= 2)).toEqual([]);
         const again = partitions.map((each, at) => ({ ...each, replicas: replicas[at]! }));
         expect(evenOut(nodes, again)).toEqual([]);
       }),
