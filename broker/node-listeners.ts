@@ -58,7 +58,7 @@ export function openKafkaListener(options: KafkaListenerOptions): Promise<KafkaL
 
 export interface HttpListenerOptions {
   readonly address: Address;
-  readonly health: Pick<HttpNode, 'ready' | 'offline'>;
+  readonly health: Pick<HttpNode, 'readiness' | 'offline'>;
   readonly gauges: NodeGauges;
 }
 

@@ -1,6 +1,7 @@
 /** How a node opens its replicas, does to them what the metadata asks for, and moves them between its data directories. */
 import type { Platform } from '../platform/platform.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { MetadataSnapshots } from './cluster/metadata/metadata-snapshots.ts';
 import type { LeadershipTransfers } from './cluster/partitions/leadership-transfers.ts';
 import type { ReplicaHost } from './cluster/partitions/replica-work.ts';
 import { throttleRate } from './cluster/partitions/replication-throttles.ts';
@@ -13,6 +14,16 @@ import { MovePace } from './partition/moves/move-pace.ts';
 import { ReplicaMoves } from './partition/moves/replica-moves.ts';
 import type { Replica } from './partition/replica.ts';
 import { StartError } from './start-error.ts';
+
+export function metadataSnapshots(metadata: Replica, logger: Logger): MetadataSnapshots {
+  return new MetadataSnapshots({
+    store: metadata.snapshots!,
+    take: (endOffset, records) => metadata.takeSnapshot(endOffset, records),
+    onFailure: (error) => {
+      logger.warn({ err: error }, 'a snapshot of the metadata could not be written, or not be read');
+    },
+  });
+}
 
 export interface NodeMovesOptions {
   readonly nodeId: number;

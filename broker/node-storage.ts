@@ -53,8 +53,8 @@ export interface NodeStorageOptions {
   readonly topicConfig: (topic: string) => LogConfig & { readonly minInsyncReplicas: number };
   /** `replica.lag.time.max.ms`. Live. */
   readonly lagMsMax: () => number;
-  /** Whether the metadata counts on this node. Live. */
-  readonly isInService: (nodeId: number) => boolean;
+  /** Of the start of the node that the metadata counts on; undefined: on none. Live. */
+  readonly serviceEpoch: (nodeId: number) => number | undefined;
   readonly producerExpirationMs: () => number;
   /** Live. */
   readonly maintenance: MaintenanceSettings;
@@ -161,7 +161,7 @@ export class NodeStorage {
     this.#disk = disk;
     const shared: Omit<
       PartitionsOptions,
-      'directories' | 'keepsSnapshots' | 'logConfig' | 'minInSyncReplicas' | 'isInService'
+      'directories' | 'keepsSnapshots' | 'logConfig' | 'minInSyncReplicas' | 'serviceEpoch'
     > = {
       nodeId,
       clock,
@@ -186,7 +186,7 @@ export class NodeStorage {
       keepsSnapshots: true,
       logConfig: () => metadataLogConfig,
       minInSyncReplicas: () => 1,
-      isInService: () => true,
+      serviceEpoch: () => 0,
     });
     this.partitions = new Partitions({
       ...shared,
@@ -194,7 +194,7 @@ export class NodeStorage {
       keepsSnapshots: false,
       logConfig: topicConfig,
       minInSyncReplicas: (topic) => topicConfig(topic).minInsyncReplicas,
-      isInService: options.isInService,
+      serviceEpoch: options.serviceEpoch,
     });
     const { yielding } = platform;
     this.#yielding = yielding;

@@ -3,7 +3,6 @@
  * stop are read here from top to bottom; everything else is elsewhere.
  */
 import { Cluster } from './cluster/cluster.ts';
-import { MetadataSnapshots } from './cluster/metadata/metadata-snapshots.ts';
 import { isStanding, Leaderships } from './cluster/partitions/leaderships.ts';
 import { PartitionSteering } from './cluster/partitions/partition-steering.ts';
 import { ReplicaMetadataLog } from './cluster/metadata/replica-metadata-log.ts';
@@ -35,8 +34,9 @@ import {
   splitAdvertised,
   whenStopped,
 } from './node-start.ts';
+import { NodeReadiness, stopping } from './node-readiness.ts';
 import { NodeRecovery } from './node-recovery.ts';
-import { openMoves, openReplicas, replicaHost } from './node-replicas.ts';
+import { metadataSnapshots, openMoves, openReplicas, replicaHost } from './node-replicas.ts';
 import { NodeStorage } from './node-storage.ts';
 import type { LogCopying } from './partition/consensus/catch-up/log-copying.ts';
 import { FetchSessions } from './partition/fetch-sessions.ts';
@@ -305,7 +305,7 @@ class Node implements Broker {
       copying: this.#copying,
       acceptsLostMemory: this.#options.acceptLostMemory ?? false,
       lagMsMax: () => this.#config.replicaLagTimeMaxMs,
-      isInService: (id) => this.#cluster!.isInService(id),
+      serviceEpoch: (id) => this.#cluster!.serviceEpoch(id),
       topicConfig: (topic) => this.#cluster!.topicConfig(topic),
       producerExpirationMs: () => this.#config.producerIdExpirationMs,
       maintenance: this.#config,
@@ -328,7 +328,7 @@ class Node implements Broker {
     });
     const cluster = new Cluster({
       nodeId: this.nodeId,
-      log: new ReplicaMetadataLog(metadata, clock, this.#metadataSnapshots(metadata)),
+      log: new ReplicaMetadataLog(metadata, clock, metadataSnapshots(metadata, this.#logger)),
       group: metadata,
       clock,
       ids,
@@ -368,16 +368,6 @@ class Node implements Broker {
     for (const [kind, service] of cluster.services) network.serve(kind, service);
     network.serve(joinKind, joinService({ cluster, metadata, clusterId: this.clusterId }));
     return cluster;
-  }
-
-  #metadataSnapshots(metadata: Replica): MetadataSnapshots {
-    return new MetadataSnapshots({
-      store: metadata.snapshots!,
-      take: (endOffset, records) => metadata.takeSnapshot(endOffset, records),
-      onFailure: (error) => {
-        this.#logger.warn({ err: error }, 'a snapshot of the metadata could not be written, or not be read');
-      },
-    });
   }
 
   #steer({ partitions }: NodeStorage, cluster: Cluster, { network }: NodePeers): PartitionSteering {
@@ -473,9 +463,20 @@ class Node implements Broker {
   async #openHttp(): Promise<void> {
     const { host = '127.0.0.1', httpPort = false } = this.#options;
     if (httpPort === false) return;
+    const { partitions } = this.#storage!;
+    const readiness = new NodeReadiness({
+      nodeId: this.nodeId,
+      clock: this.#platform.clock,
+      cluster: this.#cluster!,
+      leaderships: this.#leaderships,
+      replica: (topic, partition) => partitions.replica(topic, partition),
+    });
     const { http, observe } = await openHttpListener({
       address: { host, port: httpPort },
-      health: { ready: () => this.#ready, offline: () => this.#storage!.state() },
+      health: {
+        readiness: () => (this.#ready ? readiness.now() : stopping),
+        offline: () => this.#storage!.state(),
+      },
       gauges: {
         connections: () => this.#listener!.connectionCount,
         requestBytesHeld: () => this.#memory.usedBytes,

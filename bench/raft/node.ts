@@ -93,7 +93,7 @@ class BenchNode {
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => 1,
       lagMsMax: () => 30_000,
-      isInService: () => true,
+      serviceEpoch: () => 0,
       events: failing,
     });
     return new BenchNode(peers, consensus, partitions);

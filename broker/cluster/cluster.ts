@@ -46,6 +46,9 @@ import { allWantedReplicas } from './partitions/wanted-replicas.ts';
 /** A topic that could not be made, or not opened. */
 export type Refused = Extract<TopicCreation, { kind: 'refused' }>;
 
+/** 'no-controller': none has heard this node for as long as a session lasts, so that it may be fenced without knowing. */
+export type Standing = 'in-service' | 'fenced' | 'no-controller';
+
 export type ClusterListener = (change: MetadataChange) => void;
 
 /** How long the answer to a creation waits for leaders. */
@@ -190,10 +193,17 @@ export class Cluster {
     return replicas !== undefined && !replicas.includes(this.#options.nodeId);
   }
 
-  /** Whether what a node holds counts as held: it is known, not fenced, and not about to stop. */
-  isInService(nodeId: number): boolean {
+  /** What the cluster makes of this node, as far as it can know. */
+  get standing(): Standing {
+    const { nodeId, config } = this.#options;
+    if (this.image.brokers.get(nodeId)?.fenced !== false) return 'fenced';
+    return this.#node.session.unheardMs > config.brokerSessionTimeoutMs ? 'no-controller' : 'in-service';
+  }
+
+  /** Of the start of the node whose replicas count: it is registered, not fenced, and not about to stop. Undefined: there is none. */
+  serviceEpoch(nodeId: number): number | undefined {
     const broker = this.image.brokers.get(nodeId);
-    return broker?.fenced === false && !broker.inControlledShutdown;
+    return broker?.fenced === false && !broker.inControlledShutdown ? broker.epoch : undefined;
   }
 
   /** The live settings of a topic; for one that does not exist the defaults. The object stays the same while it exists. */

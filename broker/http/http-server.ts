@@ -5,13 +5,29 @@ import { assert } from '../../platform/assert.ts';
 import type { Address } from '../../platform/network.ts';
 
 export interface HttpNode {
-  /** Whether requests on the Kafka port are answered; false while starting and stopping. */
-  ready(): boolean;
+  /** Whether clients may rely on this node now. */
+  readiness(): Readiness;
   /** What of its storage cannot be used, for operators; a node that is ready may have lost a part of it. */
   offline(): StorageState;
   /** The metrics in Prometheus' text format, and its content type. */
   metrics(): Promise<{ contentType: string; text: string }>;
 }
+
+/** `partitionsBehind` counts; `partitions` names a few of them, as `topic-partition`. */
+export type Readiness =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'waiting';
+      readonly reason: 'stopping' | 'fenced' | 'no-controller';
+      readonly message: string;
+    }
+  | {
+      readonly kind: 'waiting';
+      readonly reason: 'catching-up';
+      readonly message: string;
+      readonly partitionsBehind: number;
+      readonly partitions: readonly string[];
+    };
 
 /** Empty lists where all is well. */
 export interface StorageState {
@@ -42,8 +58,9 @@ export async function openHttpServer(address: Address, node: HttpNode): Promise<
 function addRoutes(server: FastifyInstance, node: HttpNode): void {
   server.get('/health/live', () => ({ status: 'live' }));
   server.get('/health/ready', (_request, reply) => {
-    if (node.ready()) return { status: 'ready', ...node.offline() };
-    return reply.code(503).send({ status: 'not ready' });
+    const { kind, ...waiting } = node.readiness();
+    if (kind === 'ready') return { status: 'ready', ...node.offline() };
+    return reply.code(503).send({ status: 'not ready', ...waiting, ...node.offline() });
   });
   server.get('/metrics', async (_request, reply) => {
     const { contentType, text } = await node.metrics();

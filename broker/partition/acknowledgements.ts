@@ -23,8 +23,8 @@ export interface AcknowledgementsOptions {
   /** `min.insync.replicas`, `replica.lag.time.max.ms`. Live. */
   readonly minInSyncReplicas: () => number;
   readonly lagMsMax: () => number;
-  /** Whether the metadata counts on this node: it is neither fenced nor about to stop. Live. */
-  readonly isInService: (nodeId: number) => boolean;
+  /** Of the start of a node that the metadata counts on; undefined: it is fenced, about to stop, or unknown. Live. */
+  readonly serviceEpoch: (nodeId: number) => number | undefined;
   /** How long nothing has been heard of a node; Infinity where nothing ever was. */
   readonly silentMs: (nodeId: number) => number;
 }
@@ -114,6 +114,7 @@ export class Acknowledgements {
    * copies that will not come, are told so.
    */
   review(): boolean {
+    this.#inSync.review();
     const now = this.inSyncMembers();
     const before = this.#toldInSync;
     if (now.length === before.length && now.every((member) => before.includes(member))) return false;
@@ -163,7 +164,7 @@ export class Acknowledgements {
 
   /** Not this node. One that is fenced is so at once, as with Kafka, though its log would give it more time. */
   #isInSync(voter: MemberId): boolean {
-    return this.#inSync.has(voter) && this.#options.isInService(nodeOf(voter));
+    return this.#inSync.has(voter) && this.#options.serviceEpoch(nodeOf(voter)) !== undefined;
   }
 
   get #voterCount(): number {

@@ -5,6 +5,9 @@
  *
  * A follower of a busy log never has all of it at once. So each answer is held against where the log ended at the answer before:
  * what it lacked then it has now, and so it had everything at that time.
+ *
+ * What a node's process had counts for its next one only where that is everything: one that was away, however briefly, has to have all of the
+ * log again first, as with Kafka.
  */
 import type { Clock } from '../../platform/clock.ts';
 import { nodeOf } from '../raft/member.ts';
@@ -19,10 +22,14 @@ export interface InSyncOptions {
   readonly heldBy: (member: MemberId) => number;
   /** How long nothing has been heard of a node; Infinity where nothing ever was. */
   readonly silentMs: (nodeId: number) => number;
+  /** Of the start of a node that the metadata counts on; undefined: none. */
+  readonly serviceEpoch: (nodeId: number) => number | undefined;
 }
 
 interface Follower {
   readonly isVoter: boolean;
+  /** As it was last seen (`serviceEpoch`). */
+  serviceEpoch: number | undefined;
   /** When it had everything, at the latest; -Infinity: never. */
   caughtUpAtMs: number;
   /** Where the log ended at its last answer, and when that was. */
@@ -55,6 +62,19 @@ export class InSync {
 
   forget(): void {
     this.#followers = nobody;
+  }
+
+  /** Nodes may have come back: they count anew. */
+  review(): void {
+    const { clock, endIndex, serviceEpoch } = this.#options;
+    for (const [member, follower] of this.#followers) {
+      const epoch = serviceEpoch(nodeOf(member));
+      if (epoch === follower.serviceEpoch) continue;
+      follower.serviceEpoch = epoch;
+      follower.caughtUpAtMs = Number.NEGATIVE_INFINITY;
+      follower.aimEndIndex = endIndex();
+      follower.aimAtMs = clock.monotonicMs();
+    }
   }
 
   /** The log is to grow: who has all of it has had it until now. */
@@ -97,11 +117,12 @@ export class InSync {
 
   #follower(known: Follower | undefined, member: MemberId, isVoter: boolean): Follower {
     if (known?.isVoter === isVoter) return known;
-    const { clock, silentMs, endIndex } = this.#options;
+    const { clock, silentMs, endIndex, serviceEpoch } = this.#options;
     const nowMs = clock.monotonicMs();
     const neverMs = Number.NEGATIVE_INFINITY;
     return {
       isVoter,
+      serviceEpoch: known === undefined ? serviceEpoch(nodeOf(member)) : known.serviceEpoch,
       caughtUpAtMs: Math.max(
         known?.caughtUpAtMs ?? neverMs,
         isVoter ? nowMs - silentMs(nodeOf(member)) : neverMs,

@@ -52,7 +52,7 @@ export interface PartitionsOptions {
   readonly minInSyncReplicas: (topic: string) => number;
   readonly lagMsMax: () => number;
   /** See ReplicaOptions. */
-  readonly isInService: (nodeId: number) => boolean;
+  readonly serviceEpoch: (nodeId: number) => number | undefined;
   readonly events: PartitionEvents;
 }
 
@@ -450,7 +450,7 @@ export class Partitions {
       producerExpirationMs: this.#options.producerExpirationMs,
       minInSyncReplicas: () => this.#options.minInSyncReplicas(topic),
       lagMsMax: this.#options.lagMsMax,
-      isInService: this.#options.isInService,
+      serviceEpoch: this.#options.serviceEpoch,
       events: this.#replicaEvents,
     });
     votes.place(keyOf(identity), {

@@ -66,8 +66,8 @@ export interface ReplicaOptions {
   /** `min.insync.replicas` of its topic, and `replica.lag.time.max.ms`. Live. */
   readonly minInSyncReplicas: () => number;
   readonly lagMsMax: () => number;
-  /** Whether the metadata counts on this node: it is neither fenced nor about to stop. Live. */
-  readonly isInService: (nodeId: number) => boolean;
+  /** Of the start of a node that the metadata counts on; undefined: it is fenced, about to stop, or unknown. Live. */
+  readonly serviceEpoch: (nodeId: number) => number | undefined;
   readonly events: ReplicaEvents;
 }
 

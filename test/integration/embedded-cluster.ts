@@ -13,18 +13,27 @@ const nodeIds = [1, 2, 3];
 export class EmbeddedCluster implements AsyncDisposable {
   readonly #options: BrokerOptions;
   readonly #voters: ReadonlyMap<number, Address>;
-  readonly #disks = new Map<number, MemoryDisk>();
+  readonly #disks: Map<number, MemoryDisk>;
   readonly #nodes = new Map<number, Embedded>();
 
-  private constructor(options: BrokerOptions, voters: ReadonlyMap<number, Address>) {
+  private constructor(
+    options: BrokerOptions,
+    voters: ReadonlyMap<number, Address>,
+    disks: ReadonlyMap<number, MemoryDisk>,
+  ) {
     this.#options = options;
     this.#voters = voters;
+    this.#disks = new Map(disks);
   }
 
-  static async start(options: BrokerOptions = {}): Promise<EmbeddedCluster> {
+  /** `disks`: of those that are to have a certain one. */
+  static async start(
+    options: BrokerOptions = {},
+    disks: ReadonlyMap<number, MemoryDisk> = new Map(),
+  ): Promise<EmbeddedCluster> {
     const voters = new Map<number, Address>();
     for (const id of nodeIds) voters.set(id, { host, port: await freePort() });
-    const cluster = new EmbeddedCluster(options, voters);
+    const cluster = new EmbeddedCluster(options, voters, disks);
     await Promise.all(nodeIds.map((id) => cluster.startNode(id)));
     return cluster;
   }

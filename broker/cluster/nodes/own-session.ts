@@ -35,6 +35,9 @@ export class OwnSession {
   #timer: Timer | undefined;
   #beating: Promise<boolean> | undefined;
   #closed = false;
+  /** When the last heartbeat was sent that the controller has answered, or heartbeats began to be needed. */
+  #heardAtMs = 0;
+  #wasNeeded = false;
 
   constructor(options: OwnSessionOptions) {
     this.#options = options;
@@ -42,6 +45,11 @@ export class OwnSession {
 
   get epoch(): number | undefined {
     return this.#epoch;
+  }
+
+  /** For how long no controller has heard this node; 0 where none has to. */
+  get unheardMs(): number {
+    return this.#isNeeded ? this.#options.clock.monotonicMs() - this.#heardAtMs : 0;
   }
 
   get wish(): NodeWish {
@@ -65,6 +73,9 @@ export class OwnSession {
 
   /** Others may have come, so that heartbeats are needed now. */
   review(): void {
+    const wasNeeded = this.#wasNeeded;
+    this.#wasNeeded = this.#isNeeded;
+    if (!wasNeeded) this.#heardAtMs = this.#options.clock.monotonicMs();
     if (!this.#isNeeded || this.#timer !== undefined || this.#beating !== undefined) return;
     void this.#beat();
   }
@@ -106,7 +117,9 @@ export class OwnSession {
   async #beatOnce(): Promise<boolean> {
     const heartbeat = await this.#heartbeat();
     if (heartbeat === undefined || this.#closed) return false;
+    const sentAtMs = this.#options.clock.monotonicMs();
     const answer = await this.#send(heartbeat);
+    if (answer?.kind === 'heard') this.#heardAtMs = sentAtMs;
     if (answer?.kind === 'stale' && heartbeat.epoch === this.#epoch) this.#options.onStale(answer);
     return answer?.kind === 'heard';
   }

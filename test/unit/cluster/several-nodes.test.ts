@@ -157,6 +157,23 @@ describe('several nodes', () => {
     expect(fleet.takeOperations()).toEqual([]);
   });
 
+  it('know that they may be fenced once no controller has heard them for as long as a session lasts', async () => {
+    const fleet = await formed();
+    const standings = () => fleet.nodes.map(({ cluster }) => cluster.standing);
+    await fleet.pass(3_000);
+    expect(standings()).toEqual(['in-service', 'in-service', 'in-service']);
+    await fleet.pass(8_000, [3]);
+    expect(standings()).toEqual(['in-service', 'in-service', 'in-service']);
+    await fleet.pass(2_000, [3]);
+    // It does not hear that it is fenced.
+    expect(fleet.node(1).cluster.image.brokers.get(3)?.fenced).toBe(true);
+    expect(fleet.node(3).cluster.image.brokers.get(3)?.fenced).toBe(false);
+    expect(standings()).toEqual(['in-service', 'in-service', 'no-controller']);
+    await fleet.pass(4_000);
+    expect(standings()).toEqual(['in-service', 'in-service', 'in-service']);
+    await fleet.close();
+  });
+
   it('start when they know all that was committed before', async () => {
     const fleet = new MemoryFleet([1, 2, 3]);
     const [one, two, three] = fleet.nodes.map(({ replica }) => replica);

@@ -67,7 +67,7 @@ export async function serveNode(
     transport: { send: (_, __, release) => release() },
     copying: undefined,
     lagMsMax: () => config.replicaLagTimeMaxMs,
-    isInService: () => true,
+    serviceEpoch: () => 0,
     topicConfig: (topic) => cluster.topicConfig(topic),
     acceptsLostMemory: false,
     producerExpirationMs: () => config.producerIdExpirationMs,

@@ -256,9 +256,42 @@ describe('acks=all', () => {
     expect(leader.acknowledgements.hasEnoughInSync).toBe(false);
     group.fenced.delete(3);
     leader.reviewInSync();
-    expect(leader.acknowledgements.hasEnoughInSync).toBe(true);
+    await group.until('its answer', () => leader.acknowledgements.hasEnoughInSync);
     expect(told).toEqual([2, 3]);
     expect(await group.acknowledged(leader, appended(leader, ['c']))).toBe(true);
+  });
+
+  it('does not count a node that was away before it has everything again, however short that was', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    expect(await group.acknowledged(leader, appended(leader, ['a']))).toBe(true);
+    group.kill(3);
+    expect(await group.acknowledged(leader, appended(leader, ['b']))).toBe(true);
+    // It has registered again before anybody missed it, and its replica is not open yet.
+    group.registrations.set(3, 2);
+    leader.reviewInSync();
+    expect(leader.acknowledgements.inSyncMembers()).toEqual([1, 2].map(memberOn));
+    const told: number[] = [];
+    group.node(1).partitions.onLeadership((replica) => {
+      told.push(replica.acknowledgements.inSyncMembers().length);
+    });
+
+    await group.start(3, [1, 2]);
+    await group.open(3, { members: [1, 2, 3].map(memberOn), revision: 0 });
+    await group.until('all in sync', () => leader.acknowledgements.inSyncMembers().length === 3);
+    expect(group.node(3).replica.logEndOffset).toBe(2);
+    expect(told.at(-1)).toBe(3);
+    expect(group.clock.monotonicMs()).toBeLessThan(30_000);
+  });
+
+  it('keeps a node in sync that registers again and lacks nothing', async () => {
+    const group = await three();
+    const leader = await group.leader();
+    expect(await group.acknowledged(leader, appended(leader, ['a']))).toBe(true);
+    await group.after(1_000);
+    group.registrations.set(3, 2);
+    leader.reviewInSync();
+    expect(leader.acknowledgements.inSyncMembers().length).toBe(3);
   });
 
   it('counts the leader itself, whatever the metadata says of its node', async () => {

@@ -75,6 +75,8 @@ export class ReplicaGroup {
   readonly nodes = new Map<number, TestNode>();
   /** Nodes that the metadata does not count on. */
   readonly fenced = new Set<number>();
+  /** Where nodes have registered again. */
+  readonly registrations = new Map<number, number>();
   /** How often the machines of nodes were started. */
   readonly boots = new Map<number, number>();
   readonly #disks = new Map<number, MemoryDisk>();
@@ -136,7 +138,7 @@ export class ReplicaGroup {
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => this.settings.minInSyncReplicas,
       lagMsMax: () => 30_000,
-      isInService: (id) => !this.fenced.has(id),
+      serviceEpoch: (id) => (this.fenced.has(id) ? undefined : (this.registrations.get(id) ?? 1)),
       events: eventsTo(told),
     });
     links.attach(nodeId, consensus);

@@ -140,7 +140,7 @@ export class MovingMachine {
       producerExpirationMs: () => 86_400_000,
       minInSyncReplicas: () => 1,
       lagMsMax: () => 30_000,
-      isInService: () => true,
+      serviceEpoch: () => 0,
       events: eventsTo(this.told),
     });
     const wanted: WantedReplica = { ...identity, directoryId: named && idOf(named) };
