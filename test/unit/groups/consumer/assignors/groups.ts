@@ -8,7 +8,7 @@ import type {
 } from '../../../../../broker/groups/consumer/assignors/assignor.ts';
 
 /** Partitions by topic, for each member. */
-export type Assignment = Record<string, Record<string, number[]>>;
+export type Assignment = Record<string, Record<string, readonly number[]>>;
 
 export interface MemberOptions {
   readonly instanceId?: string;
