@@ -7,7 +7,9 @@ import type { Address } from '../platform/network.ts';
 import type { Platform } from '../platform/platform.ts';
 import { errnoOf } from '../platform/real/errno.ts';
 import { realPlatform } from '../platform/real/real-platform.ts';
+import { MetadataLogError } from './cluster/metadata/metadata-log.ts';
 import { BrokerConfig, BrokerConfigError } from './config/broker-config.ts';
+import { DamagedFile } from './formation/sealed-json.ts';
 import { StartError } from './start-error.ts';
 
 export function nodePlatform(options: { platform?: Platform; storage?: 'disk' | 'memory' }): Platform {
@@ -123,17 +125,32 @@ function bindError(address: Address, what: string, error: unknown): unknown {
 
 /**
  * The metadata log takes nothing any more, and others bring up no damaged one: its records are sent to those who have what was before.
- * `hasOthers`: they have all of it.
+ * `hasOthers`: they have all of it. One whose disk has failed meanwhile may be whole: nobody is told to remove it.
  */
-export function damagedMetadata(directory: string, hasOthers: boolean): StartError {
+export function unusableMetadata(
+  { damaged }: { readonly damaged: boolean },
+  { path: directory, offlineReason }: { readonly path: string; readonly offlineReason: string | undefined },
+  hasOthers: boolean,
+): StartError {
+  if (!damaged) {
+    const reason = offlineReason ?? 'its disk takes no writes of the metadata log; see the log of this node';
+    return new StartError(
+      'directory-not-usable',
+      `the data directory ${directory} cannot be used: ${reason}`,
+    );
+  }
   const advice = hasOthers
     ? 'restore it from a backup, or remove the data directory and let the node join as a new one'
     : 'restore it from a backup';
   return new StartError('damaged', `the metadata log in ${directory} is damaged; ${advice}`);
 }
 
-/** A data directory that cannot be used, in a sentence. */
-export function directoryError(directory: string, error: unknown): unknown {
+/** A data directory that cannot be used, or a file in it, in a sentence. */
+export function directoryError(
+  directory: string,
+  error: unknown,
+  what = `the data directory ${directory}`,
+): unknown {
   if (!(error instanceof DiskError)) return error;
   const reason = {
     'not-found': 'it does not exist and cannot be made',
@@ -144,13 +161,28 @@ export function directoryError(directory: string, error: unknown): unknown {
     'read-only': 'its file system is read-only',
     io: error.message,
   }[error.code];
-  return new StartError('directory-not-usable', `the data directory ${directory} cannot be used: ${reason}`, {
-    cause: error,
-  });
+  return new StartError('directory-not-usable', `${what} cannot be used: ${reason}`, { cause: error });
+}
+
+/** Resolves when the node has started. Rejects with a StartError, also when the signal says so. */
+export async function untilStarted(started: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await Promise.race([started, whenStopped(signal)]);
+  } catch (error) {
+    throw startErrorOf(error);
+  }
+}
+
+/** What the disk refuses, or has lost, in the middle of a start, in a sentence as well. */
+function startErrorOf(error: unknown): unknown {
+  if (error instanceof DiskError) return directoryError(error.path, error, error.path);
+  if (error instanceof DamagedFile) return new StartError('damaged', error.message, { cause: error });
+  if (!(error instanceof MetadataLogError) || error.code !== 'failed') return error;
+  return new StartError('directory-not-usable', error.message, { cause: error });
 }
 
 /** Rejects with a StartError when the signal says so; never ends otherwise. */
-export function whenStopped(signal: AbortSignal | undefined): Promise<never> {
+function whenStopped(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
     const stop = (): void =>
       reject(new StartError('stopped', 'this node was told to stop before it was ready'));

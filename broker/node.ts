@@ -28,11 +28,11 @@ import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
 import {
   brokerConfigFrom,
-  damagedMetadata,
   directoriesFrom,
   nodePlatform,
   splitAdvertised,
-  whenStopped,
+  untilStarted,
+  unusableMetadata,
 } from './node-start.ts';
 import { NodeReadiness, stopping } from './node-readiness.ts';
 import { NodeRecovery } from './node-recovery.ts';
@@ -103,7 +103,7 @@ const expulsions = {
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const node = new Node(options);
   const started = node.start();
-  await Promise.race([started, whenStopped(options.signal)]).catch(async (error: unknown) => {
+  await untilStarted(started, options.signal).catch(async (error: unknown) => {
     // What goes on after it was told to stop finds everything closed.
     started.catch(() => undefined);
     await node.close();
@@ -185,7 +185,7 @@ class Node implements Broker {
     peers.network?.deliverTo(storage.consensus);
     const metadata = await storage.openMetadata(peers.formed.voters);
     if (metadata.failed || metadata.damaged) {
-      throw damagedMetadata(storage.firstDirectory.path, peers.network !== undefined);
+      throw unusableMetadata(metadata, storage.firstDirectory, peers.network !== undefined);
     }
     const recovery = await NodeRecovery.asked(storage, this.#platform, this.#logger);
     this.#recovery = recovery;

@@ -1,5 +1,6 @@
 /** A disk that refuses one log, as clients see it: that partition is offline with a clear state, the others serve. */
 import { describe, expect, it } from 'vitest';
+import { StartError } from '../../broker/index.ts';
 import type { DiskErrorCode } from '../../platform/disk.ts';
 import { MemoryDisk } from '../../platform/memory-disk.ts';
 import { SeededRandom } from '../../platform/seeded-random.ts';
@@ -76,4 +77,28 @@ describe('a log whose disk answers', () => {
       expect(await produce(connection, 'again', 0)).toBe('NONE');
     },
   );
+});
+
+const inTheMiddle = [
+  { what: 'the count of its starts', path: /\/incarnation/ },
+  { what: 'the metadata log', path: /\/__cluster_metadata-0\/\d+\.log$/ },
+];
+
+describe('a start whose disk refuses', () => {
+  it.each(inTheMiddle)('$what ends with a sentence, and succeeds once there is room', async ({ path }) => {
+    let isFull = true;
+    const disk = new MemoryDisk({
+      faults: (operation, file) =>
+        isFull && path.test(file) && (operation === 'write' || operation === 'open') ? 'no-space' : undefined,
+    });
+    const error = await embed({ disk }).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(StartError);
+    expect(error).toMatchObject({ code: 'directory-not-usable' });
+    isFull = false;
+    await using node = await embed({ disk });
+    expect(await createTopic(await node.connect(), 't', 1)).toBeUndefined();
+  });
 });
