@@ -12,6 +12,7 @@ export class KeptConfiguration {
   readonly #directory: string;
   #placed: PlacedConfiguration;
   #writing: Promise<void> = Promise.resolve();
+  #hasEnded = false;
 
   /** `placed` is in the file, or is what stands for one where there is none. */
   constructor(disk: Disk, directory: string, placed: PlacedConfiguration) {
@@ -26,10 +27,11 @@ export class KeptConfiguration {
 
   /**
    * Resolves when the file has this one, which is the newest, or one that was asked for later. Its index is below the file's where
-   * committed entries were lost. Rejects with a DiskError.
+   * committed entries were lost. After `end` it does nothing. Rejects with a DiskError.
    */
   keep(newest: PlacedConfiguration): Promise<void> {
     const done = this.#writing.then(async () => {
+      if (this.#hasEnded) return;
       if (areSame(newest, this.#placed)) return;
       await writeConfigurationFile(this.#disk, this.#directory, newest);
       this.#placed = newest;
@@ -38,6 +40,12 @@ export class KeptConfiguration {
       // Whoever asked has the rejection; the next write only has to wait for the end of this one.
     });
     return done;
+  }
+
+  /** The replica is closed: resolves when nothing is written any more. Its directory may be another replica's soon. */
+  end(): Promise<void> {
+    this.#hasEnded = true;
+    return this.#writing;
   }
 
   /** The log is another one, which has brought this in a file of its own. */

@@ -387,6 +387,7 @@ export class Replica {
     await this.#consensus.settled();
     await this.#producers.settled();
     await this.#deletions.settled();
+    await this.#kept.end();
   }
 
   /** What a damaged log still holds was durable, and so committed, where this node is the only voter. */

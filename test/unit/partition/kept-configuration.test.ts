@@ -46,4 +46,14 @@ describe('the file of a configuration', () => {
     await kept.keep({ ...placed(5), configuration: placed(6).configuration });
     expect((await readConfigurationFile(disk, directory))?.configuration).toEqual(placed(6).configuration);
   });
+
+  it('is written to its end where the replica is closed meanwhile, and never after that', async () => {
+    const { disk, kept } = await start();
+    const writing = kept.keep(placed(4));
+    await disk.exists(directory);
+    await kept.end();
+    expect(await readConfigurationFile(disk, directory)).toEqual(placed(4));
+    await Promise.all([writing, kept.keep(placed(9))]);
+    expect(await readConfigurationFile(disk, directory)).toEqual(placed(4));
+  });
 });
