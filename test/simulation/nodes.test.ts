@@ -5,6 +5,7 @@ import type { Counts } from './simulator.ts';
 
 const firstSeed = 2_000_000_000;
 const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 12);
+const diskSeeds = Math.ceil(seeds / 2);
 const nodes = simulators['nodes']!;
 
 describe('simulated histories of whole nodes', () => {
@@ -36,6 +37,23 @@ describe('simulated histories of whole nodes', () => {
     expect(counts['members']!['directories lost']).toBe(1);
     expect(counts['clients']!['partitions compared']).toBeGreaterThan(0);
   }, 60_000);
+
+  it('get over disks that are full, fail for a while, rot, or are replaced', async () => {
+    const counts: Counts = {};
+    for (let seed = firstSeed; seed < firstSeed + diskSeeds; seed++) {
+      const { failure, counts: more } = await runSeed(nodes, { seed, focus: 'disks' });
+      const command = `npm run test:simulation -- --simulator nodes --focus disks --seed ${seed}`;
+      expect(failure, command).toBeUndefined();
+      addCounts(counts, more);
+    }
+    for (const fault of ['full', 'errors', 'directories that fail', 'rotted', 'rot found by verify']) {
+      expect(counts['disks']![fault], fault).toBeGreaterThan(0);
+    }
+    expect(counts['faults']!['full disk']).toBeGreaterThan(0);
+    expect(counts['faults']!['broken directory']).toBeGreaterThan(0);
+    expect(counts['disks']!['nodes stopped by themselves']).toBeGreaterThan(0);
+    expect(counts['clients']!['partitions compared']).toBeGreaterThan(diskSeeds);
+  }, 120_000);
 
   it('are the same for the same seed, to the last event', async () => {
     const run = { seed: firstSeed, keepsTrace: true };

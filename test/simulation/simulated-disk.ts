@@ -16,8 +16,8 @@
  *     its files. Syncing a file does not make its name durable.
  * - A failed sync loses any of the sectors that it should have written and leaves their pages clean: reads go on showing them, the
  *   next sync succeeds and does not write them. Only writing them again does.
- * - Injected on demand (`arm`): errors of any operation (of a write after a part of it), a disk that is full or read-only until it
- *   is `repaired`. Between lives: flipped bits and lost files, for which the test must answer that they are fair.
+ * - Injected on demand (`arm`): errors of any operation (of a write after a part of it), a disk that is full or read-only, or gives
+ *   nothing below some directory, until it is `repaired`. Between lives: flipped bits and lost files, for which the test must answer that they are fair.
  * - Latency: every so often an operation takes a thousand times as long as others.
  * - The system call behind a read may return less than asked, and the file may change before the rest is read: `read` hides that,
  *   as platform/disk.ts demands, but it reads in parts at different moments.
@@ -72,6 +72,8 @@ export class SimulatedDisk {
   readonly #inFlight = new Set<InFlight>();
   #armed: ArmedFault[] = [];
   #isReadOnly = false;
+  /** Every operation below fails. */
+  #brokenDirectory: string | undefined;
   /** What writes may still add to files before the disk is full. */
   #freeBytes = Infinity;
   /** How many times as long as usual everything takes. */
@@ -132,6 +134,11 @@ export class SimulatedDisk {
     this.#isReadOnly = true;
   }
 
+  /** From now on every operation at or below a directory fails. */
+  breakBelow(directory: string): void {
+    this.#brokenDirectory = directory;
+  }
+
   /** From now on files may grow by this much together. */
   limitSpace(freeBytes: number): void {
     this.#freeBytes = freeBytes;
@@ -146,8 +153,19 @@ export class SimulatedDisk {
   repair(): void {
     this.#armed = [];
     this.#isReadOnly = false;
+    this.#brokenDirectory = undefined;
     this.#freeBytes = Infinity;
     this.#slowness = 1;
+  }
+
+  /** Operations may fail that an undamaged disk with enough room would carry out. */
+  get isFaulty(): boolean {
+    return (
+      this.#isReadOnly ||
+      this.#brokenDirectory !== undefined ||
+      this.#freeBytes < Infinity ||
+      this.#armed.length > 0
+    );
   }
 
   /** From now on the disk is as good as disks are. */
@@ -208,7 +226,7 @@ export class SimulatedDisk {
     }
   }
 
-  /** A file is gone, durably. */
+  /** A file, or a directory with all that it holds, is gone, durably. */
   loseFile(path: string): void {
     const { directory, name } = parentOf(this.#root, path);
     this.#count('lost file');
@@ -275,7 +293,7 @@ export class SimulatedDisk {
     return new Promise((resolve, reject) => {
       if (life !== this.#life) return;
       this.operationCount++;
-      const fault = this.#faultOf(operation);
+      const fault = this.#faultOf(operation, path);
       this.#trace.note(this.#clock.monotonicMs(), operation, path, effect.sizeBytes ?? 0);
       const entry: InFlight = {
         interrupt: () => {
@@ -300,7 +318,12 @@ export class SimulatedDisk {
     });
   }
 
-  #faultOf(operation: SimulatedOperation): DiskErrorCode | undefined {
+  #faultOf(operation: SimulatedOperation, path: string): DiskErrorCode | undefined {
+    if (this.#brokenDirectory !== undefined && `${path}/`.startsWith(`${this.#brokenDirectory}/`)) {
+      this.errorCount++;
+      this.#count('broken directory');
+      return 'io';
+    }
     if (this.#isReadOnly && modifying.has(operation)) {
       this.errorCount++;
       this.#count('read-only disk');

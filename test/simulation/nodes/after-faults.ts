@@ -26,13 +26,15 @@ export async function endNodeFaults(simulation: NodesSimulation): Promise<void> 
     machine.disk.becomeSteady();
     machine.clock.runAt(1);
     machine.thaw();
+    // As docs/operations.md says of a disk that was full, or has failed and is as it was.
+    if (machine.needsRestart) machine.kill();
   }
   const stopped = await simulation.until(() => machines.every(({ isStopping }) => !isStopping), stopMsMax);
   check(stopped, () => `a node does not stop within ${stopMsMax} ms`);
   const areUp = await simulation.until(() => {
     // Also those that have given up meanwhile.
     for (const machine of simulation.present) machine.start();
-    return simulation.present.every(({ isRunning }) => isRunning);
+    return !simulation.operator.isMending && simulation.present.every(({ isRunning }) => isRunning);
   }, startMsMax);
   check(areUp, () => {
     const missing = simulation.present.filter(({ isRunning }) => !isRunning).map(({ nodeId }) => nodeId);

@@ -2,6 +2,7 @@
 import { ErrorCode, errorName } from '../../../protocol/index.ts';
 import type { Random } from '../../../platform/random.ts';
 import { SimulationFailure } from '../simulation-failure.ts';
+import { isByDisk } from './disk-faults.ts';
 import { NoAnswer } from './node-client.ts';
 import { asError } from './node-load.ts';
 import type { LoadContext } from './node-load.ts';
@@ -41,6 +42,6 @@ async function move(
   const answer = errorName(errorCode) ?? String(errorCode);
   world.say(`${name}-${partition} of node ${nodeId} is to lie in ${path}: ${answer}`);
   world.tally.count('moves between directories', errorCode === 0 ? 'accepted' : answer);
-  if (!passing.has(errorCode))
+  if (!passing.has(errorCode) && !isByDisk(world.options, errorCode))
     throw new SimulationFailure(`to move ${name}-${partition} to ${path} was refused: ${answer}`);
 }

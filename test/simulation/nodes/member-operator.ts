@@ -10,6 +10,7 @@ import type { Random } from '../../../platform/random.ts';
 import { SimulationFailure, check } from '../simulation-failure.ts';
 import { inOrder, quorumFault, viewOf } from './cluster-view.ts';
 import type { ClusterView } from './cluster-view.ts';
+import { isByDisk } from './disk-faults.ts';
 import { NoAnswer } from './node-client.ts';
 import { asError } from './node-load.ts';
 import type { LoadContext } from './node-load.ts';
@@ -54,7 +55,8 @@ export class MemberOperator {
   readonly #drained = new Map<NodeMachine, Drained>();
   #isBusy = false;
   #waitsFor = '';
-  /** Its disk is lost, and the cluster is not known to be whole without that. */
+  #isMending = false;
+  /** Its disk is lost, or spoilt, and the cluster is not known to be whole without that. */
   #lost: NodeMachine | undefined;
 
   constructor(simulation: NodesSimulation, context: LoadContext) {
@@ -65,6 +67,31 @@ export class MemberOperator {
   /** Something that was begun has not come to its end. */
   get isBusy(): boolean {
     return this.#isBusy;
+  }
+
+  /** A disk that was spoilt is not put right yet. */
+  get isMending(): boolean {
+    return this.#isMending;
+  }
+
+  /** What of a machine's disk was durable is harmed, where that is fair, and put right by and by. */
+  harm(machine: NodeMachine, mend: () => Promise<void>): void {
+    this.#isMending = true;
+    const mending = mend().finally(() => {
+      this.#isMending = false;
+    });
+    this.doubt(machine, mending);
+  }
+
+  /** The same, of what is put right without the operator. */
+  doubt(machine: NodeMachine, mended: Promise<void>): void {
+    this.#lost = machine;
+    this.#watch(mended.then(() => this.#untilWhole(machine)));
+  }
+
+  /** Whether the cluster has to survive that some machine loses what is on its disk. */
+  get mayHarm(): boolean {
+    return this.#lost === undefined;
   }
 
   /** What it has found that keeps it from going on, the last time that it looked. */
@@ -168,7 +195,7 @@ export class MemberOperator {
         const { client } = this.#context;
         const answer = await client.call(this.#anyNode(), 'UnregisterBroker', { brokerId: nodeId }, callMs);
         this.#waitsFor = `node ${nodeId} is not let go of: ${errorName(answer.errorCode)}`;
-        return passing.has(answer.errorCode) ? undefined : answer.errorCode;
+        return this.#isPassing(answer.errorCode) ? undefined : answer.errorCode;
       });
       this.#simulation.say(`unregister node ${nodeId}: ${errorName(errorCode)}`);
       // Unregistered by a request that was not answered.
@@ -202,7 +229,7 @@ export class MemberOperator {
       const { client } = this.#context;
       const { responses } = await client.call(this.#anyNode(), 'IncrementalAlterConfigs', request, callMs);
       const code = responses[0]!.errorCode;
-      return passing.has(code) ? undefined : code;
+      return this.#isPassing(code) ? undefined : code;
     });
     this.#simulation.say(`${what} node ${nodeId}: ${errorName(errorCode)}`);
     this.#count(errorCode === 0 ? `${what}ed` : `${what}: ${errorName(errorCode)}`);
@@ -248,6 +275,7 @@ export class MemberOperator {
       sinceMs ??= nowMs;
       if (nowMs - sinceMs < lagMsMax || !(await this.#isWhole())) continue;
       this.#lost = undefined;
+      machine.mayFindDamage = false;
       this.#count('whole again after a loss');
       world.say(`the cluster is whole without the lost disk of node ${machine.nodeId}`);
       return;
@@ -282,6 +310,10 @@ export class MemberOperator {
       }
       await this.#context.client.pause(pauseMs);
     }
+  }
+
+  #isPassing(errorCode: number): boolean {
+    return passing.has(errorCode) || isByDisk(this.#simulation.options, errorCode);
   }
 
   #anyNode(): number {

@@ -2,6 +2,7 @@
 import { ErrorCode, errorName } from '../../../protocol/index.ts';
 import type { Random } from '../../../platform/random.ts';
 import { SimulationFailure } from '../simulation-failure.ts';
+import { isByDisk } from './disk-faults.ts';
 import { NoAnswer } from './node-client.ts';
 import { asError } from './node-load.ts';
 import type { LoadContext } from './node-load.ts';
@@ -77,8 +78,11 @@ export class NodeAdmin {
     const topic = new TopicBook(`topic-${this.#created++}`, 1 + random.below(world.options.partitionsMax));
     this.#topics.set(topic.name, topic);
     const { name } = topic;
+    const { segmentBytes } = world.options;
+    const configs =
+      segmentBytes === undefined ? [] : [{ name: 'internal.segment.bytes', value: String(segmentBytes) }];
     const request = {
-      topics: [{ name, numPartitions: topic.partitions.length, replicationFactor: 3 }],
+      topics: [{ name, numPartitions: topic.partitions.length, replicationFactor: 3, configs }],
       timeoutMs: callMs,
     };
     const answer = await client.call(nodeId, 'CreateTopics', request, callMs + 1_000);
@@ -159,7 +163,7 @@ export class NodeAdmin {
     world.tally.count('operations', errorCode === 0 ? operation : `${operation}: ${result}`);
     world.say(`${operation} ${name}: ${result}`);
     if (errorCode === 0) return true;
-    if (!unsettled.has(errorCode))
+    if (!unsettled.has(errorCode) && !isByDisk(world.options, errorCode))
       throw new SimulationFailure(`to ${operation} ${name} was refused: ${result}`);
     return false;
   }

@@ -284,6 +284,12 @@ export class Reader {
     };
     const answer = await this.#context.client.call(leader, 'Fetch', request, callMs);
     const { errorCode, records, highWatermark } = answer.responses[0]!.partitions[0]!;
+    // Records are given as they are on the disk; clients that trust no CRC would not see it.
+    if (this.#context.world.isSpoilt(leader)) {
+      this.#context.world.tally.count('disks', 'reads of a spoilt disk');
+      this.#leaders.forget(partition);
+      return undefined;
+    }
     if (errorCode !== 0) {
       // A deposed leader, or one that does not know yet what is committed, may lack what was read before.
       if (errorCode !== ErrorCode.OFFSET_OUT_OF_RANGE) this.#failed(errorCode, topic, partition);

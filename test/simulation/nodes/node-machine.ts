@@ -26,6 +26,8 @@ interface Life {
   readonly network: HostLife;
   broker: Broker | undefined;
   isStopping: boolean;
+  /** Its disk has failed it, or may have: it may say so, and end, until it is started again. */
+  mayFail: boolean;
 }
 
 export type NodeStart = { readonly voters: ReadonlyMap<number, Address> } | { readonly join: Address };
@@ -45,6 +47,13 @@ export class NodeMachine {
   lives = 0;
   /** It is to be taken out of the cluster, or was, and is not to come back. */
   isRetired = false;
+  /** No process may run there: an operator is at its disk. */
+  isInRepair = false;
+  /** Bits have rotted on its disk: what it reads, and gives, need not be what was written. */
+  isSpoilt = false;
+  /** It may say so; until it is known that others have made good for it. */
+  mayFindDamage = false;
+  hasFoundDamage = false;
   /** It is to join with the disk that it has, and has not served yet. */
   hasToBegin: boolean;
 
@@ -60,7 +69,11 @@ export class NodeMachine {
       clock: {
         monotonicMs: () => world.clock.monotonicMs(),
         wallMs: () => world.clock.wallMs(),
-        after: (delayMs, action) => world.clock.after(delayMs, () => this.#life?.clock.arrive(action)),
+        after: (delayMs, action) =>
+          world.clock.after(delayMs, () => {
+            if (this.isInRepair) action();
+            else this.#life?.clock.arrive(action);
+          }),
       },
       random: this.#random.fork('disk'),
       behaviour: { ...world.options.disk, syncMs: world.options.syncMs },
@@ -81,8 +94,20 @@ export class NodeMachine {
     return this.#life?.isStopping === true;
   }
 
+  /** Its process has met faults of its disk, which it gets over by a start. */
+  get needsRestart(): boolean {
+    return this.#life?.mayFail === true && !this.#life.isStopping;
+  }
+
+  /** Its disk is about to fail. */
+  failDisk(what: string, fail: (disk: SimulatedDisk) => void): void {
+    this.#world.say(`node ${this.nodeId}: ${what}`);
+    fail(this.disk);
+    if (this.#life !== undefined) this.#life.mayFail = true;
+  }
+
   start(): void {
-    if (this.#life !== undefined || this.isRetired) return;
+    if (this.#life !== undefined || this.isRetired || this.isInRepair) return;
     const { say, tally, network, options } = this.#world;
     const random = this.#random.fork(`life ${++this.lives}`);
     const clock = new FrozenClock(this.clock.life());
@@ -91,6 +116,7 @@ export class NodeMachine {
       network: network.boot(this.host, clock),
       broker: undefined,
       isStopping: false,
+      mayFail: this.disk.isFaulty,
     };
     this.#life = life;
     tally.count('processes', 'starts');
@@ -128,7 +154,11 @@ export class NodeMachine {
         if (this.#life !== life) return;
         // The session of the process before may last for as long as nobody leads the metadata: it is to be started again.
         const gaveUp = this.hasToBegin && error instanceof StartError && error.code === 'cluster';
-        if (gaveUp || this.isRetired) this.#leave(`node ${this.nodeId} gives up: ${String(error)}`);
+        const isDiskError =
+          life.mayFail && error instanceof StartError && error.code === 'directory-not-usable';
+        if (isDiskError) this.#world.tally.count('disks', `no start: ${error.code}`);
+        if (gaveUp || isDiskError || this.isRetired)
+          this.#leave(`node ${this.nodeId} gives up: ${String(error)}`);
         else this.#break(`node ${this.nodeId} did not start`, error);
       },
     );
@@ -139,6 +169,17 @@ export class NodeMachine {
     this.losePower();
     this.#beginAnew(member);
     this.#world.say(`node ${this.nodeId} has lost its data directory`);
+  }
+
+  /** One of several data directories is gone, and is empty at the next start. The first has what it knows of its cluster. */
+  loseOneDirectory(directory: string, member: Address): void {
+    this.losePower();
+    if (this.disk.namesIn(directory).length > 0) this.disk.loseFile(directory);
+    if (directory === this.#world.options.directories[0]) {
+      this.joinThrough(member);
+      this.hasToBegin = true;
+    }
+    this.#world.say(`node ${this.nodeId} has lost ${directory}`);
   }
 
   /** Whom it is to ask at its next start, where it does not know its cluster by then. */
@@ -157,6 +198,7 @@ export class NodeMachine {
 
   #beginAnew(member: Address): void {
     this.disk.loseEverything();
+    this.isSpoilt = false;
     this.joinThrough(member);
     this.hasToBegin = true;
   }
@@ -229,7 +271,10 @@ export class NodeMachine {
     void broker.whenFailed.then((error) => {
       if (this.#life !== life) return;
       if (this.isRetired) this.#leave(`node ${this.nodeId} has left`);
-      else this.#break(`node ${this.nodeId} has stopped by itself`, error);
+      else if (life.mayFail) {
+        this.#world.tally.count('disks', 'nodes stopped by themselves');
+        this.#leave(`node ${this.nodeId} has stopped by itself: ${error.message}`);
+      } else this.#break(`node ${this.nodeId} has stopped by itself`, error);
     });
   }
 
@@ -261,7 +306,10 @@ export class NodeMachine {
       tally.count(`${level} of nodes`, message.replaceAll(/\d+/g, '#'));
       const { err } = { err: undefined, ...fields };
       say(`node ${this.nodeId} ${level}: ${message}${err === undefined ? '' : ` (${String(err)})`}`);
-      if (level === 'error' && !this.isRetired) this.#break(`node ${this.nodeId} says: ${message}`, err);
+      const tellsOfDamage = this.mayFindDamage && message.includes('damaged');
+      if (tellsOfDamage) this.hasFoundDamage = true;
+      const isExpected = life.mayFail || tellsOfDamage || this.isRetired;
+      if (level === 'error' && !isExpected) this.#break(`node ${this.nodeId} says: ${message}`, err);
     };
     return {
       debug: () => undefined,

@@ -2,6 +2,8 @@
 import type { Random } from '../../../platform/random.ts';
 import { check } from '../simulation-failure.ts';
 import type { DiskBehaviour } from '../simulated-disk.ts';
+import { diskKinds, drawDiskOptions } from './disk-faults.ts';
+import type { DiskOptions } from './disk-faults.ts';
 import { drawMachineOptions, machineKinds } from './machine-faults.ts';
 import type { MachineOptions } from './machine-faults.ts';
 
@@ -65,11 +67,14 @@ export const nodesFaultKinds: readonly string[] = [
   ...nodesSteps.filter((step) => !indispensable.has(step)),
   ...memberSteps,
   ...machineKinds,
+  ...diskKinds,
   'latency-spikes',
   'short-reads',
 ];
 
-export interface NodesOptions extends MachineOptions {
+const focuses: readonly string[] = ['members', 'disks'];
+
+export interface NodesOptions extends MachineOptions, DiskOptions {
   readonly voters: number;
   readonly steps: number;
   readonly pauseMsMax: number;
@@ -79,20 +84,19 @@ export interface NodesOptions extends MachineOptions {
   readonly partitionsMax: number;
   readonly latencyMs: number;
   readonly disk: DiskBehaviour;
-  readonly settings: Readonly<Record<string, string>>;
   readonly weights: Readonly<Record<NodesStep, number>>;
   /** One step in so many changes who belongs to the cluster, too; 0: none does. */
   readonly memberStepOneIn: number;
   readonly memberWeights: Readonly<Record<MemberStep, number>>;
 }
 
-/** With the focus on members every step changes who belongs to the cluster, as far as that can be. */
+/** With the focus on members every step changes who belongs to the cluster, as far as that can be; on disks, one of these fails. */
 export function drawNodesOptions(
   random: Random,
   without: ReadonlySet<string>,
   focus: string | undefined,
 ): NodesOptions {
-  check(focus === undefined || focus === 'members', () => `there is no focus ${focus}`);
+  check(focus === undefined || focuses.includes(focus), () => `there is no focus ${focus}`);
   const oneOf = <T>(...values: readonly T[]): T => values[random.below(values.length)]!;
   const unless = <T>(kind: string, value: T, instead: T): T => (without.has(kind) ? instead : value);
   const weights: Record<NodesStep, number> = { ...usualWeights };
@@ -114,10 +118,10 @@ export function drawNodesOptions(
       shortReadOneIn: unless('short-reads', oneOf(0, 20), 0),
       evicts: false,
     },
-    settings: {},
     weights,
     ...drawMemberOptions(random.fork('members')),
     ...drawMachineOptions(random.fork('machines'), without),
+    ...drawDiskOptions(random.fork('disks'), { without, isFocus: focus === 'disks' }),
     ...(focus === 'members' ? { memberStepOneIn: 1 } : {}),
   };
 }

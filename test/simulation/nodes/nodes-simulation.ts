@@ -13,6 +13,7 @@ import { SimulationFailure, check } from '../simulation-failure.ts';
 import type { SimulationResult, SimulationRun } from '../simulator.ts';
 import { Trace } from '../trace.ts';
 import { endNodeFaults } from './after-faults.ts';
+import { diskStepActions, diskSteps } from './disk-faults.ts';
 import { HostNetwork } from './host-network.ts';
 import { FrozenClock } from './frozen-clock.ts';
 import { NodeAdmin } from './node-admin.ts';
@@ -116,6 +117,8 @@ export class NodesSimulation implements NodesWorld {
     this.#broken ??= error;
   };
 
+  readonly isSpoilt = (nodeId: number): boolean => this.machines[nodeId - 1]?.isSpoilt === true;
+
   /** Those that belong to the cluster, or are to join it. */
   get present(): readonly NodeMachine[] {
     return this.machines.filter(({ isRetired }) => !isRetired);
@@ -180,6 +183,7 @@ export class NodesSimulation implements NodesWorld {
       if (step >= 2 && this.#run.steps?.has(step) !== false) {
         this.#maybeChangeMembers(step);
         this.#maybeHarmMachines(step);
+        this.#maybeHarmDisks(step);
       }
       await this.until(() => false, pauseMs);
     }
@@ -204,6 +208,16 @@ export class NodesSimulation implements NodesWorld {
     if (this.#without.has(kind)) return;
     this.tally.count('steps', kind);
     machineStepActions[kind](this, random);
+  }
+
+  #maybeHarmDisks(step: number): void {
+    const { diskStepOneIn, diskWeights } = this.options;
+    const random = this.random.fork(`disks ${step}`);
+    if (diskStepOneIn === 0 || random.below(diskStepOneIn) > 0) return;
+    const kind = drawWeighted(diskSteps, diskWeights, random);
+    if (this.#without.has(kind)) return;
+    this.tally.count('steps', kind);
+    diskStepActions[kind](this, random);
   }
 
   #client(name: string): LoadContext {

@@ -13,6 +13,8 @@ export interface NodesWorld {
   readonly network: HostNetwork;
   readonly tally: Tally;
   readonly options: NodesOptions;
+  /** Whether what a node reads from its disk may be something else than was written. */
+  readonly isSpoilt: (nodeId: number) => boolean;
   /** One line of the history. */
   readonly say: (line: string) => void;
   /** A promise is broken, by something that nobody waits for. */
