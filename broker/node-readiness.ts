@@ -26,8 +26,8 @@ export interface NodeReadinessOptions {
   readonly clock: Clock;
   readonly cluster: Pick<Cluster, 'image' | 'replicasHere' | 'standing'>;
   readonly leaderships: Pick<Leaderships, 'of' | 'onNews'>;
-  /** The open replica of this node. */
-  readonly replica: (topic: string, partition: number) => SettlingReplica | undefined;
+  /** The open replicas of this node. */
+  readonly partitions: { replica(topic: string, partition: number): SettlingReplica | undefined };
 }
 
 interface Behind {
@@ -94,7 +94,7 @@ export class NodeReadiness {
 
   /** Those that have to be waited for. */
   #look(): Behind[] {
-    const { cluster, leaderships, replica, nodeId } = this.#options;
+    const { cluster, leaderships, partitions, nodeId } = this.#options;
     const mayBeLeaderless = this.#ageMs >= leaderlessMsMax;
     const waitedFor: Behind[] = [];
     for (const [key, behind] of this.#behind) {
@@ -106,7 +106,7 @@ export class NodeReadiness {
         this.#behind.delete(key);
         continue;
       }
-      const open = replica(topic, partition);
+      const open = partitions.replica(topic, partition);
       if (open?.identity.topicId !== topicId || open.failed || open.hasDamage) continue;
       if (mayBeLeaderless && !isStanding(leadership, cluster.image.brokers)) continue;
       waitedFor.push(behind);

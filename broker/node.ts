@@ -352,6 +352,7 @@ class Node implements Broker {
       onReplicaFailure: (topic, error) => {
         this.#logger.error({ err: error, topic }, 'the replicas of a topic could not be opened or removed');
       },
+      onWarning: (message) => this.#logger.warn({}, message),
       onFailure: (error) => {
         const cause = error instanceof Error ? error.message : String(error);
         void this.#giveUp(new StartError('damaged', `the metadata log cannot be followed: ${cause}`));
@@ -463,13 +464,12 @@ class Node implements Broker {
   async #openHttp(): Promise<void> {
     const { host = '127.0.0.1', httpPort = false } = this.#options;
     if (httpPort === false) return;
-    const { partitions } = this.#storage!;
     const readiness = new NodeReadiness({
       nodeId: this.nodeId,
       clock: this.#platform.clock,
       cluster: this.#cluster!,
       leaderships: this.#leaderships,
-      replica: (topic, partition) => partitions.replica(topic, partition),
+      partitions: this.#storage!.partitions,
     });
     const { http, observe } = await openHttpListener({
       address: { host, port: httpPort },

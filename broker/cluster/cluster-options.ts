@@ -35,6 +35,8 @@ export interface ClusterOptions {
   readonly group?: MetadataGroup & DescribedGroup;
   /** A node that is to join is reached there, until it has registered. */
   readonly onAddress?: (node: JoiningNode) => void;
+  /** This node, as the controller, has done something that an operator should know of. */
+  readonly onWarning?: (message: string) => void;
   /** The metadata log cannot be followed any more: this node must stop. */
   readonly onFailure?: (error: unknown) => void;
   /** The cluster does not know this start of the node any more; it must stop. */

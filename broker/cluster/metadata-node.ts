@@ -91,6 +91,7 @@ export class MetadataNode {
       state: () => this.#state(),
       whenMoved: () => this.#moved.whenRaised(),
       measure: () => this.session.measure(),
+      onWarning: (message) => options.onWarning?.(message),
     });
     this.#caller = new OperationCaller({
       nodeId,

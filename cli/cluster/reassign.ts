@@ -1,5 +1,6 @@
 /** `kappalog cluster reassign`: other nodes for partitions, as an option or a file says; what is under way, and taking it back. */
 import { readFile } from 'node:fs/promises';
+import { replicationWarnings, spreadOver } from '../../broker/config/replication-warnings.ts';
 import type { Admin, OngoingReassignment } from '../../client/index.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { confirm, missing, parseCount, unknownNode, withClient } from '../client.ts';
@@ -59,7 +60,7 @@ export async function reassign(
     if (options.dryRun !== true) requireMetadataLeader(state);
     if (options.cancel === true) return cancel(admin, { state, selected }, context);
     const moves = assignments === undefined ? plan(state, selected, options) : movesOf(state, assignments);
-    return move(admin, { moves, options }, context);
+    return move(admin, { state, moves, options }, context);
   });
 }
 
@@ -154,20 +155,37 @@ function movesOf(state: ClusterState, assignments: readonly Assignment[]): Move[
 
 async function move(
   admin: Admin,
-  { moves, options }: { moves: readonly Move[]; options: ReassignOptions },
+  { state, moves, options }: { state: ClusterState; moves: readonly Move[]; options: ReassignOptions },
   context: CommandContext,
 ): Promise<ExitCode> {
+  const warnings = warningsAbout(state, moves);
+  for (const warning of warnings) context.output.warn(warning);
   if (options.dryRun === true || moves.length === 0) {
-    const document = { dryRun: options.dryRun === true, moves, ...moveDocument(moves) };
+    const document = { dryRun: options.dryRun === true, moves, ...moveDocument(moves), warnings };
     context.output.result(document, () => renderPlan(moves));
     return ExitCode.ok;
   }
   await confirm(summaryOf(moves), { yes: options.yes === true }, context);
   const outcomes = await carryOut(admin, moves, { atOnce: Infinity, waits: options.wait }, context);
-  context.output.result({ dryRun: false, moves: outcomes, ...moveDocument(moves) }, () =>
+  context.output.result({ dryRun: false, moves: outcomes, ...moveDocument(moves), warnings }, () =>
     renderOutcomes(outcomes),
   );
   return exitCodeOf(outcomes);
+}
+
+/** Once for each topic whose replicas move. */
+function warningsAbout({ nodes }: ClusterState, moves: readonly Move[]): string[] {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const byTopic = Map.groupBy(moves, ({ topic }) => topic);
+  return [...byTopic].flatMap(([topic, ofTopic]) =>
+    replicationWarnings(
+      topic,
+      ofTopic.map(({ after }) => {
+        const chosen = after.flatMap((id) => byId.get(id) ?? []);
+        return spreadOver(chosen, after.length);
+      }),
+    ),
+  );
 }
 
 function list(state: ClusterState, selected: readonly PartitionState[], context: CommandContext): ExitCode {

@@ -7,6 +7,7 @@ import type {
   NewTopic,
   TopicDescription,
 } from '../../client/index.ts';
+import { replicationWarnings, spreadOver } from '../../broker/config/replication-warnings.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { confirm, existingTopic, existingTopics, parseCount, parsePairs, withClient } from '../client.ts';
 import type { ClientOptions, CommandContext } from '../command-context.ts';
@@ -42,7 +43,9 @@ export async function createTopics(
         throw afterSome(error, created);
       }
     }
-    context.output.result({ created, existing, dryRun }, () =>
+    const warnings = await warningsAbout(created, admin);
+    for (const warning of warnings) context.output.warn(warning);
+    context.output.result({ created, existing, dryRun, warnings }, () =>
       [
         ...created.map(
           (topic) => `${dryRun ? 'Could create' : 'Created'} topic ${topic.name}${describeSize(topic)}.`,
@@ -61,6 +64,15 @@ function newTopicSettings({ partitions, replicationFactor, config }: CreateOptio
       ? {}
       : { replicationFactor: parseCount(replicationFactor, '--replication-factor', 1) }),
   };
+}
+
+/** The controller has spread replicas over the nodes that are there. */
+async function warningsAbout(created: readonly CreatedTopic[], admin: Admin): Promise<string[]> {
+  if (created.every(({ replicationFactor }) => replicationFactor < 2)) return [];
+  const nodes = (await admin.describeCluster()).brokers.filter(({ fenced }) => !fenced);
+  return created.flatMap(({ name, replicationFactor }) =>
+    replicationWarnings(name, [spreadOver(nodes, replicationFactor)]),
+  );
 }
 
 /** Says what is there already when a later one of several fails. */

@@ -130,6 +130,63 @@ describe('the status of a cluster', () => {
   });
 });
 
+describe('warnings', () => {
+  const two = /^warning: (\w+) has two replicas of each partition: while either is away/;
+  const machine = 'replicas of each partition and one machine for them: the loss of one machine can take';
+
+  it('are given about replicas that bear no failure, and stand in the log of the controller', async () => {
+    const made = await cli.run(['topic', 'create', 'pair', '-r', '2', '-p', '3']);
+    expect(made.code).toBe(0);
+    expect(made.stdout).toMatch(/^Created topic pair/);
+    const [first, second, ...rest] = made.stderr.trimEnd().split('\n');
+    expect(two.exec(first!)?.[1]).toBe('pair');
+    expect(second).toContain(`pair has 2 ${machine}`);
+    expect(rest).toEqual([]);
+    const logged = cluster.running.flatMap((id) => cluster.node(id).log.lines);
+    // These nodes name machines of their own.
+    expect(logged.filter((line) => line.includes('pair has'))).toEqual([
+      expect.stringMatching(/^warn: pair has two replicas of each partition/),
+    ]);
+    await admin.deleteTopics(['pair']);
+  });
+
+  it('are in the JSON, of what only could be as well', async () => {
+    const create = ['topic', 'create', 'trio', '-r', '3', '--dry-run', '-o', 'json'];
+    const made = await cli.run(create);
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      dryRun: true,
+      warnings: [expect.stringContaining(`trio has 3 ${machine}`)],
+    });
+    expect(JSON.parse(made.stderr)).toEqual({ warning: expect.stringContaining('trio has 3') });
+    expect(await cli.json(['topic', 'create', 'solo', '-r', '1', '--dry-run'])).toMatchObject({
+      warnings: [],
+    });
+  });
+
+  it('are given about a reassignment', async () => {
+    await admin.createTopics([{ name: 'narrow', assignments: [[1], [2]] }]);
+    const plan = await cli.run([
+      'cluster',
+      'reassign',
+      'narrow',
+      '--to',
+      '1,2',
+      '-r',
+      '2',
+      '--dry-run',
+      '-o',
+      'json',
+    ]);
+    expect(JSON.parse(plan.stdout)).toMatchObject({
+      warnings: [
+        expect.stringMatching(/^narrow has two replicas of each partition/),
+        expect.stringContaining(`narrow has 2 ${machine}`),
+      ],
+    });
+    await admin.deleteTopics(['narrow']);
+  });
+});
+
 describe('reassignments', () => {
   it('go where --to says, by plan first', async () => {
     await admin.createTopics([

@@ -29,7 +29,7 @@ function settling(registeredAgo = 0) {
     clock,
     cluster,
     leaderships,
-    replica: (_topic, partition) => replicas[partition],
+    partitions: { replica: (_topic, partition) => replicas[partition] },
   });
   clock.advance(registeredAgo);
   let version = 0;
@@ -138,11 +138,13 @@ describe('a node that has started', () => {
         replicasHere: () => allWantedReplicas(state.image, 1),
       },
       leaderships: new Leaderships(),
-      replica: () => ({
-        identity: { topicId: state.image.topic('t')!.id },
-        failed: false,
-        hasDamage: false,
-      }),
+      partitions: {
+        replica: () => ({
+          identity: { topicId: state.image.topic('t')!.id },
+          failed: false,
+          hasDamage: false,
+        }),
+      },
     });
     expect(readiness.now()).toEqual({ kind: 'ready' });
   });

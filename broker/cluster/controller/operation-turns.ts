@@ -7,6 +7,7 @@ import type { ControllerState } from './controller.ts';
 import { MetadataLogError } from '../metadata/metadata-log.ts';
 import type { MetadataLog } from '../metadata/metadata-log.ts';
 import { encodeMetadataRecord } from '../metadata/metadata-record.ts';
+import { placementWarnings } from './placement-warnings.ts';
 import { decide, operations } from './operations.ts';
 import type { Asked, Done, OperationName } from './operations.ts';
 
@@ -18,6 +19,8 @@ export interface OperationTurnsOptions {
   readonly whenMoved: () => Promise<void>;
   /** Looks at this node's own disks, before replicas are placed. */
   readonly measure: () => Promise<void>;
+  /** Something was done that an operator should know of. */
+  readonly onWarning: (message: string) => void;
 }
 
 export class OperationTurns {
@@ -46,8 +49,8 @@ export class OperationTurns {
   }
 
   async #run<Name extends OperationName>(asked: Asked<Name>): Promise<Done<Name>> {
-    const { log, state, measure } = this.#options;
-    const { places = false } = operations[asked.name];
+    const { log, state, measure, onWarning } = this.#options;
+    const { places = false, warns = false } = operations[asked.name];
     if (places) await measure();
     await this.#whenDecisive();
     const { records, result } = decide(state(), asked);
@@ -58,6 +61,7 @@ export class OperationTurns {
       return { result, endOffset };
     }
     const endOffset = await log.append(records.map((record) => encodeMetadataRecord(record)));
+    if (warns) for (const message of placementWarnings(state().image, records)) onWarning(message);
     return { result, endOffset };
   }
 

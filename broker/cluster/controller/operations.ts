@@ -32,6 +32,8 @@ interface Operation<Request, Result> {
   readonly isRepeatable: boolean;
   /** It chooses where replicas go: the controller looks at its own disks before. */
   readonly places?: boolean;
+  /** Where it places replicas that bear less than one might think, the controller's log says so. */
+  readonly warns?: boolean;
   readonly decide: (state: ControllerState, request: Request) => Decision<Result>;
 }
 
@@ -49,16 +51,17 @@ export const operations = {
   createTopics: operation((state, topics: readonly TopicToCreate[]) => decideCreateTopics(state, topics), {
     ...once,
     places: true,
+    warns: true,
   }),
   createPartitions: operation(
     (state, topics: readonly PartitionsToCreate[]) => decideCreatePartitions(state, topics),
-    { ...once, places: true },
+    { ...once, places: true, warns: true },
   ),
   /** Only ever made as the settings say: one that is there already is as good. */
   createInternalTopic: operation(
     (state, name: string) =>
       decideCreateTopics(state, [internalTopicToCreate(name, state.config, state.nodeCount)]),
-    { ...repeatable, places: true },
+    { ...repeatable, places: true, warns: true },
   ),
   deleteTopics: operation((state, topicIds: readonly string[]) => decideDeleteTopics(state, topicIds), once),
   /** The setting that drains nodes places their replicas elsewhere. */
@@ -90,6 +93,7 @@ export const operations = {
   reassign: operation((state, asked: ReassignmentsAsked) => decideReassignments(state, asked), {
     ...once,
     places: true,
+    warns: true,
   }),
   /** Bound to one revision of each partition. */
   completeReassignments: operation(
