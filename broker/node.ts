@@ -10,8 +10,8 @@ import type { BrokerConfig } from './config/broker-config.ts';
 import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
 import { openDataDirectories } from './data-directories.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
-import { groupConfigOf } from './groups/group-config.ts';
-import { GroupService, groupsTopic } from './groups/group-service.ts';
+import { groupsTopic } from './groups/group-service.ts';
+import type { GroupService } from './groups/group-service.ts';
 import { handlers } from './handlers/handlers.ts';
 import type { NodeServices } from './handlers/node-services.ts';
 import type { HttpServer } from './http/http-server.ts';
@@ -23,6 +23,7 @@ import { joinKind } from './formation/form-cluster.ts';
 import { joinService, startAmongOthers } from './formation/joining.ts';
 import { readClusterFigures } from './cluster-figures.ts';
 import { openCopying } from './node-catch-up.ts';
+import { openGroups } from './node-groups.ts';
 import { meetCluster } from './node-peers.ts';
 import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
@@ -401,7 +402,7 @@ class Node implements Broker {
   }
 
   #services(storage: NodeStorage, cluster: Cluster): NodeServices {
-    const { clock, random, ids } = this.#platform;
+    const { clock, random } = this.#platform;
     const config = this.#config;
     const advertised = splitAdvertised(this.#options.advertisedHost);
     this.#fetchSessions = new FetchSessions({
@@ -409,24 +410,8 @@ class Node implements Broker {
       random: random.fork('fetch sessions'),
       slots: () => config.maxIncrementalFetchSessionCacheSlots,
     });
-    this.#groups = new GroupService({
-      clock,
-      ids,
-      config: () => groupConfigOf(config),
-      partitionCount: () =>
-        cluster.image.topic(groupsTopic)?.partitions.length ?? config.offsetsTopicNumPartitions,
-      batchSizeBytesMax: () => cluster.topicConfig(groupsTopic).maxMessageBytes,
-      onShardFailure: (partition, cause) => {
-        this.#logger.error(
-          { err: cause, partition },
-          `the groups in ${groupsTopic} could not be loaded or kept`,
-        );
-      },
-    });
-    cluster.onChange((change) => {
-      // What groups have committed for a topic goes with it.
-      if (change.kind === 'topic-deleted') void this.#groups!.forgetTopics([change.topic.name]);
-    });
+    const groups = openGroups({ platform: this.#platform, config, cluster, logger: this.#logger });
+    this.#groups = groups;
     return {
       nodeId: this.nodeId,
       clusterId: this.clusterId,
@@ -438,7 +423,7 @@ class Node implements Broker {
       moves: this.#moves!,
       leaderships: this.#leaderships,
       transfers: this.#steering!.transfers,
-      groups: this.#groups,
+      groups,
       fetchSessions: this.#fetchSessions,
       handlers,
       advertisedAddress: (local: Address) => ({

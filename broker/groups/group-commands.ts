@@ -3,6 +3,12 @@
  * Buffers in commands may be slices of a request; the machine copies what it keeps.
  */
 import type { ErrorCode } from '../../protocol/index.ts';
+import type {
+  ConsumerHeartbeatCommand,
+  ConsumerHeartbeatReply,
+  RefreshPatternsCommand,
+  RefreshPatternsReply,
+} from './consumer/consumer-commands.ts';
 
 export interface JoinCommand {
   readonly kind: 'join';
@@ -245,6 +251,8 @@ export interface GroupOperations {
   'delete-group': { command: DeleteGroupCommand; reply: DeleteGroupReply };
   'describe-group': { command: DescribeGroupCommand; reply: DescribeGroupReply };
   'list-groups': { command: ListGroupsCommand; reply: ListGroupsReply };
+  'consumer-heartbeat': { command: ConsumerHeartbeatCommand; reply: ConsumerHeartbeatReply };
+  'refresh-patterns': { command: RefreshPatternsCommand; reply: RefreshPatternsReply };
   'forget-topics': { command: ForgetTopicsCommand; reply: ForgetTopicsReply };
 }
 
@@ -268,6 +276,10 @@ export type GroupTimerEvent =
   | { readonly kind: 'join'; readonly groupId: string }
   /** The time for members to send SyncGroup is over. */
   | { readonly kind: 'sync'; readonly groupId: string }
+  /** A member of a consumer group has had its time to give up partitions. */
+  | { readonly kind: 'revocation'; readonly groupId: string; readonly memberId: string }
+  /** The time since the last target assignment of a consumer group is over. */
+  | { readonly kind: 'assignment'; readonly groupId: string }
   /** Offsets whose retention is over are looked for. */
   | { readonly kind: 'expire-offsets' };
 

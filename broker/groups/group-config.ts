@@ -18,6 +18,20 @@ export interface GroupConfig {
   readonly offsetsRetentionCheckIntervalMs: number;
 }
 
+/** What holds for one consumer group (KIP-848). */
+export interface ConsumerGroupConfig {
+  /** consumer.session.timeout.ms */
+  readonly sessionTimeoutMs: number;
+  /** consumer.heartbeat.interval.ms: how often a member is to be heard of. */
+  readonly heartbeatIntervalMs: number;
+  /** consumer.assignment.interval.ms: at least between target assignments. */
+  readonly assignmentIntervalMs: number;
+  /** group.consumer.assignors: names; the first is the default. At least one. */
+  readonly assignors: readonly string[];
+  /** group.consumer.max.size */
+  readonly sizeMax: number;
+}
+
 /** The present settings of a broker. */
 export function groupConfigOf(config: BrokerConfig): GroupConfig {
   return {
@@ -40,6 +54,14 @@ export const defaultGroupConfig: GroupConfig = {
   offsetMetadataSizeMax: 4_096,
   offsetsRetentionMs: 10_080 * 60_000,
   offsetsRetentionCheckIntervalMs: 600_000,
+};
+
+export const defaultConsumerGroupConfig: ConsumerGroupConfig = {
+  sessionTimeoutMs: 45_000,
+  heartbeatIntervalMs: 5_000,
+  assignmentIntervalMs: 1_000,
+  assignors: ['uniform', 'range'],
+  sizeMax: 2_147_483_647,
 };
 
 /**

@@ -8,11 +8,19 @@
  */
 import { ShardTimer } from '../coordinator/shard-timers.ts';
 import type { Effects, ReplayedRecord, RequestId, StateMachine } from '../coordinator/state-machine.ts';
+import type { AnyGroup } from './any-group.ts';
 import { removeCommittedOffset, setCommittedOffset } from './committed-offsets.ts';
 import type { GroupCommand, GroupReply, GroupTimerEvent } from './group-commands.ts';
-import type { GroupConfig } from './group-config.ts';
+import { activateConsumerGroup, expireInConsumerGroup } from './consumer/consumer-events.ts';
+import { ConsumerGroup } from './consumer/consumer-group.ts';
+import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts';
+import { decodeConsumerRecord } from './consumer/consumer-records.ts';
+import { keepOffsetsOnly, replayConsumerRecord } from './consumer/consumer-replay.ts';
+import { refreshPatterns } from './consumer/consumer-patterns.ts';
+import type { TopicsView } from './consumer/topics-view.ts';
+import type { ConsumerGroupConfig, GroupConfig } from './group-config.ts';
 import { decodeGroupRecord } from './group-records.ts';
-import { armSession } from './group-step.ts';
+import { armSession, classicGroup } from './group-step.ts';
 import type { GroupStep } from './group-step.ts';
 import { Group } from './group.ts';
 import { joinGroup } from './join.ts';
@@ -31,17 +39,23 @@ import { groupFromRecord } from './replayed-group.ts';
 
 type GroupEffects = Effects<GroupReply, GroupTimerEvent>;
 
+export interface GroupMachineOptions {
+  readonly config: () => GroupConfig;
+  readonly consumerConfig: (groupId: string) => ConsumerGroupConfig;
+  readonly topics: () => TopicsView;
+}
+
 export class GroupMachine implements StateMachine<GroupCommand, GroupReply, GroupTimerEvent> {
-  readonly #groups = new Map<string, Group>();
-  readonly #config: () => GroupConfig;
+  readonly #groups = new Map<string, AnyGroup>();
+  readonly #options: GroupMachineOptions;
   readonly #expiryTimer = new ShardTimer<GroupTimerEvent>({ kind: 'expire-offsets' });
 
-  constructor(options: { readonly config: () => GroupConfig }) {
-    this.#config = options.config;
+  constructor(options: GroupMachineOptions) {
+    this.#options = options;
   }
 
   /** For reading only. */
-  get groups(): ReadonlyMap<string, Group> {
+  get groups(): ReadonlyMap<string, AnyGroup> {
     return this.#groups;
   }
 
@@ -65,7 +79,11 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
       case 'delete-group':
         return deleteGroup(step, command, request);
       case 'describe-group':
-        return effects.reply(request, describeGroup(this.#groups.get(command.groupId)));
+        return effects.reply(request, describeGroup(classicGroup(step, command.groupId)));
+      case 'consumer-heartbeat':
+        return consumerHeartbeat(step, command, request);
+      case 'refresh-patterns':
+        return refreshPatterns(step, command, request);
       case 'list-groups':
         return effects.reply(request, { groups: listGroups(this.#groups.values(), command) });
       case 'forget-topics':
@@ -82,6 +100,10 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
     }
     const group = this.#groups.get(event.groupId);
     if (group === undefined) return;
+    if (group instanceof ConsumerGroup) {
+      expireInConsumerGroup(step, group, event);
+      return;
+    }
     switch (event.kind) {
       case 'session':
         return onSessionTimeout(step, group, event.memberId);
@@ -93,24 +115,34 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   }
 
   replay(replayed: ReplayedRecord): void {
+    const consumerRecord = decodeConsumerRecord(replayed.key, replayed.value);
+    if (consumerRecord !== undefined) {
+      replayConsumerRecord(this.#groups, consumerRecord);
+      return;
+    }
     const record = decodeGroupRecord(replayed.key, replayed.value);
     if (record.kind === 'unknown') return;
     if (record.kind === 'offset') {
       this.#replayOffset(record);
       return;
     }
-    if (record.value === null) this.#groups.delete(record.group);
-    else
-      this.#groups.set(
-        record.group,
-        groupFromRecord(record.group, record.value, this.#groups.get(record.group)),
-      );
+    const known = this.#groups.get(record.group);
+    if (record.value !== null) {
+      this.#groups.set(record.group, groupFromRecord(record.group, record.value, known?.offsets));
+    } else if (known instanceof Group) {
+      // Offsets have tombstones of their own: a group that went over to the other protocol has kept them.
+      keepOffsetsOnly(this.#groups, known);
+    }
   }
 
   /** Members' sessions start anew: nobody could be heard of while the log was loaded. */
   activate(effects: GroupEffects): void {
     const step = this.#step(effects);
     for (const group of this.#groups.values()) {
+      if (group instanceof ConsumerGroup) {
+        activateConsumerGroup(step, group);
+        continue;
+      }
       for (const member of group.members.values()) armSession(step, member);
       group.noteSubscriptions();
       if (group.members.size > step.config.groupSizeMax) prepareRebalance(step, group);
@@ -135,6 +167,7 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   }
 
   #step(effects: GroupEffects): GroupStep {
-    return { effects, config: this.#config(), groups: this.#groups };
+    const { config, consumerConfig, topics } = this.#options;
+    return { effects, config: config(), consumerConfig, topics: topics(), groups: this.#groups };
   }
 }

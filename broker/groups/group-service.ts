@@ -37,7 +37,8 @@ import type {
   SyncReply,
 } from './group-commands.ts';
 import { replyTo } from './group-commands.ts';
-import type { GroupConfig } from './group-config.ts';
+import type { TopicsView } from './consumer/topics-view.ts';
+import type { ConsumerGroupConfig, GroupConfig } from './group-config.ts';
 import { GroupMachine } from './group-machine.ts';
 import { joinError, syncError } from './group-step.ts';
 
@@ -48,6 +49,8 @@ export interface GroupServiceOptions {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly config: () => GroupConfig;
+  readonly consumerConfig: (groupId: string) => ConsumerGroupConfig;
+  readonly topics: () => TopicsView;
   /** Partitions of `__consumer_offsets`: as it is, or as it will be made. */
   readonly partitionCount: () => number;
   /** Largest batch that a partition of `__consumer_offsets` takes, in bytes. */
@@ -83,7 +86,7 @@ export class GroupService {
     const shard: GroupShard = new CoordinatorShard({
       log,
       clock: this.#options.clock,
-      machine: new GroupMachine({ config: this.#options.config }),
+      machine: new GroupMachine(this.#options),
       batchSizeBytesMax: this.#options.batchSizeBytesMax,
       onFailure: (cause) => this.#options.onShardFailure(partition, cause),
     });

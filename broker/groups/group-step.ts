@@ -5,15 +5,26 @@
 import { ErrorCode } from '../../protocol/index.ts';
 import type { Effects, RequestId } from '../coordinator/state-machine.ts';
 import type { GroupReply, GroupTimerEvent, JoinReply, SyncReply } from './group-commands.ts';
-import type { GroupConfig } from './group-config.ts';
+import type { AnyGroup } from './any-group.ts';
+import type { TopicsView } from './consumer/topics-view.ts';
+import type { ConsumerGroupConfig, GroupConfig } from './group-config.ts';
 import { encodeGroupKey, encodeGroupValue } from './group-records.ts';
-import { noAssignment } from './group.ts';
-import type { Group, Member } from './group.ts';
+import { Group, noAssignment } from './group.ts';
+import type { Member } from './group.ts';
 
 export interface GroupStep {
   readonly effects: Effects<GroupReply, GroupTimerEvent>;
   readonly config: GroupConfig;
-  readonly groups: Map<string, Group>;
+  /** Of the group, as they are now. */
+  readonly consumerConfig: (groupId: string) => ConsumerGroupConfig;
+  readonly topics: TopicsView;
+  readonly groups: Map<string, AnyGroup>;
+}
+
+/** The group of this id where it goes by the classic protocol. */
+export function classicGroup(step: GroupStep, groupId: string): Group | undefined {
+  const group = step.groups.get(groupId);
+  return group instanceof Group ? group : undefined;
 }
 
 export function joinError(errorCode: ErrorCode, memberId: string): JoinReply {
@@ -104,7 +115,7 @@ export function removePendingMember(step: GroupStep, group: Group, memberId: str
 }
 
 /** Drops a group of which nothing was ever written and nothing is left. */
-export function maybeForget(step: GroupStep, group: Group): void {
+export function maybeForget(step: GroupStep, group: AnyGroup): void {
   if (group.isForgettable) step.groups.delete(group.groupId);
 }
 

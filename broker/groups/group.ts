@@ -9,6 +9,7 @@
 import { assert } from '../../platform/assert.ts';
 import { ShardTimer } from '../coordinator/shard-timers.ts';
 import type { RequestId } from '../coordinator/state-machine.ts';
+import type { CoordinatedGroup } from './any-group.ts';
 import type { GroupTimerEvent, JoinProtocol } from './group-commands.ts';
 import type { CommittedOffsets } from './committed-offsets.ts';
 import { newCommittedOffsets } from './committed-offsets.ts';
@@ -50,7 +51,7 @@ export interface Member {
 
 export const noAssignment = Buffer.alloc(0);
 
-export class Group {
+export class Group implements CoordinatedGroup {
   readonly groupId: string;
   state: GroupState = 'Empty';
   /** The state before the current one; undefined for a group that has just been made. */
@@ -81,12 +82,14 @@ export class Group {
   subscribedTopics: ReadonlySet<string> | undefined = undefined;
   /** Whether the log holds a metadata record of this group. */
   hasRecord = false;
-  readonly offsets: CommittedOffsets = newCommittedOffsets();
+  readonly offsets: CommittedOffsets;
   readonly joinTimer: ShardTimer<GroupTimerEvent>;
   readonly syncTimer: ShardTimer<GroupTimerEvent>;
 
-  constructor(groupId: string, stateTimestampMs: number) {
+  /** `offsets`: what has been committed already. */
+  constructor(groupId: string, stateTimestampMs: number, offsets = newCommittedOffsets()) {
     this.groupId = groupId;
+    this.offsets = offsets;
     this.stateTimestampMs = stateTimestampMs;
     this.joinTimer = new ShardTimer({ kind: 'join', groupId });
     this.syncTimer = new ShardTimer({ kind: 'sync', groupId });
@@ -94,6 +97,17 @@ export class Group {
 
   get usesConsumerProtocol(): boolean {
     return this.protocolType === consumerProtocolType;
+  }
+
+  /** Nobody is in it, or about to be. */
+  get isEmpty(): boolean {
+    return this.state === 'Empty' && this.pendingMembers.size === 0;
+  }
+
+  /** An empty group's runs from when it became empty; a simple group's, and in a stable group of consumers an unsubscribed topic's, from the commit. */
+  get retentionFrom(): number | 'commit' | undefined {
+    if (this.state === 'Empty') return this.protocolType === undefined ? 'commit' : this.stateTimestampMs;
+    return this.state === 'Stable' && this.subscribedTopics !== undefined ? 'commit' : undefined;
   }
 
   /** Nothing would be lost with it: it was made by a request that came to nothing. */

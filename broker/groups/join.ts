@@ -8,6 +8,8 @@
 import { ErrorCode } from '../../protocol/index.ts';
 import { ShardTimer } from '../coordinator/shard-timers.ts';
 import type { RequestId } from '../coordinator/state-machine.ts';
+import { ConsumerGroup } from './consumer/consumer-group.ts';
+import { takeOverConsumerGroup } from './consumer/taking-over.ts';
 import type { GroupTimerEvent, JoinCommand } from './group-commands.ts';
 import { newMemberJoinTimeoutMs } from './group-config.ts';
 import {
@@ -40,13 +42,19 @@ export function joinGroup(step: GroupStep, command: JoinCommand, request: Reques
     step.effects.reply(request, joinError(refusal, command.memberId));
     return;
   }
-  let group = step.groups.get(command.groupId);
-  if (group === undefined) {
-    group = new Group(command.groupId, step.effects.wallMs);
-    step.groups.set(command.groupId, group);
-  }
+  const group = groupFor(step, command.groupId);
   joinExistingGroup(step, group, { command, request });
   maybeForget(step, group);
+}
+
+/** An empty group of the consumer protocol becomes a classic one. */
+function groupFor(step: GroupStep, groupId: string): Group {
+  const found = step.groups.get(groupId);
+  if (found instanceof Group) return found;
+  if (found !== undefined) return takeOverConsumerGroup(step, found);
+  const group = new Group(groupId, step.effects.wallMs);
+  step.groups.set(groupId, group);
+  return group;
 }
 
 /** What can be refused without a group. Only members without an id make a group. */
@@ -59,7 +67,9 @@ function refusalOf(step: GroupStep, command: JoinCommand): ErrorCode {
   ) {
     return ErrorCode.INVALID_SESSION_TIMEOUT;
   }
-  if (command.memberId !== '' && !step.groups.has(command.groupId)) return ErrorCode.UNKNOWN_MEMBER_ID;
+  const group = step.groups.get(command.groupId);
+  if (group instanceof ConsumerGroup && !group.isEmpty) return ErrorCode.INCONSISTENT_GROUP_PROTOCOL;
+  if (command.memberId !== '' && !(group instanceof Group)) return ErrorCode.UNKNOWN_MEMBER_ID;
   return ErrorCode.NONE;
 }
 

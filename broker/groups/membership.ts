@@ -6,6 +6,7 @@ import {
   answerSync,
   armSession,
   checkMember,
+  classicGroup,
   maybeForget,
   removeMember,
   removePendingMember,
@@ -18,7 +19,7 @@ import type { Group, Member } from './group.ts';
 import { dropAssignments, maybeCompleteJoin, rebalanceOrCompleteJoin } from './rebalance.ts';
 
 export function syncGroup(step: GroupStep, command: SyncCommand, request: RequestId): void {
-  const group = step.groups.get(command.groupId);
+  const group = classicGroup(step, command.groupId);
   const errorCode = group === undefined ? unknownGroupError(command.groupId) : checkSync(group, command);
   if (group === undefined || errorCode !== ErrorCode.NONE) {
     step.effects.reply(request, syncError(errorCode));
@@ -84,7 +85,7 @@ function syncReply(group: Group, member: Member) {
 
 /** A heartbeat always extends the session of a known member; the answer tells it whether to join again. */
 export function heartbeat(step: GroupStep, command: HeartbeatCommand, request: RequestId): void {
-  const group = step.groups.get(command.groupId);
+  const group = classicGroup(step, command.groupId);
   const errorCode =
     group === undefined ? unknownGroupError(command.groupId) : takeHeartbeat(step, group, command);
   step.effects.reply(request, { errorCode });
@@ -103,7 +104,7 @@ export function leaveGroup(step: GroupStep, command: LeaveCommand, request: Requ
     step.effects.reply(request, { errorCode: ErrorCode.INVALID_GROUP_ID, members: [] } satisfies LeaveReply);
     return;
   }
-  const group = step.groups.get(command.groupId);
+  const group = classicGroup(step, command.groupId);
   const members = command.members.map((identity) => ({
     ...identity,
     errorCode: group === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : removeLeaving(step, group, identity),

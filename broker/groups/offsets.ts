@@ -1,8 +1,12 @@
 /** OffsetCommit, OffsetFetch, OffsetDelete and the end of offsets: with their group, their topic or their retention. */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { RequestId } from '../coordinator/state-machine.ts';
+import type { AnyGroup, CoordinatedGroup } from './any-group.ts';
 import { committedOffset, removeCommittedOffset, setCommittedOffset } from './committed-offsets.ts';
 import type { CommittedOffset } from './committed-offsets.ts';
+import { ConsumerGroup } from './consumer/consumer-group.ts';
+import { checkConsumerCommit } from './consumer/consumer-offsets.ts';
+import { forgetConsumerGroup } from './consumer/taking-over.ts';
 import { noTopicId } from './group-commands.ts';
 import type {
   CommitCommand,
@@ -22,7 +26,7 @@ import { Group } from './group.ts';
 
 export function commitOffsets(step: GroupStep, command: CommitCommand, request: RequestId): void {
   const group = step.groups.get(command.groupId);
-  const errorCode = group === undefined ? unknownGroupError(command) : checkCommit(group, command);
+  const errorCode = checkCommit(group, command);
   if (errorCode !== ErrorCode.NONE) {
     step.effects.reply(
       request,
@@ -32,13 +36,18 @@ export function commitOffsets(step: GroupStep, command: CommitCommand, request: 
   }
   const target = group ?? new Group(command.groupId, step.effects.wallMs);
   step.groups.set(command.groupId, target);
-  const member = target.members.get(command.memberId);
-  if (member !== undefined && target.state !== 'CompletingRebalance') armSession(step, member);
+  if (target instanceof Group) keepAlive(step, target, command.memberId);
   step.effects.reply(
     request,
     mapPartitions(command, (topic, partition) => commitOffset(step, target, { command, topic, partition })),
   );
   maybeForget(step, target);
+}
+
+/** Of consumer groups only heartbeats count. */
+function keepAlive(step: GroupStep, group: Group, memberId: string): void {
+  const member = group.members.get(memberId);
+  if (member !== undefined && group.state !== 'CompletingRebalance') armSession(step, member);
 }
 
 /** A commit from outside of any membership makes a simple group. */
@@ -47,7 +56,12 @@ function unknownGroupError(command: CommitCommand): ErrorCode {
   return command.supportsGroupIdNotFound ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION;
 }
 
-function checkCommit(group: Group, command: CommitCommand): ErrorCode {
+function checkCommit(group: AnyGroup | undefined, command: CommitCommand): ErrorCode {
+  if (group === undefined) return unknownGroupError(command);
+  return group instanceof Group ? checkClassicCommit(group, command) : checkConsumerCommit(group, command);
+}
+
+function checkClassicCommit(group: Group, command: CommitCommand): ErrorCode {
   const { generationId, memberId, groupInstanceId } = command;
   if (generationId < 0 && group.state === 'Empty') return ErrorCode.NONE;
   if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.UNKNOWN_MEMBER_ID;
@@ -62,7 +76,7 @@ type CommitPartition = CommitTopic['partitions'][number];
 
 function commitOffset(
   step: GroupStep,
-  group: Group,
+  group: CoordinatedGroup,
   commit: { command: CommitCommand; topic: CommitTopic; partition: CommitPartition },
 ): ErrorCode {
   const { command, topic, partition } = commit;
@@ -106,7 +120,7 @@ export function fetchOffsets(step: GroupStep, command: FetchOffsetsCommand, requ
   step.effects.reply(request, { errorCode: ErrorCode.NONE, topics } satisfies FetchOffsetsReply);
 }
 
-function allOffsets(group: Group | undefined): FetchOffsetsReply['topics'] {
+function allOffsets(group: CoordinatedGroup | undefined): FetchOffsetsReply['topics'] {
   if (group === undefined) return [];
   return [...group.offsets.topics].map(([name, partitions]) => ({
     name,
@@ -116,7 +130,7 @@ function allOffsets(group: Group | undefined): FetchOffsetsReply['topics'] {
 }
 
 function requestedOffsets(
-  group: Group | undefined,
+  group: CoordinatedGroup | undefined,
   topics: NonNullable<FetchOffsetsCommand['topics']>,
 ): FetchOffsetsReply['topics'] {
   return topics.map(({ name, topicId, partitionIndexes }) => ({
@@ -170,14 +184,19 @@ export function deleteOffsets(step: GroupStep, command: DeleteOffsetsCommand, re
 }
 
 /** Of a live group only consumers' offsets can be deleted: for others it is unknown what they read. */
-function checkDeleteOffsets(group: Group | undefined, command: DeleteOffsetsCommand): ErrorCode {
+function checkDeleteOffsets(group: AnyGroup | undefined, command: DeleteOffsetsCommand): ErrorCode {
   if (command.groupId === '') return ErrorCode.INVALID_GROUP_ID;
   if (group === undefined) return ErrorCode.GROUP_ID_NOT_FOUND;
-  return group.state !== 'Empty' && !group.usesConsumerProtocol ? ErrorCode.NON_EMPTY_GROUP : ErrorCode.NONE;
+  const isOfOthers = group instanceof Group && group.state !== 'Empty' && !group.usesConsumerProtocol;
+  return isOfOthers ? ErrorCode.NON_EMPTY_GROUP : ErrorCode.NONE;
 }
 
 /** False where nothing was committed. */
-function deleteOffset(step: GroupStep, group: Group, of: { topic: string; partition: number }): boolean {
+function deleteOffset(
+  step: GroupStep,
+  group: CoordinatedGroup,
+  of: { topic: string; partition: number },
+): boolean {
   if (!removeCommittedOffset(group.offsets, of.topic, of.partition)) return false;
   step.effects.append(encodeOffsetKey(group.groupId, of.topic, of.partition), null);
   return true;
@@ -193,11 +212,15 @@ export function deleteGroup(step: GroupStep, command: DeleteGroupCommand, reques
 }
 
 /** The group's own tombstone comes last: a crash in between leaves an empty group, never offsets without one. */
-function removeGroup(step: GroupStep, group: Group): void {
+function removeGroup(step: GroupStep, group: AnyGroup): void {
   for (const [topic, partitions] of group.offsets.topics) {
     for (const partition of partitions.keys()) {
       step.effects.append(encodeOffsetKey(group.groupId, topic, partition), null);
     }
+  }
+  if (group instanceof ConsumerGroup) {
+    forgetConsumerGroup(step, group);
+    return;
   }
   for (const memberId of group.pendingMembers.keys()) removePendingMember(step, group, memberId);
   if (group.hasRecord) step.effects.append(encodeGroupKey(group.groupId), null);
@@ -226,24 +249,17 @@ export function expireOffsets(step: GroupStep): void {
         if (isExpired(step, group, offset)) deleteOffset(step, group, { topic, partition });
       }
     }
-    const isOver =
-      group.state === 'Empty' && group.offsets.topics.size === 0 && group.pendingMembers.size === 0;
-    if (isOver) removeGroup(step, group);
+    if (group.isEmpty && group.offsets.topics.size === 0) removeGroup(step, group);
   }
 }
 
-/**
- * An empty group's retention runs from when it became empty (or was committed to after that); a simple group's and, in a
- * stable group of consumers, an unsubscribed topic's from the commit. Other groups keep what they have.
- */
-function isExpired(step: GroupStep, group: Group, offset: CommittedOffset): boolean {
+/** A commit that came after what the group's retention is counted from counts anew. */
+function isExpired(step: GroupStep, group: CoordinatedGroup, offset: CommittedOffset): boolean {
   const nowMs = step.effects.wallMs;
-  if (group.state !== 'Empty' && !(group.state === 'Stable' && group.subscribedTopics !== undefined))
-    return false;
+  const { retentionFrom } = group;
+  if (retentionFrom === undefined) return false;
   if (offset.expireTimestampMs !== -1) return nowMs >= offset.expireTimestampMs;
-  const sinceMs =
-    group.state === 'Empty' && group.protocolType !== undefined
-      ? Math.max(offset.commitTimestampMs, group.stateTimestampMs)
-      : offset.commitTimestampMs;
+  const { commitTimestampMs } = offset;
+  const sinceMs = retentionFrom === 'commit' ? commitTimestampMs : Math.max(commitTimestampMs, retentionFrom);
   return nowMs - sinceMs >= step.config.offsetsRetentionMs;
 }

@@ -1,10 +1,8 @@
 /** ListGroups and DescribeGroups: what can be seen of groups. */
 import { ErrorCode } from '../../protocol/index.ts';
+import type { AnyGroup } from './any-group.ts';
 import type { DescribeGroupReply, ListedGroup, ListGroupsCommand } from './group-commands.ts';
-import { noAssignment } from './group.ts';
-import type { Group } from './group.ts';
-
-const groupType = 'classic';
+import { Group, noAssignment } from './group.ts';
 
 export function describeGroup(group: Group | undefined): DescribeGroupReply {
   if (group === undefined) {
@@ -34,14 +32,15 @@ export function describeGroup(group: Group | undefined): DescribeGroupReply {
   };
 }
 
-export function listGroups(groups: Iterable<Group>, { states, types }: ListGroupsCommand): ListedGroup[] {
+export function listGroups(groups: Iterable<AnyGroup>, { states, types }: ListGroupsCommand): ListedGroup[] {
   const listed: ListedGroup[] = [];
-  if (types.size > 0 && !types.has(groupType)) return listed;
   for (const group of groups) {
+    const groupType = group instanceof Group ? 'classic' : 'consumer';
+    if (types.size > 0 && !types.has(groupType)) continue;
     if (states.size > 0 && !states.has(group.state.toLowerCase())) continue;
     listed.push({
       groupId: group.groupId,
-      protocolType: group.protocolType ?? '',
+      protocolType: group instanceof Group ? (group.protocolType ?? '') : 'consumer',
       groupState: group.state,
       groupType,
     });

@@ -1,16 +1,17 @@
 /** Rebuilds a group from its metadata record: stable with its members and their assignments, or empty. */
 import type { GroupMetadataValue } from '../../protocol/index.ts';
 import { ShardTimer } from '../coordinator/shard-timers.ts';
+import type { CommittedOffsets } from './committed-offsets.ts';
 import { Group } from './group.ts';
 import type { Member } from './group.ts';
 
-/** `previous` is the group as replayed so far; its offsets carry over. */
+/** `offsets`: what has been replayed so far. */
 export function groupFromRecord(
   groupId: string,
   value: GroupMetadataValue,
-  previous: Group | undefined,
+  offsets: CommittedOffsets | undefined,
 ): Group {
-  const group = new Group(groupId, value.currentStateTimestamp);
+  const group = new Group(groupId, value.currentStateTimestamp, offsets);
   group.hasRecord = true;
   group.generationId = value.generation;
   group.protocolName = value.protocol ?? undefined;
@@ -21,8 +22,6 @@ export function groupFromRecord(
     ? value.leader!
     : group.leaderId;
   group.state = value.members.length === 0 ? 'Empty' : 'Stable';
-  for (const [topic, partitions] of previous?.offsets.topics ?? [])
-    group.offsets.topics.set(topic, partitions);
   return group;
 }
 

@@ -14,9 +14,11 @@ import type {
   SyncReply,
 } from '../../../broker/groups/group-commands.ts';
 import { noTopicId, replyTo } from '../../../broker/groups/group-commands.ts';
-import { defaultGroupConfig } from '../../../broker/groups/group-config.ts';
-import type { GroupConfig } from '../../../broker/groups/group-config.ts';
+import type { TopicsView } from '../../../broker/groups/consumer/topics-view.ts';
+import { defaultConsumerGroupConfig, defaultGroupConfig } from '../../../broker/groups/group-config.ts';
+import type { ConsumerGroupConfig, GroupConfig } from '../../../broker/groups/group-config.ts';
 import { GroupMachine } from '../../../broker/groups/group-machine.ts';
+import { Group } from '../../../broker/groups/group.ts';
 import { ErrorCode, errorName } from '../../../protocol/index.ts';
 
 export interface DrivenRecord {
@@ -30,10 +32,21 @@ export interface Asked<Reply> {
   readonly reply: Reply | undefined;
 }
 
+/** A cluster without topics. */
+export const noTopics: TopicsView = { version: 0, idOf: () => undefined, partitionCount: () => 0 };
+
 export const startWallMs = 1_700_000_000_000;
+
+export interface DriverOptions {
+  readonly nowMs?: number;
+  readonly consumerConfig?: Partial<ConsumerGroupConfig>;
+  readonly topics?: TopicsView;
+}
 
 export class MachineDriver {
   config: GroupConfig;
+  consumerConfig: ConsumerGroupConfig;
+  topics: TopicsView;
   nowMs = 0;
   readonly records: DrivenRecord[];
   readonly machine: GroupMachine;
@@ -44,11 +57,21 @@ export class MachineDriver {
   /** Shared with coordinators that take over: an id is given once. */
   freshIds = { given: 0 };
 
-  constructor(config: Partial<GroupConfig> = {}, records: readonly DrivenRecord[] = [], nowMs = 0) {
+  constructor(
+    config: Partial<GroupConfig> = {},
+    records: readonly DrivenRecord[] = [],
+    { nowMs = 0, consumerConfig = {}, topics = noTopics }: DriverOptions = {},
+  ) {
+    this.consumerConfig = { ...defaultConsumerGroupConfig, ...consumerConfig };
+    this.topics = topics;
     this.config = { ...defaultGroupConfig, ...config };
     this.records = [...records];
     this.nowMs = nowMs;
-    this.machine = new GroupMachine({ config: () => this.config });
+    this.machine = new GroupMachine({
+      config: () => this.config,
+      consumerConfig: () => this.consumerConfig,
+      topics: () => this.topics,
+    });
     for (const [offset, { key, value }] of records.entries()) {
       this.machine.replay({ offset, timestamp: 0, key, value, producerId: -1 });
     }
@@ -57,7 +80,9 @@ export class MachineDriver {
 
   /** What a coordinator elsewhere would have, that read the first `recordCount` records of this one. */
   reloaded(recordCount = this.records.length): MachineDriver {
-    const driver = new MachineDriver(this.config, this.records.slice(0, recordCount), this.nowMs);
+    const { config, nowMs, consumerConfig, topics } = this;
+    const records = this.records.slice(0, recordCount);
+    const driver = new MachineDriver(config, records, { nowMs, consumerConfig, topics });
     driver.freshIds = this.freshIds;
     return driver;
   }
@@ -100,8 +125,10 @@ export class MachineDriver {
     return startWallMs + this.nowMs;
   }
 
-  group(groupId = 'g') {
-    return this.machine.groups.get(groupId);
+  /** Undefined for one that goes by the other protocol as well. */
+  group(groupId = 'g'): Group | undefined {
+    const group = this.machine.groups.get(groupId);
+    return group instanceof Group ? group : undefined;
   }
 
   member(name: string, options: Partial<JoinCommand> = {}): DrivenMember {
@@ -311,6 +338,7 @@ export function subscription(topics: readonly string[], version = 0): Buffer {
 /** What must survive a coordinator: groups that are stable or empty, and all offsets. */
 export function durablePart(driver: MachineDriver) {
   return [...driver.machine.groups.values()]
+    .filter((group) => group instanceof Group)
     .filter((group) => group.state === 'Stable' || group.state === 'Empty')
     .filter((group) => group.hasRecord || group.offsets.topics.size > 0)
     .map((group) => ({

@@ -3,7 +3,7 @@
  * responses go through the codecs of the version that is asked for, as on the wire.
  */
 import { GroupService, groupsTopic } from '../../../broker/groups/group-service.ts';
-import { defaultGroupConfig } from '../../../broker/groups/group-config.ts';
+import { defaultConsumerGroupConfig, defaultGroupConfig } from '../../../broker/groups/group-config.ts';
 import type { GroupConfig } from '../../../broker/groups/group-config.ts';
 import { deleteGroups } from '../../../broker/handlers/delete-groups.ts';
 import { describeGroups } from '../../../broker/handlers/describe-groups.ts';
@@ -77,6 +77,8 @@ export class GroupNode {
       clock: this.clock,
       ids: new RandomIds(new SeededRandom(7)),
       config: () => ({ ...defaultGroupConfig, ...options.config }),
+      consumerConfig: () => defaultConsumerGroupConfig,
+      topics: () => ({ version: 0, idOf: () => undefined, partitionCount: () => 0 }),
       partitionCount: () => cluster.image.topic(groupsTopic)?.partitions.length ?? 50,
       batchSizeBytesMax: () => 1_048_588,
       onShardFailure: (_partition, cause) => {

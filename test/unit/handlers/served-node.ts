@@ -8,7 +8,7 @@ import { Leaderships } from '../../../broker/cluster/partitions/leaderships.ts';
 import { PartitionSteering } from '../../../broker/cluster/partitions/partition-steering.ts';
 import { ReplicaMetadataLog } from '../../../broker/cluster/metadata/replica-metadata-log.ts';
 import { BrokerConfig } from '../../../broker/config/broker-config.ts';
-import { groupConfigOf } from '../../../broker/groups/group-config.ts';
+import { defaultConsumerGroupConfig, groupConfigOf } from '../../../broker/groups/group-config.ts';
 import { GroupService } from '../../../broker/groups/group-service.ts';
 import type { ApiName, RequestContext, RequestOf } from '../../../broker/handlers/handler.ts';
 import { handlers } from '../../../broker/handlers/handlers.ts';
@@ -138,6 +138,8 @@ export async function serveNode(
       clock,
       ids,
       config: () => groupConfigOf(config),
+      consumerConfig: () => defaultConsumerGroupConfig,
+      topics: () => ({ version: 0, idOf: () => undefined, partitionCount: () => 0 }),
       partitionCount: () => 1,
       batchSizeBytesMax: () => 1_000_000,
       onShardFailure: () => {},
