@@ -6,11 +6,9 @@
  * partition is given to anybody; equal inputs have equal outputs, in whatever order their maps and sets are. So what a member
  * had of topics that are gone, or of partitions that are, is not given again.
  */
+import type { AssignedPartitions } from '../assigned-partitions.ts';
 import { rangeAssignor } from './range-assignor.ts';
 import { uniformAssignor } from './uniform-assignor.ts';
-
-/** Partition numbers, ascending, by topic id. No topic without partitions. */
-export type AssignedPartitions = ReadonlyMap<string, readonly number[]>;
 
 export interface AssignorMember {
   readonly memberId: string;

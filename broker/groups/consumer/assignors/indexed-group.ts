@@ -3,6 +3,7 @@
  * That is what makes it quick, and the same for every order of the input.
  */
 import type { AssignorInput, AssignorMember } from './assignor.ts';
+import { subscribersByTopic } from './subscribers.ts';
 
 export interface IndexedTopic {
   readonly topicId: string;
@@ -17,48 +18,26 @@ export interface IndexedGroup {
   readonly memberIds: readonly string[];
   /** Those that members subscribe to and that have partitions, by topic id. */
   readonly topics: readonly IndexedTopic[];
+  /** Whether every member subscribes to each of these topics. */
   readonly hasEqualSubscriptions: boolean;
 }
 
 export function indexGroup({ members, partitionCount }: AssignorInput): IndexedGroup {
   const memberIds = [...members.keys()].toSorted();
   const ordered = memberIds.map((memberId) => members.get(memberId)!);
-  const hasEqualSubscriptions = areSubscriptionsEqual(ordered);
-  const subscribers = hasEqualSubscriptions ? equalSubscribers(ordered) : subscribersByTopic(ordered);
+  const subscribers = subscribersByTopic(ordered);
   const topics = new Map<string, IndexedTopic>();
   for (const topicId of [...subscribers.keys()].toSorted()) {
     const holders = new Int32Array(partitionCount(topicId)).fill(-1);
     if (holders.length > 0) topics.set(topicId, { topicId, subscribers: subscribers.get(topicId)!, holders });
   }
   ordered.forEach((member, index) => noteHolder(topics, index, member));
-  return { memberIds, topics: [...topics.values()], hasEqualSubscriptions };
-}
-
-function areSubscriptionsEqual([first, ...others]: readonly AssignorMember[]): boolean {
-  if (first === undefined) return true;
-  const topics = first.subscribedTopics;
-  return others.every(
-    ({ subscribedTopics }) =>
-      subscribedTopics === topics ||
-      (subscribedTopics.size === topics.size && topics.isSubsetOf(subscribedTopics)),
-  );
-}
-
-function equalSubscribers(ordered: readonly AssignorMember[]): ReadonlyMap<string, readonly number[]> {
-  const everybody = Array.from(ordered.keys());
-  return new Map(Array.from(ordered[0]?.subscribedTopics ?? [], (topicId) => [topicId, everybody]));
-}
-
-function subscribersByTopic(ordered: readonly AssignorMember[]): ReadonlyMap<string, readonly number[]> {
-  const subscribers = new Map<string, number[]>();
-  ordered.forEach(({ subscribedTopics }, index) => {
-    for (const topicId of subscribedTopics) {
-      const others = subscribers.get(topicId);
-      if (others === undefined) subscribers.set(topicId, [index]);
-      else others.push(index);
-    }
-  });
-  return subscribers;
+  const present = [...topics.values()];
+  return {
+    memberIds,
+    topics: present,
+    hasEqualSubscriptions: present.every((topic) => topic.subscribers.length === memberIds.length),
+  };
 }
 
 /** Of two members that say to have had a partition, the first had it. */

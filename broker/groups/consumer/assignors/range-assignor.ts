@@ -7,32 +7,20 @@
  * come first, by it, and so a static member has the same ranges when it comes back with another member id.
  */
 import type { Assignor, AssignorInput, AssignorMember } from './assignor.ts';
+import { subscribersByTopic } from './subscribers.ts';
 
 export const rangeAssignor: Assignor = { name: 'range', assign };
 
 function assign({ members, partitionCount }: AssignorInput): ReadonlyMap<string, Map<string, number[]>> {
   const ordered = [...members.values()].toSorted(compareMembers);
-  const assigned = new Map(ordered.map(({ memberId }) => [memberId, new Map<string, number[]>()]));
+  const assigned = ordered.map(() => new Map<string, number[]>());
   const subscribers = subscribersByTopic(ordered);
   for (const topicId of [...subscribers.keys()].toSorted()) {
-    const memberIds = subscribers.get(topicId)!;
-    const ranges = rangesOf(partitionCount(topicId), memberIds.length);
-    ranges.forEach((range, position) => assigned.get(memberIds[position]!)!.set(topicId, range));
+    const positions = subscribers.get(topicId)!;
+    const ranges = rangesOf(partitionCount(topicId), positions.length);
+    ranges.forEach((range, index) => assigned[positions[index]!]!.set(topicId, range));
   }
-  return assigned;
-}
-
-/** Member ids by topic, in the order of the members. */
-function subscribersByTopic(ordered: readonly AssignorMember[]): ReadonlyMap<string, readonly string[]> {
-  const subscribers = new Map<string, string[]>();
-  for (const { memberId, subscribedTopics } of ordered) {
-    for (const topicId of subscribedTopics) {
-      const others = subscribers.get(topicId);
-      if (others === undefined) subscribers.set(topicId, [memberId]);
-      else others.push(memberId);
-    }
-  }
-  return subscribers;
+  return new Map(ordered.map(({ memberId }, position) => [memberId, assigned[position]!]));
 }
 
 /** None of them is empty: fewer than members where there are fewer partitions. */

@@ -7,7 +7,7 @@
  * it are together as many as its partitions.
  */
 import { assert } from '../../../../platform/assert.ts';
-import type { AssignedPartitions } from './assignor.ts';
+import type { AssignedPartitions } from '../assigned-partitions.ts';
 import type { IndexedGroup, IndexedTopic } from './indexed-group.ts';
 
 export class Shares {

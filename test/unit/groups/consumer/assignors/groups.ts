@@ -1,7 +1,7 @@
 /** Groups for the assignors' tests: written by hand, and arbitrary ones. */
 import * as fc from 'fast-check';
+import type { AssignedPartitions } from '../../../../../broker/groups/consumer/assigned-partitions.ts';
 import type {
-  AssignedPartitions,
   Assignor,
   AssignorInput,
   AssignorMember,

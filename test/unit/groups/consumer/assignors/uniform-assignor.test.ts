@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AssignedPartitions } from '../../../../../broker/groups/consumer/assignors/assignor.ts';
+import type { AssignedPartitions } from '../../../../../broker/groups/consumer/assigned-partitions.ts';
 import { uniformAssignor } from '../../../../../broker/groups/consumer/assignors/uniform-assignor.ts';
 import {
   anyGroup,
