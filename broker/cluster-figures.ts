@@ -45,6 +45,7 @@ export interface ClusterFiguresOptions {
   readonly cluster: { readonly image: MetadataImage };
   readonly leaderships: Pick<Leaderships, 'of'>;
   readonly storage: CountedStorage;
+  readonly groups: { readonly applyLagRecords: number };
   readonly watch: { readonly counts: LeadershipCounts };
   /** Both undefined where there are no other nodes. */
   readonly network: CountedNetwork | undefined;
@@ -104,6 +105,7 @@ export interface ClusterFigures {
   readonly metadataHighWatermark: number;
   readonly metadataApplyLag: number;
   readonly metadataVoters: number;
+  readonly coordinatorApplyLag: number;
   readonly elections: LeadershipCounts;
   readonly activeGroups: number;
   readonly traffic: ReadonlyMap<number, PeerTraffic>;
@@ -131,6 +133,7 @@ export async function readClusterFigures(options: ClusterFiguresOptions): Promis
     metadataHighWatermark: metadata.highWatermark,
     metadataApplyLag: Math.max(0, metadata.highWatermark - endOffset),
     metadataVoters: metadata.configuration.voters.length,
+    coordinatorApplyLag: options.groups.applyLagRecords,
     elections: options.watch.counts,
     activeGroups: storage.consensus.tickingGroups,
     traffic: network?.traffics.all() ?? new Map<number, PeerTraffic>(),

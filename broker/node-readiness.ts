@@ -42,9 +42,8 @@ export const leaderlessMsMax = 30_000;
 export const noticeMsMin = 1_000;
 const namesShownMax = 20;
 
-export const stopping: Readiness = { kind: 'waiting', reason: 'stopping', message: 'this node stops' };
-
 const messages = {
+  stopping: 'this node stops',
   fenced:
     'the cluster does not count on this node: its session with the controller has ended and is to begin anew',
   'no-controller':
@@ -69,9 +68,10 @@ export class NodeReadiness {
     this.#look();
   }
 
-  now(): Readiness {
-    const { standing } = this.#options.cluster;
-    if (standing !== 'in-service') return { kind: 'waiting', reason: standing, message: messages[standing] };
+  /** `isServing`: it has not been told to stop. */
+  now(isServing: boolean): Readiness {
+    const reason = isServing ? this.#options.cluster.standing : 'stopping';
+    if (reason !== 'in-service') return { kind: 'waiting', reason, message: messages[reason] };
     const behind = this.#look();
     if (behind.length === 0) {
       // Those that were not waited for are not waited for later either.

@@ -35,7 +35,7 @@ import {
   untilStarted,
   unusableMetadata,
 } from './node-start.ts';
-import { NodeReadiness, stopping } from './node-readiness.ts';
+import { NodeReadiness } from './node-readiness.ts';
 import { NodeRecovery } from './node-recovery.ts';
 import { metadataSnapshots, openMoves, openReplicas, replicaHost } from './node-replicas.ts';
 import { NodeStorage } from './node-storage.ts';
@@ -458,10 +458,7 @@ class Node implements Broker {
     });
     const { http, observe } = await openHttpListener({
       address: { host, port: httpPort },
-      health: {
-        readiness: () => (this.#ready ? readiness.now() : stopping),
-        offline: () => this.#storage!.state(),
-      },
+      health: { readiness: () => readiness.now(this.#ready), offline: () => this.#storage!.state() },
       gauges: {
         connections: () => this.#listener!.connectionCount,
         requestBytesHeld: () => this.#memory.usedBytes,
@@ -473,6 +470,7 @@ class Node implements Broker {
             cluster: this.#cluster!,
             storage: this.#storage!,
             leaderships: this.#leaderships,
+            groups: this.#groups!,
             watch: this.#watch,
             network: this.#peers!.network,
             copying: this.#copying,

@@ -80,6 +80,12 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
     return this.#log.term;
   }
 
+  /** Committed records, by offset, that the machine has not seen. Those that compaction has removed count until they are passed. */
+  get applyLagRecords(): number {
+    const { startOffset, committedOffset } = this.#log;
+    return Math.max(0, committedOffset - Math.max(this.#appendedEndOffset, startOffset));
+  }
+
   /** Replays the log, then takes commands. Call once. Settles when the shard is active or has ended; never rejects. */
   async load(): Promise<void> {
     try {
@@ -88,7 +94,10 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
         log: this.#log,
         endOffset,
         clock: this.#clock,
-        replay: (record) => this.#machine.replay(record),
+        replay: (record) => {
+          this.#machine.replay(record);
+          this.#appendedEndOffset = record.offset + 1;
+        },
         stopped: () => this.#state !== 'loading',
       });
       if (this.#state === 'loading') this.#activate(endOffset);

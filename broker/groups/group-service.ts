@@ -115,6 +115,13 @@ export class GroupService {
     return this.#shards.get(partition)?.state ?? 'unloaded';
   }
 
+  /** Over all partitions that this node leads: what of their logs its groups lack, while they load or where that has failed. */
+  get applyLagRecords(): number {
+    let lag = 0;
+    for (const shard of this.#shards.values()) lag += shard.applyLagRecords;
+    return lag;
+  }
+
   join(request: Omit<Body<JoinCommand>, 'freshMemberId'>): Promise<JoinReply> {
     const freshMemberId =
       request.memberId === ''

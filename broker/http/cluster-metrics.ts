@@ -111,6 +111,11 @@ const metadataGauges: readonly Plain[] = [
     of: ({ metadataApplyLag }) => metadataApplyLag,
   },
   {
+    name: 'kappalog_coordinator_apply_lag_records',
+    help: 'Committed records of groups and their offsets that the coordinators of this node have yet to apply.',
+    of: ({ coordinatorApplyLag }) => coordinatorApplyLag,
+  },
+  {
     name: 'kappalog_metadata_voters',
     help: 'Nodes that vote on metadata.',
     of: ({ metadataVoters }) => metadataVoters,

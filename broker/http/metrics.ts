@@ -2,7 +2,7 @@
  * What a node tells Prometheus. Each node has a registry of its own. Gauges are read when somebody asks; only requests
  * are counted as they go. The README lists every name here, docs/operations.md those of the cluster, and a test holds them together.
  */
-import { Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ClusterFigures } from '../cluster-figures.ts';
 import type { StorageFigures } from '../node-storage.ts';
 import { addClusterMetrics } from './cluster-metrics.ts';
@@ -49,7 +49,7 @@ export class Metrics {
     this.#addGauge('kappalog_resident_memory_bytes', 'Resident memory of the process.', () =>
       process.memoryUsage.rss(),
     );
-    this.#addGauge('kappalog_cpu_seconds', 'Processor time that the process has used.', () => {
+    this.#addCounter('kappalog_cpu_seconds_total', 'Processor time that the process has used.', () => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     });
@@ -88,8 +88,25 @@ export class Metrics {
     });
   }
 
+  /** Of what has grown since the start of the process. */
+  #addCounter(name: string, help: string, read: () => number): void {
+    const counter: Counter = new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect: () => {
+        counter.reset();
+        counter.inc(read());
+      },
+    });
+  }
+
   #addStorage(read: () => StorageFigures): void {
-    const gauges: readonly [keyof Omit<StorageFigures, 'maintenance'>, string, string][] = [
+    const gauges: readonly [
+      keyof Omit<StorageFigures, 'maintenance' | 'dataLosses' | 'syncs'>,
+      string,
+      string,
+    ][] = [
       ['partitions', 'kappalog_partitions', 'Partitions with a replica on this node.'],
       ['partitionsFailed', 'kappalog_partitions_failed', 'Replicas whose log or data directory has failed.'],
       ['partitionsDamaged', 'kappalog_partitions_damaged', 'Replicas whose log is damaged.'],
@@ -98,11 +115,6 @@ export class Metrics {
         'partitionsMemoryLost',
         'kappalog_partitions_memory_lost',
         'Replicas that lost what write.caching had not on disk, and wait for their leader to bring it back.',
-      ],
-      [
-        'dataLosses',
-        'kappalog_data_losses',
-        'Times since the start that acknowledged records were lost, or may have been, by power failures under write.caching.',
       ],
       ['directories', 'kappalog_data_directories', 'Data directories.'],
       [
@@ -120,49 +132,77 @@ export class Metrics {
       ],
       ['tailCacheBytes', 'kappalog_tail_cache_bytes', 'Bytes of recent batches kept in memory.'],
       ['readPoolBytes', 'kappalog_read_pool_bytes', 'Bytes of blocks read from older segments.'],
-      ['syncs', 'kappalog_syncs', 'Syncs of log files since the start.'],
     ];
     for (const [key, name, help] of gauges) this.#addGauge(name, help, () => read()[key]);
+    this.#addCounter(
+      'kappalog_data_losses_total',
+      'Times since the start that acknowledged records were lost, or may have been, by power failures under write.caching.',
+      () => read().dataLosses,
+    );
+    this.#addCounter('kappalog_syncs_total', 'Syncs of log files since the start.', () => read().syncs);
     this.#addMaintenance(() => read().maintenance);
   }
 
   #addMaintenance(read: () => MaintenanceFigures): void {
-    const gauges: readonly [name: string, help: string, of: (figures: MaintenanceFigures) => number][] = [
+    type Rows = readonly [name: string, help: string, of: (figures: MaintenanceFigures) => number][];
+    const counters: Rows = [
       [
-        'kappalog_retention_rounds',
+        'kappalog_retention_rounds_total',
         'Times that all logs were looked through for what is past retention.',
         ({ retentionRounds }) => retentionRounds,
       ],
       [
-        'kappalog_retention_segments',
+        'kappalog_retention_segments_total',
         'Segments deleted by retention since the start.',
         ({ deletedSegments }) => deletedSegments,
       ],
       [
-        'kappalog_retention_bytes',
+        'kappalog_retention_bytes_total',
         'Bytes deleted by retention since the start.',
         ({ deletedBytes }) => deletedBytes,
       ],
       [
-        'kappalog_cleaner_logs',
+        'kappalog_cleaner_logs_total',
         'Times that a log was compacted since the start.',
         ({ cleaner }) => cleaner.cleanings,
       ],
       [
-        'kappalog_cleaner_read_bytes',
+        'kappalog_cleaner_read_bytes_total',
         'Bytes that compaction has read since the start.',
         ({ cleaner }) => cleaner.bytesRead,
       ],
       [
-        'kappalog_cleaner_written_bytes',
+        'kappalog_cleaner_written_bytes_total',
         'Bytes that compaction has written since the start.',
         ({ cleaner }) => cleaner.bytesWritten,
       ],
       [
-        'kappalog_cleaner_throttled_seconds',
+        'kappalog_cleaner_throttled_seconds_total',
         'Time that compaction has waited for its limit on bytes.',
         ({ cleaner }) => cleaner.throttledMs / 1000,
       ],
+      [
+        'kappalog_scrubbed_bytes_total',
+        'Bytes of segments that were read again and checked since the start.',
+        ({ scrubbedBytes }) => scrubbedBytes,
+      ],
+      [
+        'kappalog_scrubbed_segments_total',
+        'Segments that were read again and checked since the start.',
+        ({ scrubbedSegments }) => scrubbedSegments,
+      ],
+      [
+        'kappalog_scrubbed_damaged_segments_total',
+        'Segments that turned out to be damaged since the start.',
+        ({ damagedSegments }) => damagedSegments,
+      ],
+      [
+        'kappalog_scrubbed_repaired_segments_total',
+        'Segments whose index files were wrong and have been made again since the start.',
+        ({ repairedSegments }) => repairedSegments,
+      ],
+    ];
+    const gauges: Rows = [
       [
         'kappalog_cleaner_dirty_ratio',
         'Dirty share of the log that needs compaction most.',
@@ -178,27 +218,8 @@ export class Metrics {
         'Logs that are not compacted because of damage.',
         ({ uncleanableLogs }) => uncleanableLogs,
       ],
-      [
-        'kappalog_scrubbed_bytes',
-        'Bytes of segments that were read again and checked since the start.',
-        ({ scrubbedBytes }) => scrubbedBytes,
-      ],
-      [
-        'kappalog_scrubbed_segments',
-        'Segments that were read again and checked since the start.',
-        ({ scrubbedSegments }) => scrubbedSegments,
-      ],
-      [
-        'kappalog_scrubbed_damaged_segments',
-        'Segments that turned out to be damaged since the start.',
-        ({ damagedSegments }) => damagedSegments,
-      ],
-      [
-        'kappalog_scrubbed_repaired_segments',
-        'Segments whose index files were wrong and have been made again since the start.',
-        ({ repairedSegments }) => repairedSegments,
-      ],
     ];
+    for (const [name, help, of] of counters) this.#addCounter(name, help, () => of(read()));
     for (const [name, help, of] of gauges) this.#addGauge(name, help, () => of(read()));
   }
 }

@@ -24,14 +24,14 @@ it('begins after log.initial.task.delay.ms and then keeps its interval', async (
   const platform = { ...realPlatform(), disk: new MemoryDisk(), clock };
   await using node = await embed({ platform, httpPort: 0 });
   clock.advance(initialDelayMs - 1);
-  expect(await figure(node, 'kappalog_retention_rounds')).toBe(0);
+  expect(await figure(node, 'kappalog_retention_rounds_total')).toBe(0);
   clock.advance(1);
-  await reach(node, 'kappalog_retention_rounds', 1);
+  await reach(node, 'kappalog_retention_rounds_total', 1);
   for (let round = 2; round < 5; round++) {
     clock.advance(checkIntervalMs - 1);
-    expect(await figure(node, 'kappalog_retention_rounds')).toBe(round - 1);
+    expect(await figure(node, 'kappalog_retention_rounds_total')).toBe(round - 1);
     clock.advance(1);
-    await reach(node, 'kappalog_retention_rounds', round);
+    await reach(node, 'kappalog_retention_rounds_total', round);
   }
 });
 
@@ -53,11 +53,11 @@ it('checks every segment once a day', async () => {
   expect(await figure(node, 'kappalog_log_segments')).toBe(4);
   clock.advance(initialDelayMs);
   // Three full ones, and the first again, which is how the end is noticed.
-  await reach(node, 'kappalog_scrubbed_segments', 4);
+  await reach(node, 'kappalog_scrubbed_segments_total', 4);
   const dayMs = 24 * 3600 * 1000;
   clock.advance(dayMs / 2);
-  expect(await figure(node, 'kappalog_scrubbed_segments')).toBe(4);
+  expect(await figure(node, 'kappalog_scrubbed_segments_total')).toBe(4);
   clock.advance(dayMs / 2);
-  await reach(node, 'kappalog_scrubbed_segments', 7);
-  expect(await figure(node, 'kappalog_scrubbed_bytes')).toBeGreaterThan(7 * 700_000);
+  await reach(node, 'kappalog_scrubbed_segments_total', 7);
+  expect(await figure(node, 'kappalog_scrubbed_bytes_total')).toBeGreaterThan(7 * 700_000);
 });

@@ -140,8 +140,8 @@ describe('retention', () => {
     expect(start).toBeLessThan(37);
     expect((await fetchFrom(connection, 't', start)).records[0]?.offset).toBe(start);
     expect((await fetchFrom(connection, 't', start - 1)).error).toBe('OFFSET_OUT_OF_RANGE');
-    expect(await figure(node, 'kappalog_retention_segments')).toBeGreaterThan(4);
-    expect(await figure(node, 'kappalog_retention_bytes')).toBeGreaterThan(2000);
+    expect(await figure(node, 'kappalog_retention_segments_total')).toBeGreaterThan(4);
+    expect(await figure(node, 'kappalog_retention_bytes_total')).toBeGreaterThan(2000);
     expect(node.log.lines).toEqual([]);
   });
 
@@ -195,7 +195,7 @@ describe('compaction', () => {
       () => figure(node, 'kappalog_log_segments'),
       (count) => count <= 4,
     );
-    expect(await figure(node, 'kappalog_cleaner_logs')).toBeGreaterThan(0);
+    expect(await figure(node, 'kappalog_cleaner_logs_total')).toBeGreaterThan(0);
     expect(await produce(connection, 't', [{ key: 'k9', value: null }])).toBe('NONE');
     expect(node.log.lines).toEqual([]);
     await node[Symbol.asyncDispose]();
@@ -232,7 +232,7 @@ describe('compaction', () => {
       () => figure(node, 'kappalog_log_segments'),
       (segments) => segments <= 5,
     );
-    expect(await figure(node, 'kappalog_cleaner_logs')).toBeGreaterThan(0);
+    expect(await figure(node, 'kappalog_cleaner_logs_total')).toBeGreaterThan(0);
     expect([await offsetAt(connection, 't', -2), await offsetAt(connection, 't', -1)]).toEqual([10, 40]);
     expect(node.log.lines).toEqual([]);
   });
@@ -243,10 +243,10 @@ describe('compaction', () => {
     await createTopic(connection, 't', { 'cleanup.policy': 'compact', 'internal.segment.bytes': '300' });
     await fill(connection, 't', 20);
     await until(
-      () => figure(node, 'kappalog_retention_rounds'),
+      () => figure(node, 'kappalog_retention_rounds_total'),
       (rounds) => rounds > 3,
     );
-    expect(await figure(node, 'kappalog_cleaner_logs')).toBe(0);
+    expect(await figure(node, 'kappalog_cleaner_logs_total')).toBe(0);
     await using busy = await embed({ settings });
     const other = await busy.connect();
     for (let round = 0; round < 5; round++) {
@@ -276,7 +276,7 @@ describe('scrubbing', () => {
       settings: { ...settings, 'kappalog.scrub.bytes.per.second': '1000000000' },
     });
     await until(
-      () => figure(node, 'kappalog_scrubbed_damaged_segments'),
+      () => figure(node, 'kappalog_scrubbed_damaged_segments_total'),
       (count) => count > 0,
     );
     expect(node.log.lines).toHaveLength(1);
@@ -311,7 +311,7 @@ describe('scrubbing of indexes', () => {
       settings: { ...settings, 'kappalog.scrub.bytes.per.second': '1000000000' },
     });
     await until(
-      () => figure(node, 'kappalog_scrubbed_repaired_segments'),
+      () => figure(node, 'kappalog_scrubbed_repaired_segments_total'),
       (count) => count > 0,
     );
     expect(node.log.lines).toEqual([
@@ -319,7 +319,7 @@ describe('scrubbing of indexes', () => {
     ]);
     expect(await readWholeFile(disk, path)).toEqual(before);
     expect(await figure(node, 'kappalog_partitions_damaged')).toBe(0);
-    expect(await figure(node, 'kappalog_scrubbed_damaged_segments')).toBe(0);
+    expect(await figure(node, 'kappalog_scrubbed_damaged_segments_total')).toBe(0);
   });
 });
 

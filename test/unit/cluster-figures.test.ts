@@ -88,6 +88,7 @@ function optionsOf(
       },
       consensus: { tickingGroups: 2 },
     },
+    groups: { applyLagRecords: 6 },
     watch: { counts: noCounts },
     network: undefined,
     copying: undefined,
@@ -123,6 +124,7 @@ describe('the figures of a cluster', () => {
       metadataLeader: 1,
       metadataTerm: 4,
       metadataApplyLag: 3,
+      coordinatorApplyLag: 6,
       metadataVoters: 3,
       activeGroups: 2,
     });

@@ -52,31 +52,31 @@ const waitingFor = (...partitions: string[]) => ({
 describe('a node that has started', () => {
   it('is ready once each of its replicas leads or is in sync by the word of its leader', () => {
     const { readiness, says } = settling(noticeMsMin);
-    expect(readiness.now()).toEqual(waitingFor('t-0', 't-1'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0', 't-1'));
     says(1, 0, [1]);
     says(2, 1, [2, 3]);
-    expect(readiness.now()).toEqual(waitingFor('t-1'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-1'));
     says(2, 1, [1, 2, 3]);
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
   });
 
   it('stays ready when a replica falls behind later, also where nobody had asked before', () => {
     const { readiness, says } = settling(noticeMsMin);
     for (const partition of [0, 1]) says(2, partition, [1, 2]);
     for (const partition of [0, 1]) says(2, partition, [2]);
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
   });
 
   it('does not go by what leaders say before they can have noticed that it has begun anew', () => {
     const { readiness, says, clock } = settling();
     for (const partition of [0, 1]) says(2, partition, [1, 2, 3]);
     says(1, 1, [1]);
-    expect(readiness.now()).toEqual(waitingFor('t-0'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0'));
     says(2, 0, [2, 3]);
     clock.advance(noticeMsMin);
-    expect(readiness.now()).toEqual(waitingFor('t-0'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0'));
     says(2, 0, [1, 2, 3]);
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
   });
 
   it('does not take the hint of a follower for the word of the leader', () => {
@@ -84,37 +84,37 @@ describe('a node that has started', () => {
     says(1, 1, [1]);
     const hint = { term: 2, version: 0, inSync: [2, 1], revision: 0, epoch: 99 };
     leaderships.merge({ topicId, partition: 0, leader: 2, ...hint });
-    expect(readiness.now()).toEqual(waitingFor('t-0'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0'));
   });
 
   it('waits for groups without a leader for a while alone', () => {
     const { readiness, says, clock, state } = settling(noticeMsMin);
     says(2, 0, [2, 3]);
     clock.advance(leaderlessMsMax - noticeMsMin - 1);
-    expect(readiness.now()).toEqual(waitingFor('t-0', 't-1'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0', 't-1'));
     clock.advance(1);
     // Somebody leads t-0, who goes on without this node.
-    expect(readiness.now()).toEqual(waitingFor('t-0'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0'));
     const { epoch } = state.image.brokers.get(2)!;
     carryOut(state, decideRegistrationChange(state, { nodeId: 2, epoch, fenced: true }));
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
     carryOut(state, decideRegistrationChange(state, { nodeId: 2, epoch, fenced: false }));
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
   });
 
   it('does not wait for replicas that have failed, are damaged, offline, or gone', () => {
     const { readiness, replicas, state } = settling(noticeMsMin);
     replicas[0] = { ...replicas[0]!, failed: true };
-    expect(readiness.now()).toEqual(waitingFor('t-1'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-1'));
     replicas[0] = { ...replicas[0], failed: false, hasDamage: true };
-    expect(readiness.now()).toEqual(waitingFor('t-1'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-1'));
     replicas.shift();
-    expect(readiness.now()).toEqual(waitingFor('t-0'));
+    expect(readiness.now(true)).toEqual(waitingFor('t-0'));
     carryOut(state, {
       records: [{ type: 'RemoveTopicRecord', value: { topicId: state.image.topic('t')!.id } }],
       result: undefined,
     });
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
   });
 
   it('does not wait for a replica that a reassignment brings to it', () => {
@@ -146,7 +146,7 @@ describe('a node that has started', () => {
         }),
       },
     });
-    expect(readiness.now()).toEqual({ kind: 'ready' });
+    expect(readiness.now(true)).toEqual({ kind: 'ready' });
   });
 });
 
@@ -155,8 +155,9 @@ it('a node that the cluster does not count on is not ready, whatever its replica
   for (const partition of [0, 1]) says(1, partition, [1]);
   for (const standing of ['fenced', 'no-controller'] as const) {
     cluster.standing = standing;
-    expect(readiness.now()).toMatchObject({ kind: 'waiting', reason: standing });
+    expect(readiness.now(true)).toMatchObject({ kind: 'waiting', reason: standing });
   }
   cluster.standing = 'in-service';
-  expect(readiness.now()).toEqual({ kind: 'ready' });
+  expect(readiness.now(false)).toMatchObject({ kind: 'waiting', reason: 'stopping' });
+  expect(readiness.now(true)).toEqual({ kind: 'ready' });
 });

@@ -37,6 +37,11 @@ describe('README', () => {
     const told = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
       (match) => `${match[1]} ${match[2]} ${help.get(match[1]!)}`,
     );
+    // As Prometheus wants it: what only grows is a counter and ends in _total, and nothing else does.
+    for (const each of told.filter((line) => !line.includes(' histogram '))) {
+      expect(each).toMatch(/^\S+(_total counter|(?<!_total) gauge) /);
+      expect(each).not.toMatch(/ gauge .*since the start/);
+    }
     const documented = [...section('metrics').matchAll(/^\| `(\S+)` \| (\S+) \| (.*) \|$/gm)].map(
       (match) => `${match[1]} ${match[2]} ${match[3]!.replace(' (label `api`)', '')}`,
     );

@@ -212,14 +212,18 @@ describe('loading', () => {
     const loaded = shard.load();
     log.becomeReady();
     const seen: number[] = [];
+    const lags: number[] = [];
+    expect(shard.applyLagRecords).toBe(10_000);
     const done = await clock.runUntil(() => {
       seen.push(machine.list.length);
+      lags.push(shard.applyLagRecords);
       return shard.state === 'active';
     }, 1_000);
     expect(done).toBe(true);
     await loaded;
     expect(machine.list).toHaveLength(10_000);
     expect(seen).toEqual([2_000, 4_000, 6_000, 8_000, 10_000, 10_000]);
+    expect(lags).toEqual([8_000, 6_000, 4_000, 2_000, 0, 0]);
   });
 
   test('starts at the log’s start and skips what lies before it in a batch', async () => {
@@ -244,9 +248,11 @@ describe('loading', () => {
         throw cause;
       },
     });
+    expect(shard.applyLagRecords).toBe(2);
     log.becomeReady();
     await shard.load();
     expect(seen).toEqual([1, 2]);
+    expect(shard.applyLagRecords).toBe(0);
   });
 
   test('that fails is reported, and the shard is nobody’s coordinator', async () => {
@@ -258,6 +264,7 @@ describe('loading', () => {
     log.becomeReady();
     await shard.load();
     expect(shard.state).toBe('failed');
+    expect(shard.applyLagRecords).toBe(1);
     expect(failures).toEqual([cause]);
     expect(await shard.submit({ kind: 'read' })).toEqual(unavailable);
   });
