@@ -6,6 +6,7 @@ import type { Counts } from './simulator.ts';
 const firstSeed = 2_000_000_000;
 const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 12);
 const diskSeeds = Math.ceil(seeds / 2);
+const groupSeeds = Math.ceil(seeds / 12);
 const nodes = simulators['nodes']!;
 
 describe('simulated histories of whole nodes', () => {
@@ -54,6 +55,18 @@ describe('simulated histories of whole nodes', () => {
     expect(counts['disks']!['nodes stopped by themselves']).toBeGreaterThan(0);
     expect(counts['clients']!['partitions compared']).toBeGreaterThan(diskSeeds);
   }, 120_000);
+
+  it('elect leaders of more groups than elect at one time, soon, when nodes end', async () => {
+    const counts: Counts = {};
+    for (let seed = firstSeed; seed < firstSeed + groupSeeds; seed++) {
+      const { failure, counts: more } = await runSeed(nodes, { seed, focus: 'groups' });
+      const command = `npm run test:simulation -- --simulator nodes --focus groups --seed ${seed}`;
+      expect(failure, command).toBeUndefined();
+      addCounts(counts, more);
+    }
+    expect(counts['many groups']!['made']).toBe(150 * groupSeeds);
+    expect(counts['clients']!['partitions compared']).toBeGreaterThan(150 * groupSeeds);
+  }, 60_000);
 
   it('are the same for the same seed, to the last event', async () => {
     const run = { seed: firstSeed, keepsTrace: true };

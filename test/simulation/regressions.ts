@@ -3,6 +3,7 @@
  * seed another history: it stays as one more history, and the mutation check plants what it found again.
  */
 import { diskKinds } from './nodes/disk-faults.ts';
+import { manyGroupsKind } from './nodes/many-groups.ts';
 import { machineKinds } from './nodes/machine-faults.ts';
 import { memberSteps } from './nodes/nodes-options.ts';
 
@@ -125,31 +126,31 @@ export const regressions: readonly Regression[] = [
   {
     simulator: 'nodes',
     seed: 38,
-    without: [...memberSteps, ...machineKinds, ...diskKinds],
+    without: [...memberSteps, ...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'a node that had been a member, and got the partition back, led it all by itself',
   },
   {
     simulator: 'nodes',
     seed: 4,
-    without: [...memberSteps, ...machineKinds, ...diskKinds],
+    without: [...memberSteps, ...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'the last of the stopping nodes waited for an operation of the metadata for ever',
   },
   {
     simulator: 'nodes',
     seed: 14,
-    without: [...memberSteps, ...machineKinds, ...diskKinds],
+    without: [...memberSteps, ...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'a node that joined was told no addresses by a node that had just started, and kept that list',
   },
   {
     simulator: 'nodes',
     seed: 54,
-    without: [...memberSteps, ...machineKinds, ...diskKinds],
+    without: [...memberSteps, ...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'a member that had not registered was never reached again once the leader had changed',
   },
   {
     simulator: 'nodes',
     seed: 1108,
-    without: [...memberSteps, ...machineKinds, ...diskKinds],
+    without: [...memberSteps, ...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'a log was closed, or removed, while the end of it was being cut',
   },
   {
@@ -172,52 +173,67 @@ export const regressions: readonly Regression[] = [
   {
     simulator: 'nodes',
     seed: 21486,
-    without: [...memberSteps, ...machineKinds, ...diskKinds],
+    without: [...memberSteps, ...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy:
       'a node that was cut off while another joined did not learn where that one is, which led by then',
   },
   {
     simulator: 'nodes',
     seed: 300001,
-    without: [...machineKinds, ...diskKinds],
+    without: [...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy:
       'a node with an empty disk counted its starts from 1 again, and nobody listened to what seemed to come from an earlier one',
   },
   {
     simulator: 'nodes',
     seed: 300002,
-    without: [...machineKinds, ...diskKinds],
+    without: [...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy:
       'a node with an empty disk was taken in by one that did not know of it yet, and its replicas were asked for in the lost directory',
   },
   {
     simulator: 'nodes',
     seed: 300165,
-    without: [...machineKinds, ...diskKinds],
+    without: [...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy:
       'a partition whose replicas were to change before a majority had opened it never got a leader: who came later did not vote',
   },
   {
     simulator: 'nodes',
     seed: 1696,
-    without: [...machineKinds, ...diskKinds],
+    without: [...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'a node that started while most of the others were away gave up after 15 s',
   },
   {
     simulator: 'nodes',
     seed: 2374,
-    without: [...machineKinds, ...diskKinds],
+    without: [...machineKinds, ...diskKinds, manyGroupsKind],
     foundBy: 'a voter that was down while another joined could not answer that one, and with it elect it',
   },
   {
     simulator: 'nodes',
     seed: 337,
+    without: [...diskKinds, manyGroupsKind],
     foundBy:
       'a leader of the metadata that had lost its leadership and got it again remembered a node that was to join, and had been taken out since',
   },
   {
     simulator: 'nodes',
     seed: 800006,
+    without: [...diskKinds, manyGroupsKind],
     foundBy: 'a question to join that came late brought a node back that had been taken out',
+  },
+  {
+    simulator: 'nodes',
+    seed: 3001,
+    focus: 'disks',
+    foundBy: 'a start whose disk was full ended with an error that was taken for a bug',
+  },
+  {
+    simulator: 'nodes',
+    seed: 3155,
+    focus: 'disks',
+    foundBy:
+      'a node whose disk failed as it started was told to remove its metadata, as if that were damaged',
   },
 ];

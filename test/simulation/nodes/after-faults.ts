@@ -5,6 +5,7 @@ import { inOrder, quorumFault, viewOf } from './cluster-view.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { drainedSetting } from './member-operator.ts';
 import { changedSetting } from './node-admin.ts';
+import { endManyLeaderships } from './many-groups.ts';
 import { NoAnswer } from './node-client.ts';
 import { LeaderView, Producer, insist } from './node-load.ts';
 import type { NodeMachine } from './node-machine.ts';
@@ -49,6 +50,10 @@ export async function endNodeFaults(simulation: NodesSimulation): Promise<void> 
   check(isQuiet, () => `writes are not acknowledged within ${restMsMax} ms`);
   await settleMembers(simulation);
   await comeToRest(simulation);
+  if (simulation.options.manyGroups > 0) {
+    await endManyLeaderships(simulation);
+    await comeToRest(simulation);
+  }
   const live = await checkTopics(simulation);
   await simulation.finish(writeEverywhere(simulation, live), restMsMax, 'a write to every partition');
   await simulation.finish(readAll(simulation, live), restMsMax, 'reading everything');

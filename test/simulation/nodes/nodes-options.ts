@@ -4,6 +4,7 @@ import { check } from '../simulation-failure.ts';
 import type { DiskBehaviour } from '../simulated-disk.ts';
 import { diskKinds, drawDiskOptions } from './disk-faults.ts';
 import type { DiskOptions } from './disk-faults.ts';
+import { drawManyGroups, manyGroupsKind } from './many-groups.ts';
 import { drawMachineOptions, machineKinds } from './machine-faults.ts';
 import type { MachineOptions } from './machine-faults.ts';
 
@@ -68,11 +69,12 @@ export const nodesFaultKinds: readonly string[] = [
   ...memberSteps,
   ...machineKinds,
   ...diskKinds,
+  manyGroupsKind,
   'latency-spikes',
   'short-reads',
 ];
 
-const focuses: readonly string[] = ['members', 'disks'];
+const focuses: readonly string[] = ['members', 'disks', 'groups'];
 
 export interface NodesOptions extends MachineOptions, DiskOptions {
   readonly voters: number;
@@ -84,13 +86,15 @@ export interface NodesOptions extends MachineOptions, DiskOptions {
   readonly partitionsMax: number;
   readonly latencyMs: number;
   readonly disk: DiskBehaviour;
+  /** Partitions of one topic that come at the end; 0: none do. */
+  readonly manyGroups: number;
   readonly weights: Readonly<Record<NodesStep, number>>;
   /** One step in so many changes who belongs to the cluster, too; 0: none does. */
   readonly memberStepOneIn: number;
   readonly memberWeights: Readonly<Record<MemberStep, number>>;
 }
 
-/** With the focus on members every step changes who belongs to the cluster, as far as that can be; on disks, one of these fails. */
+/** With the focus on members every step changes who belongs to the cluster, as far as that can be; on disks, one of these fails; on groups, there are many in the end. */
 export function drawNodesOptions(
   random: Random,
   without: ReadonlySet<string>,
@@ -122,6 +126,7 @@ export function drawNodesOptions(
     ...drawMemberOptions(random.fork('members')),
     ...drawMachineOptions(random.fork('machines'), without),
     ...drawDiskOptions(random.fork('disks'), { without, isFocus: focus === 'disks' }),
+    manyGroups: drawManyGroups(random.fork('many groups'), { without, isFocus: focus === 'groups' }),
     ...(focus === 'members' ? { memberStepOneIn: 1 } : {}),
   };
 }
