@@ -398,7 +398,7 @@ class Node implements Broker {
     if (!isLeader) groups.resign(partition);
     // Clients are told to wait while a partition's groups load; a failure goes to onShardFailure.
     else if (groups.termOf(partition) !== term)
-      void groups.lead(partition, new ReplicaCoordinatorLog(replica));
+      void groups.lead(partition, () => new ReplicaCoordinatorLog(replica));
   }
 
   #services(storage: NodeStorage, cluster: Cluster): NodeServices {

@@ -26,9 +26,13 @@ export interface CoordinatorLog {
 
   /**
    * Takes `records` as one batch and returns at once. Throws a CoordinatorLogError, and takes nothing, when this node
-   * no longer leads in this term or the log has failed.
+   * no longer leads in this term or the log has failed; or, with the code 'refused', when it takes nothing just now, as while
+   * leadership is on its way to another node: it may go on in this term.
    */
   append(records: readonly CoordinatorRecord[]): { readonly endOffset: number };
+
+  /** Whether this node still led in this term when it was asked, as a majority says. Resolves once that is known. */
+  confirmLeadership(): Promise<boolean>;
 
   /** Tells what becomes of the log from now on, never from inside `append`. One observer for each object. */
   observe(observer: CoordinatorLogObserver): void;
@@ -53,7 +57,7 @@ export interface CoordinatorRecord {
   readonly timestamp: number;
 }
 
-export type CoordinatorLogErrorCode = 'not-leader' | 'failed';
+export type CoordinatorLogErrorCode = 'not-leader' | 'failed' | 'refused';
 
 export class CoordinatorLogError extends Error {
   readonly code: CoordinatorLogErrorCode;

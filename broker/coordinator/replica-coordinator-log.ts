@@ -51,7 +51,14 @@ export class ReplicaCoordinatorLog implements CoordinatorLog {
     const batch = encodeBatch(records);
     const outcome = this.#replica.append(batch, readBatchHeader(batch));
     if (outcome.kind === 'appended') return { endOffset: outcome.baseOffset + records.length };
-    throw this.#lost();
+    if (!this.#leads()) throw this.#lost();
+    const { topic, partition } = this.#replica;
+    const error = outcome.kind === 'refused' ? outcome.error : outcome.kind;
+    throw new CoordinatorLogError('refused', `${topic}-${partition} takes no records now (${error})`);
+  }
+
+  async confirmLeadership(): Promise<boolean> {
+    return this.#leads() && (await this.#replica.confirmRead()) !== undefined && this.#leads();
   }
 
   observe(observer: CoordinatorLogObserver): void {

@@ -3,9 +3,10 @@
  * writer of that log on behalf of it, and the only keeper of its timers.
  *
  * Invariants: the machine has seen every committed record before its first command; each step's records are appended at
- * once and in order; a reply leaves only when everything appended until its step is committed. Losing leadership and a failed append end the
- * shard for good: machine, timers and undelivered replies are dropped, and whoever waits learns that this is not the
- * coordinator (any more). A later term gets a new shard.
+ * once and in order; a reply leaves only when everything appended until its step is committed. Where the log takes nothing for a while
+ * (leadership is on its way to another node, and may not get there), no further step is made until it has taken the records of the last.
+ * Losing leadership, a failed append and a step that throws end the shard for good: machine, timers and undelivered replies are dropped,
+ * and whoever waits learns that this is not the coordinator (any more). Another shard begins with what the log has.
  */
 import { assert } from '../../platform/assert.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
@@ -35,14 +36,26 @@ export interface ShardOptions<Command, Reply, TimerEvent> {
   readonly onFailure: (cause: unknown) => void;
 }
 
+type Replies<Reply> = readonly (readonly [RequestId, Reply])[];
+
 interface HeldReplies<Reply> {
   readonly endOffset: number;
-  readonly replies: readonly (readonly [RequestId, Reply])[];
+  readonly replies: Replies<Reply>;
+}
+
+/** A step whose records the log has not taken yet. */
+interface Refused<Reply> {
+  /** In order; those before have been taken. */
+  readonly batches: (readonly CoordinatorRecord[])[];
+  readonly replies: Replies<Reply>;
 }
 
 /** Batch header, and what a record costs beyond its key and value: an upper bound. */
 const batchOverheadBytes = 128;
 const recordOverheadBytes = 32;
+
+/** How long until a log is asked again that has refused records. */
+const refusedPauseMs = 20;
 
 const notCoordinator: Outcome<never> = { kind: 'unavailable', reason: 'not-coordinator' };
 const loadInProgress: Outcome<never> = { kind: 'unavailable', reason: 'loading' };
@@ -62,6 +75,8 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   #lastRequest = 0;
   /** End of all that was replayed or appended; >= the log's committed offset as far as the machine knows it. */
   #appendedEndOffset = 0;
+  #refused: Refused<Reply> | undefined = undefined;
+  #retry: Timer | undefined = undefined;
   #wakeUp: { readonly timer: Timer; readonly deadlineMs: number } | undefined = undefined;
 
   constructor(options: ShardOptions<Command, Reply, TimerEvent>) {
@@ -115,13 +130,18 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
 
   /** Gives a command to the machine. Never rejects for a reason of the environment. */
   submit(command: Command): Promise<Outcome<Reply>> {
-    if (this.#state === 'loading') return Promise.resolve(loadInProgress);
+    if (this.#state === 'loading' || this.#refused !== undefined) return Promise.resolve(loadInProgress);
     if (this.#state !== 'active') return Promise.resolve(notCoordinator);
     this.#lastRequest += 1;
     const request = this.#lastRequest;
     const outcome = new Promise<Outcome<Reply>>((resolve) => this.#waiting.set(request, resolve));
     this.#step((effects) => this.#machine.execute(command, request, effects));
     return outcome;
+  }
+
+  /** Whether this is the coordinator still, as a majority says: what it has answered without a record is then current. */
+  async confirm(): Promise<boolean> {
+    return this.#state === 'active' && (await this.#log.confirmLeadership()) && this.#state === 'active';
   }
 
   #activate(endOffset: number): void {
@@ -140,8 +160,37 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
       wallMs: this.#clock.wallMs(),
       recordSizeBytesMax: this.#batchSizeBytesMax() - batchOverheadBytes - recordOverheadBytes,
     });
-    run(step);
-    if (!this.#append(step.records)) return;
+    try {
+      run(step);
+    } catch (error) {
+      // The machine may have changed by half.
+      this.#fail(error);
+      return;
+    }
+    const { records, replies } = step;
+    const batches = records.length === 0 ? [] : [...splitIntoBatches(records, this.#batchSizeBytesMax())];
+    this.#append({ batches, replies });
+  }
+
+  /** Ends the shard where the log takes the records no more. */
+  #append(step: Refused<Reply>): void {
+    try {
+      for (let batch = step.batches[0]; batch !== undefined; batch = step.batches[0]) {
+        const { endOffset } = this.#log.append(batch);
+        assert(
+          endOffset > this.#appendedEndOffset,
+          'an append of a coordinator must move the end of its log',
+        );
+        this.#appendedEndOffset = endOffset;
+        step.batches.shift();
+      }
+    } catch (error) {
+      if (!(error instanceof CoordinatorLogError)) throw error;
+      if (error.code === 'refused') this.#appendLater(step);
+      else this.#fail(error);
+      return;
+    }
+    this.#refused = undefined;
     if (step.replies.length > 0) {
       this.#held.push({ endOffset: this.#appendedEndOffset, replies: step.replies });
       this.#release(this.#log.committedOffset);
@@ -149,24 +198,11 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
     this.#scheduleWakeUp();
   }
 
-  /** False where the log did not take the records: the shard has ended then. */
-  #append(records: readonly CoordinatorRecord[]): boolean {
-    if (records.length === 0) return true;
-    try {
-      for (const batch of splitIntoBatches(records, this.#batchSizeBytesMax())) {
-        const { endOffset } = this.#log.append(batch);
-        assert(
-          endOffset > this.#appendedEndOffset,
-          'an append of a coordinator must move the end of its log',
-        );
-        this.#appendedEndOffset = endOffset;
-      }
-      return true;
-    } catch (error) {
-      if (!(error instanceof CoordinatorLogError)) throw error;
-      this.#fail(error);
-      return false;
-    }
+  #appendLater(step: Refused<Reply>): void {
+    this.#refused = step;
+    this.#retry = this.#clock.after(refusedPauseMs, () => {
+      if (this.#state === 'active') this.#append(step);
+    });
   }
 
   #release(committedOffset: number): void {
@@ -188,7 +224,7 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   /** Keeps one timer of the clock set for the first deadline. A deadline that moved away is noticed when it comes up. */
   #scheduleWakeUp(): void {
     const deadlineMs = this.#timers.nextDeadlineMs;
-    if (deadlineMs === undefined) return;
+    if (deadlineMs === undefined || this.#refused !== undefined) return;
     if (this.#wakeUp !== undefined) {
       if (this.#wakeUp.deadlineMs <= deadlineMs) return;
       this.#wakeUp.timer.cancel();
@@ -200,7 +236,7 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   #expireTimers(): void {
     this.#wakeUp = undefined;
     const nowMs = this.#clock.monotonicMs();
-    while (this.#state === 'active') {
+    while (this.#state === 'active' && this.#refused === undefined) {
       const event = this.#timers.popDue(nowMs);
       if (event === undefined) break;
       this.#step((effects) => this.#machine.expire(event, effects));
@@ -218,6 +254,8 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   #discard(): void {
     this.#wakeUp?.timer.cancel();
     this.#wakeUp = undefined;
+    this.#retry?.cancel();
+    this.#refused = undefined;
     this.#held = [];
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();

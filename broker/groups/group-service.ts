@@ -55,12 +55,22 @@ export interface GroupServiceOptions {
   readonly partitionCount: () => number;
   /** Largest batch that a partition of `__consumer_offsets` takes, in bytes. */
   readonly batchSizeBytesMax: () => number;
-  /** Told when a shard could not load or lost its log; its groups have no coordinator until the next `lead`. */
+  /** Told when a shard could not load or lost its log; its groups have no coordinator until they are loaded again, or the next `lead`. */
   readonly onShardFailure: (partition: number, cause: unknown) => void;
 }
 
 type GroupShard = CoordinatorShard<GroupCommand, GroupReply, GroupTimerEvent>;
 type Body<Command> = Omit<Command, 'kind'>;
+
+interface Loading {
+  readonly log: CoordinatorLog;
+  readonly openLog: () => CoordinatorLog;
+  /** Until it is tried again where it fails. */
+  readonly pauseMs: number;
+}
+
+const reloadMsMin = 1_000;
+const reloadMsMax = 60_000;
 
 export class GroupService {
   readonly #options: GroupServiceOptions;
@@ -75,20 +85,38 @@ export class GroupService {
     return partitionOfCoordinator(groupId, this.#options.partitionCount());
   }
 
-  /** This node now leads `partition` in the term of `log`. Resolves when its groups are loaded (or it has ended before). */
-  lead(partition: number, log: CoordinatorLog): Promise<void> {
+  /**
+   * This node now leads `partition`, in the term of the log that is opened. Resolves when its groups are loaded (or it has ended before).
+   * Where they could not be loaded or kept they are loaded again after a while, from the log opened anew.
+   */
+  lead(partition: number, openLog: () => CoordinatorLog): Promise<void> {
+    const log = openLog();
     const previous = this.#shards.get(partition);
     assert(
       previous === undefined || previous.term < log.term,
       'leadership of a partition must come in a newer term',
     );
     previous?.unload();
+    return this.#load(partition, { log, openLog, pauseMs: reloadMsMin });
+  }
+
+  #load(partition: number, { log, openLog, pauseMs }: Loading): Promise<void> {
+    const { clock } = this.#options;
+    const reload = (): void => {
+      if (this.#shards.get(partition) !== shard) return;
+      const next = { log: openLog(), openLog, pauseMs: Math.min(pauseMs * 2, reloadMsMax) };
+      // Of another term: whoever leads in it has been told, or will be.
+      if (next.log.term === log.term) void this.#load(partition, next);
+    };
     const shard: GroupShard = new CoordinatorShard({
       log,
       clock: this.#options.clock,
       machine: new GroupMachine(this.#options),
       batchSizeBytesMax: this.#options.batchSizeBytesMax,
-      onFailure: (cause) => this.#options.onShardFailure(partition, cause),
+      onFailure: (cause) => {
+        this.#options.onShardFailure(partition, cause);
+        clock.after(pauseMs, reload);
+      },
     });
     this.#shards.set(partition, shard);
     return shard.load();
@@ -158,11 +186,16 @@ export class GroupService {
     }));
   }
 
-  fetchOffsets(request: Body<FetchOffsetsCommand>): Promise<FetchOffsetsReply> {
-    return this.#run({ ...request, kind: 'fetch-offsets' } satisfies FetchOffsetsCommand, (error) => ({
-      errorCode: error,
-      topics: [],
-    }));
+  /** What was committed and acknowledged before is in the answer: a coordinator that is none any more gives none. */
+  async fetchOffsets(request: Body<FetchOffsetsCommand>): Promise<FetchOffsetsReply> {
+    const shard = this.#shards.get(this.partitionFor(request.groupId));
+    const unavailable = (errorCode: ErrorCode): FetchOffsetsReply => ({ errorCode, topics: [] });
+    const reply = await this.#run(
+      { ...request, kind: 'fetch-offsets' } satisfies FetchOffsetsCommand,
+      unavailable,
+    );
+    if (reply.errorCode !== ErrorCode.NONE || (await shard?.confirm()) === true) return reply;
+    return unavailable(ErrorCode.NOT_COORDINATOR);
   }
 
   deleteOffsets(request: Body<DeleteOffsetsCommand>): Promise<DeleteOffsetsReply> {

@@ -19,6 +19,10 @@ export class MemoryCoordinatorLog implements CoordinatorLog {
   autoCommit = true;
   failure: CoordinatorLogError | undefined = undefined;
   readFailure: Error | undefined = undefined;
+  /** It takes nothing just now. */
+  refusesAppends = false;
+  /** As `refusesAppends`, after so many. */
+  appendsLeft = Infinity;
   openReads = 0;
   readonly #ready = Promise.withResolvers<number>();
   #observer: CoordinatorLogObserver | undefined = undefined;
@@ -71,10 +75,19 @@ export class MemoryCoordinatorLog implements CoordinatorLog {
 
   append(records: readonly CoordinatorRecord[]): { readonly endOffset: number } {
     if (this.failure !== undefined) throw this.failure;
+    if (this.refusesAppends || this.appendsLeft === 0) throw new CoordinatorLogError('refused', 'not now');
+    this.appendsLeft -= 1;
     this.batches.push(encodeBatch(records, { baseOffset: this.endOffset, partitionLeaderEpoch: this.term }));
     this.endOffset += records.length;
     if (this.autoCommit) queueMicrotask(() => this.commit());
     return { endOffset: this.endOffset };
+  }
+
+  /** Another may lead by now, and this one not know it. */
+  isDeposed = false;
+
+  confirmLeadership(): Promise<boolean> {
+    return Promise.resolve(this.failure === undefined && !this.isDeposed);
   }
 
   /** Commits all (or all below `offset`). */

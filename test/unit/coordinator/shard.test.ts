@@ -14,7 +14,7 @@ import { MemoryCoordinatorLog } from './memory-coordinator-log.ts';
 
 type Command =
   | { readonly kind: 'add'; readonly values: readonly string[] }
-  | { readonly kind: 'read' }
+  | { readonly kind: 'read' | 'break' }
   | { readonly kind: 'add-later'; readonly value: string; readonly delayMs: number };
 
 /** A list of strings, each of which is a record. */
@@ -31,6 +31,7 @@ class ListMachine implements StateMachine<Command, string, { value: string; requ
       effects.arm(new ShardTimer({ value: command.value, request }), command.delayMs);
       return;
     }
+    if (command.kind === 'break') throw new Error('broken');
     if (command.kind === 'add') for (const value of command.values) this.#add(value, effects);
     effects.reply(request, this.list.join());
   }
@@ -96,6 +97,82 @@ function watched<T>(promise: Promise<T>): { outcome: T | undefined } {
 }
 
 const unavailable = { kind: 'unavailable', reason: 'not-coordinator' };
+
+describe('a log that takes nothing for a while', () => {
+  test('holds up the step, what comes after it and the timers, and nothing else', async () => {
+    const { shard, log, machine, clock, failures } = await activeShard();
+    const later = watched(shard.submit({ kind: 'add-later', value: 'later', delayMs: 30 }));
+    log.refusesAppends = true;
+    const held = watched(shard.submit({ kind: 'add', values: ['a', 'b'] }));
+    expect(await shard.submit({ kind: 'read' })).toEqual({ kind: 'unavailable', reason: 'loading' });
+    clock.advance(1_000);
+    await turn();
+    expect([held.outcome, later.outcome, log.batches, machine.list]).toEqual([
+      undefined,
+      undefined,
+      [],
+      ['a', 'b'],
+    ]);
+    log.refusesAppends = false;
+    clock.advance(20);
+    await turn();
+    expect(held.outcome).toEqual({ kind: 'replied', reply: 'a,b' });
+    clock.advance(1);
+    await turn();
+    expect(later.outcome).toEqual({ kind: 'replied', reply: 'a,b,later at 1020' });
+    expect(await shard.submit({ kind: 'read' })).toEqual({ kind: 'replied', reply: 'a,b,later' });
+    expect([shard.state, failures]).toEqual(['active', []]);
+  });
+
+  test('goes on in the middle of a step that takes several batches', async () => {
+    const { shard, log, clock } = await activeShard(new MemoryCoordinatorLog(), 300);
+    const values = Array.from({ length: 20 }, (_, number) => `value ${number}`);
+    log.appendsLeft = 2;
+    const held = watched(shard.submit({ kind: 'add', values }));
+    await turn();
+    expect([held.outcome, log.batches.length]).toEqual([undefined, 2]);
+    log.appendsLeft = Infinity;
+    clock.advance(20);
+    await turn();
+    expect(held.outcome).toEqual({ kind: 'replied', reply: values.join() });
+    const stored = log.batches.flatMap((batch) => decodeBatch(batch).map(({ value }) => value!.toString()));
+    expect(stored).toEqual(values);
+  });
+
+  test('and is lost then ends the shard', async () => {
+    const { shard, log, clock, failures } = await activeShard();
+    log.refusesAppends = true;
+    const held = watched(shard.submit({ kind: 'add', values: ['a'] }));
+    log.lose('not-leader');
+    await turn();
+    clock.advance(1_000);
+    expect([held.outcome, shard.state, log.batches, failures]).toEqual([unavailable, 'failed', [], []]);
+  });
+});
+
+describe('a step that throws', () => {
+  test('ends the shard, as the machine may have changed by half', async () => {
+    const { shard, log, failures } = await activeShard();
+    log.autoCommit = false;
+    const held = watched(shard.submit({ kind: 'add', values: ['a'] }));
+    expect(await shard.submit({ kind: 'break' })).toEqual(unavailable);
+    await turn();
+    expect([held.outcome, shard.state]).toEqual([unavailable, 'failed']);
+    expect(failures).toEqual([new Error('broken')]);
+  });
+});
+
+describe('who leads', () => {
+  test('is confirmed by the log, and by nothing once the shard has ended', async () => {
+    const { shard, log } = await activeShard();
+    expect(await shard.confirm()).toBe(true);
+    log.isDeposed = true;
+    expect(await shard.confirm()).toBe(false);
+    log.isDeposed = false;
+    shard.unload();
+    expect(await shard.confirm()).toBe(false);
+  });
+});
 
 describe('replies', () => {
   test('wait for the commit of what came before them', async () => {

@@ -107,15 +107,16 @@ export class GroupNode {
       const log = new MemoryCoordinatorLog();
       this.logs[index] = log;
       log.becomeReady();
-      await this.groups.lead(index, log);
+      await this.groups.lead(index, () => log);
     }
   }
 
   /** Another term: the shards begin anew from what is committed. They load when their logs become ready. */
   changeTerm(): Promise<void>[] {
     return this.logs.map((log, partition) => {
-      this.logs[partition] = log.successor();
-      return this.groups.lead(partition, this.logs[partition]);
+      const successor = log.successor();
+      this.logs[partition] = successor;
+      return this.groups.lead(partition, () => successor);
     });
   }
 
