@@ -38,10 +38,11 @@ export function openGroups({ platform, config, cluster, logger }: NodeGroupsOpti
 }
 
 /** Any record of the metadata may have changed topics: that it has not is found out by looking. */
-function topicsViewOf(image: MetadataImage): TopicsView {
+export function topicsViewOf(image: MetadataImage): TopicsView {
   return {
     version: image.endOffset,
     idOf: (name) => image.topic(name)?.id,
+    isDeleted: (topicId) => image.isDeleted(topicId),
     partitionCount: (topicId) => image.topicById(topicId)?.partitions.length ?? 0,
   };
 }

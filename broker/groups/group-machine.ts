@@ -31,6 +31,7 @@ import {
   deleteOffsets,
   expireOffsets,
   fetchOffsets,
+  forgetDeletedTopics,
   forgetTopics,
 } from './offsets.ts';
 import { describeGroup, listGroups } from './queries.ts';
@@ -139,6 +140,7 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   activate(effects: GroupEffects): void {
     const step = this.#step(effects);
     for (const group of this.#groups.values()) {
+      forgetDeletedTopics(step, group);
       if (group instanceof ConsumerGroup) {
         activateConsumerGroup(step, group);
         continue;

@@ -116,17 +116,19 @@ function mapPartitions(
 /** An unknown group has committed nothing, which is no error. */
 export function fetchOffsets(step: GroupStep, command: FetchOffsetsCommand, request: RequestId): void {
   const group = step.groups.get(command.groupId);
-  const topics = command.topics === null ? allOffsets(group) : requestedOffsets(group, command.topics);
+  const topics = command.topics === null ? allOffsets(step, group) : requestedOffsets(group, command.topics);
   step.effects.reply(request, { errorCode: ErrorCode.NONE, topics } satisfies FetchOffsetsReply);
 }
 
-function allOffsets(group: CoordinatedGroup | undefined): FetchOffsetsReply['topics'] {
+function allOffsets({ topics }: GroupStep, group: CoordinatedGroup | undefined): FetchOffsetsReply['topics'] {
   if (group === undefined) return [];
-  return [...group.offsets.topics].map(([name, partitions]) => ({
-    name,
-    topicId: [...partitions.values()].find(({ topicId }) => topicId !== noTopicId)?.topicId ?? noTopicId,
-    partitions: [...partitions].map(([partition, offset]) => fetchedOffset(partition, offset)),
-  }));
+  return [...group.offsets.topics].flatMap(([name, committed]) => {
+    const topicId = topics.idOf(name) ?? noTopicId;
+    const partitions = [...committed]
+      .filter(([, offset]) => isOfTopic(offset, topicId) && !topics.isDeleted(offset.topicId))
+      .map(([partition, offset]) => fetchedOffset(partition, offset));
+    return partitions.length === 0 ? [] : [{ name, topicId, partitions }];
+  });
 }
 
 function requestedOffsets(
@@ -238,6 +240,15 @@ export function forgetTopics(step: GroupStep, command: ForgetTopicsCommand, requ
     maybeForget(step, group);
   }
   step.effects.reply(request, { removedOffsets });
+}
+
+/** Those whose deletion went by while nobody coordinated the group. */
+export function forgetDeletedTopics(step: GroupStep, group: CoordinatedGroup): void {
+  for (const [topic, partitions] of group.offsets.topics) {
+    for (const [partition, { topicId }] of partitions) {
+      if (step.topics.isDeleted(topicId)) deleteOffset(step, group, { topic, partition });
+    }
+  }
 }
 
 /** Removes offsets whose retention is over, and groups of which nothing is left then. */

@@ -74,13 +74,10 @@ async function answerGroup(
 /** Topics that the client may not see, or (by id) that are no more, are left out. */
 async function answerAll(context: RequestContext, groupId: string): Promise<GroupAnswer> {
   const reply = await context.node.groups.fetchOffsets({ groupId, topics: null });
-  const { image } = context.node.cluster;
-  const topics = reply.topics
-    .map((topic) => ({ ...topic, topicId: image.topic(topic.name)?.id ?? noTopicId }))
-    .filter(({ name, topicId }) => {
-      if (context.apiVersion >= 10 && topicId === noTopicId) return false;
-      return context.authorize('DESCRIBE', 'TOPIC', name);
-    });
+  const topics = reply.topics.filter(({ name, topicId }) => {
+    if (context.apiVersion >= 10 && topicId === noTopicId) return false;
+    return context.authorize('DESCRIBE', 'TOPIC', name);
+  });
   return { groupId, errorCode: reply.errorCode, topics };
 }
 

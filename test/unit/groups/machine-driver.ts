@@ -33,7 +33,12 @@ export interface Asked<Reply> {
 }
 
 /** A cluster without topics. */
-export const noTopics: TopicsView = { version: 0, idOf: () => undefined, partitionCount: () => 0 };
+export const noTopics: TopicsView = {
+  version: 0,
+  idOf: () => undefined,
+  isDeleted: () => false,
+  partitionCount: () => 0,
+};
 
 export const startWallMs = 1_700_000_000_000;
 

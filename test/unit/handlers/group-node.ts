@@ -4,6 +4,7 @@
  */
 import { GroupService, groupsTopic } from '../../../broker/groups/group-service.ts';
 import { defaultConsumerGroupConfig, defaultGroupConfig } from '../../../broker/groups/group-config.ts';
+import { topicsViewOf } from '../../../broker/node-groups.ts';
 import type { GroupConfig } from '../../../broker/groups/group-config.ts';
 import { deleteGroups } from '../../../broker/handlers/delete-groups.ts';
 import { describeGroups } from '../../../broker/handlers/describe-groups.ts';
@@ -78,7 +79,7 @@ export class GroupNode {
       ids: new RandomIds(new SeededRandom(7)),
       config: () => ({ ...defaultGroupConfig, ...options.config }),
       consumerConfig: () => defaultConsumerGroupConfig,
-      topics: () => ({ version: 0, idOf: () => undefined, partitionCount: () => 0 }),
+      topics: () => topicsViewOf(cluster.image),
       partitionCount: () => cluster.image.topic(groupsTopic)?.partitions.length ?? 50,
       batchSizeBytesMax: () => 1_048_588,
       onShardFailure: (_partition, cause) => {

@@ -221,9 +221,14 @@ describe('OffsetFetch', () => {
         topicsOf(reply, version).flatMap(({ partitions }) => partitions.map((each) => each.committedOffset)),
       ).toEqual([-1, 900]);
     }
+    const all = async (version: number) =>
+      topicsOf(await node.call('OffsetFetch', version, fetchRequest(node, version, null)), version).map(
+        ({ name, partitions }) => [name, partitions.length],
+      );
+    for (const version of [7, 9, 10]) expect(await all(version)).toHaveLength(1);
+    expect(await all(9)).toEqual([['u', 1]]);
     await node.groups.forgetTopics(['t']);
-    const all = topicsOf(await node.call('OffsetFetch', 9, fetchRequest(node, 9, null)), 9);
-    expect(all.map(({ name }) => name)).toEqual(['u']);
+    expect(await all(9)).toEqual([['u', 1]]);
   });
 });
 

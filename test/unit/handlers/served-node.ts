@@ -139,7 +139,7 @@ export async function serveNode(
       ids,
       config: () => groupConfigOf(config),
       consumerConfig: () => defaultConsumerGroupConfig,
-      topics: () => ({ version: 0, idOf: () => undefined, partitionCount: () => 0 }),
+      topics: () => ({ version: 0, idOf: () => undefined, isDeleted: () => false, partitionCount: () => 0 }),
       partitionCount: () => 1,
       batchSizeBytesMax: () => 1_000_000,
       onShardFailure: () => {},

@@ -17,6 +17,8 @@ import type { MachineDriver } from '../machine-driver.ts';
 export class Topics implements TopicsView {
   version = 0;
   readonly #counts = new Map<string, number>();
+  /** Ids that do not come again. */
+  readonly #deleted = new Set<string>();
 
   constructor(counts: Readonly<Record<string, number>> = {}) {
     for (const [name, count] of Object.entries(counts)) this.set(name, count);
@@ -29,8 +31,17 @@ export class Topics implements TopicsView {
     else this.#counts.set(name, count);
   }
 
+  /** A topic with this id has been deleted. */
+  noteDeleted(id: string): void {
+    this.#deleted.add(id);
+  }
+
   idOf(name: string): string | undefined {
     return this.#counts.has(name) ? topicId(name) : undefined;
+  }
+
+  isDeleted(id: string): boolean {
+    return this.#deleted.has(id);
   }
 
   partitionCount(id: string): number {
