@@ -81,6 +81,7 @@ export const fetch = defineHandler({
 
 async function readAll(context: RequestContext, request: FetchRequest, targets: Targets): Promise<Pass> {
   const pass: Pass = { answers: [], reads: [], replicas: new Map(), sizeBytes: 0, isWhole: false };
+  const { rackId } = request;
   let leftBytes = Math.min(request.maxBytes, context.node.config.fetchMaxBytes);
   for (const target of targets.partitions.values()) {
     const found = locate(context, request, target);
@@ -93,7 +94,7 @@ async function readAll(context: RequestContext, request: FetchRequest, targets: 
     pass.replicas.set(replica, replica.highWatermark);
     const answered = describe(replica, target, request.isolationLevel);
     pass.answers.push([target, answered]);
-    const nearer = nearerNode(context, replica, request.rackId);
+    const nearer = nearerNode(context, replica, { rackId, fetchOffset: target.fetchOffset });
     if (nearer !== undefined) {
       answered.preferredReadReplica = nearer;
       pass.isWhole = true;
@@ -157,6 +158,8 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
   }
   const fenced = checkLeaderEpoch(replica, target.currentLeaderEpoch);
   if (fenced !== undefined) return refuse(target, fenced);
+  // What it lacks its leader may have, a later epoch as well.
+  if (isFollower && target.fetchOffset > replica.highWatermark) return refuse(target, 'OFFSET_NOT_AVAILABLE');
   const diverging = findDivergence(replica, target);
   if (diverging !== undefined) {
     return {
@@ -164,8 +167,6 @@ function locate(context: RequestContext, request: FetchRequest, target: FetchPar
       answer: { ...describe(replica, target, request.isolationLevel), divergingEpoch: diverging },
     };
   }
-  // What it lacks its leader may have.
-  if (isFollower && target.fetchOffset > replica.highWatermark) return refuse(target, 'OFFSET_NOT_AVAILABLE');
   if (target.fetchOffset < replica.logStartOffset || target.fetchOffset > replica.logEndOffset) {
     return refuse(target, 'OFFSET_OUT_OF_RANGE');
   }

@@ -21,16 +21,24 @@ export function servesRack(context: RequestContext, replica: Replica, rackId: st
   );
 }
 
-/** The node of an in-sync follower in the client's rack; undefined where the leader itself is as good. */
-export function nearerNode(context: RequestContext, leader: Replica, rackId: string): number | undefined {
+/**
+ * The node of an in-sync follower in the client's rack that knows of everything before the offset, of several the one that is
+ * furthest; undefined where the leader itself is as good. One that was named and could not answer would send its reader back here, to
+ * and fro.
+ */
+export function nearerNode(
+  context: RequestContext,
+  leader: Replica,
+  { rackId, fetchOffset }: { readonly rackId: string; readonly fetchOffset: number },
+): number | undefined {
   if (!isAsked(context, rackId) || !leader.isLeader) return undefined;
   const { cluster, nodeId } = context.node;
   const { brokers } = cluster.image;
   if (brokers.get(nodeId)?.rack === rackId) return undefined;
   return leader.acknowledgements
-    .inSyncMembers()
+    .readableFrom(fetchOffset)
     .map(nodeOf)
-    .find((id) => id !== nodeId && brokers.get(id)?.rack === rackId && !brokers.get(id)?.fenced);
+    .find((id) => brokers.get(id)?.rack === rackId && !brokers.get(id)?.fenced);
 }
 
 function isAsked(context: RequestContext, rackId: string): boolean {

@@ -104,6 +104,20 @@ export class Acknowledgements {
     return voters.every(isInSync) ? voters : voters.filter(isInSync);
   }
 
+  /**
+   * The in-sync voters but this node that know of everything before `offset` to be committed, so that they can be read from there;
+   * who knows of most comes first. Empty where this node does not lead.
+   */
+  readableFrom(offset: number): readonly MemberId[] {
+    const { log } = this.#options;
+    const { raft } = this.#options.consensus;
+    const neededEndIndex = offset <= log.logStartOffset ? 0 : log.indexOfOffset(offset - 1) + 1;
+    const known = (member: MemberId): number => raft.progressOf(member)?.knownCommittedEndIndex ?? 0;
+    return this.inSyncMembers()
+      .filter((member) => member !== raft.id && known(member) >= neededEndIndex)
+      .toSorted((a, b) => known(b) - known(a));
+  }
+
   /** Whether an append with acks=all may be taken (Kafka's NOT_ENOUGH_REPLICAS otherwise). */
   get hasEnoughInSync(): boolean {
     return this.#minInSync === 1 || this.inSyncMembers().length >= this.#minInSync;

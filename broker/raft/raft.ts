@@ -39,6 +39,7 @@ import type { MemberId } from './member.ts';
 import type { ChangeRefusal, Members } from './membership.ts';
 import type { Message, Snapshot, VoteAnswer, VoteRequest } from './messages.ts';
 import type { HardState, Output, Role } from './outbox.ts';
+import type { Progress } from './progress.ts';
 import { Roles } from './roles.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import type { TermLogState } from './term-log.ts';
@@ -161,7 +162,9 @@ export class Raft {
   }
 
   /** What the leader knows of a member; undefined elsewhere. For in-sync sets, metrics, and choosing whom to hand over to. */
-  progressOf(member: MemberId): { readonly matchedEndIndex: number; readonly state: string } | undefined {
+  progressOf(
+    member: MemberId,
+  ): Readonly<Pick<Progress, 'matchedEndIndex' | 'knownCommittedEndIndex' | 'state'>> | undefined {
     if (!(this.#state instanceof Leader)) return undefined;
     return this.#state.replication.of(member);
   }

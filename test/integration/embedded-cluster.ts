@@ -10,30 +10,36 @@ import type { WireConnection } from './wire-connection.ts';
 const host = '127.0.0.1';
 const nodeIds = [1, 2, 3];
 
+type OwnOptions = (nodeId: number) => BrokerOptions;
+
 export class EmbeddedCluster implements AsyncDisposable {
   readonly #options: BrokerOptions;
   readonly #voters: ReadonlyMap<number, Address>;
   readonly #disks: Map<number, MemoryDisk>;
   readonly #nodes = new Map<number, Embedded>();
+  readonly #own: OwnOptions;
 
   private constructor(
     options: BrokerOptions,
     voters: ReadonlyMap<number, Address>,
     disks: ReadonlyMap<number, MemoryDisk>,
+    own: OwnOptions,
   ) {
     this.#options = options;
+    this.#own = own;
     this.#voters = voters;
     this.#disks = new Map(disks);
   }
 
-  /** `disks`: of those that are to have a certain one. */
+  /** `disks`: of those that are to have a certain one. `own`: what a node has besides what all have. */
   static async start(
     options: BrokerOptions = {},
     disks: ReadonlyMap<number, MemoryDisk> = new Map(),
+    own: OwnOptions = () => ({}),
   ): Promise<EmbeddedCluster> {
     const voters = new Map<number, Address>();
     for (const id of nodeIds) voters.set(id, { host, port: await freePort() });
-    const cluster = new EmbeddedCluster(options, voters, disks);
+    const cluster = new EmbeddedCluster(options, voters, disks, own);
     await Promise.all(nodeIds.map((id) => cluster.startNode(id)));
     return cluster;
   }
@@ -54,7 +60,7 @@ export class EmbeddedCluster implements AsyncDisposable {
     this.#disks.set(id, disk);
     const internalPort = this.#voters.get(id)!.port;
     const own = { nodeId: id, disk, internalPort, voters: this.#voters, machine: `machine ${id}` };
-    const node = await embed({ ...this.#options, ...own, ...options });
+    const node = await embed({ ...this.#options, ...this.#own(id), ...own, ...options });
     this.#nodes.set(id, node);
     return node;
   }
