@@ -17,8 +17,8 @@ export interface Assignor {
   readonly mode: 'eager' | 'cooperative';
   /** `partitionCounts` holds the topics that exist. */
   assign(members: readonly GroupMember[], partitionCounts: ReadonlyMap<string, number>): GroupAssignment;
-  /** What a member tells the next leader beside its topics. */
-  userData(owned: readonly TopicPartition[], generation: number): Buffer | null;
+  /** What a member tells the next leader beside its topics: of what it was given last, and in which generation; -1: nothing yet. */
+  userData(given: readonly TopicPartition[], generation: number): Buffer | null;
 }
 
 /** Static members first, by their instance id, then the others by member id. */

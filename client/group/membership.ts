@@ -40,6 +40,7 @@ export interface MembershipEvents {
   onFatal(error: KafkaError): void;
 }
 
+const nothing = { partitions: [], generation: -1 } as const;
 /** Waiting for all members may take the whole rebalance timeout; the answer then takes a moment more. */
 const joinGraceMs = 5_000;
 /** Topics that do not exist yet are looked for this often. */
@@ -58,6 +59,8 @@ export class Membership {
   #memberId = '';
   #generation = -1;
   #owned: readonly TopicPartition[] = [];
+  /** What it was last given, and in which generation: it is told to the next leader, also where it has been given up since. */
+  #given: { readonly partitions: readonly TopicPartition[]; readonly generation: number } = nothing;
   #heardAtMs = 0;
   /** What the group's leader shared out: it joins again when this changes. Undefined in other members. */
   #sharedCounts: ReadonlyMap<string, number> | undefined;
@@ -156,6 +159,7 @@ export class Membership {
     const gone = this.#owned.filter((item) => !mine.has(partitionKey(item)));
     await this.#revoke(gone);
     this.#owned = assigned;
+    this.#given = { partitions: assigned, generation: this.#generation };
     this.#events.onAssign(assigned.filter((item) => !before.has(partitionKey(item))));
     // What was given up goes to its next owner in the round that this member's joining again brings.
     return gone.length === 0;
@@ -198,7 +202,7 @@ export class Membership {
               name: assignor.name,
               metadata: encodeSubscription({
                 topics,
-                userData: assignor.userData(this.#owned, this.#generation),
+                userData: assignor.userData(this.#given.partitions, this.#given.generation),
                 owned: this.#owned,
                 generation: this.#generation,
               }),

@@ -83,23 +83,38 @@ function share(
   return assignment;
 }
 
-/** Moves single partitions from members with more to members with at least two fewer, until there are none. */
+/**
+ * Moves single partitions from members with more to members with at least two fewer, until there are none. Who has most gives first: who
+ * gives more than that would be given to again, and others would lose what they had for nothing.
+ */
 function balance(assignment: GroupAssignment, takers: ReadonlyMap<string, readonly GroupMember[]>): void {
   for (let hasMoved = true; hasMoved;) {
-    hasMoved = false;
-    for (const [memberId, partitions] of assignment) {
-      for (let index = partitions.length - 1; index >= 0; index--) {
-        const item = partitions[index]!;
-        const taker = fewest(assignment, takers.get(item.topic)!);
-        if (taker === undefined || taker.memberId === memberId) continue;
-        const theirs = assignment.get(taker.memberId)!;
-        if (theirs.length + 1 >= partitions.length) continue;
-        partitions.splice(index, 1);
-        theirs.push(item);
-        hasMoved = true;
-      }
-    }
+    const byCount = [...assignment].toSorted(([, one], [, other]) => other.length - one.length);
+    hasMoved = byCount.some(([memberId]) => giveOne(assignment, takers, memberId));
   }
+}
+
+function giveOne(
+  assignment: GroupAssignment,
+  takers: ReadonlyMap<string, readonly GroupMember[]>,
+  memberId: string,
+): boolean {
+  const partitions = assignment.get(memberId)!;
+  // Topics have the same takers for all of their partitions.
+  const looked = new Set<string>();
+  for (let index = partitions.length - 1; index >= 0; index--) {
+    const item = partitions[index]!;
+    if (looked.has(item.topic)) continue;
+    looked.add(item.topic);
+    const taker = fewest(assignment, takers.get(item.topic)!);
+    if (taker === undefined || taker.memberId === memberId) continue;
+    const theirs = assignment.get(taker.memberId)!;
+    if (theirs.length + 1 >= partitions.length) continue;
+    partitions.splice(index, 1);
+    theirs.push(item);
+    return true;
+  }
+  return false;
 }
 
 function fewest(assignment: GroupAssignment, members: readonly GroupMember[]): GroupMember | undefined {

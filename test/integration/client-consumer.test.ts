@@ -297,6 +297,32 @@ describe('a group', () => {
     },
   );
 
+  it.each<AssignorName>(['sticky', 'cooperative-sticky'])(
+    'moves no more partitions than it has to when a member comes, with %s',
+    async (assignor) => {
+      const topic = `kept-${assignor}`;
+      const options = { groupId: topic, topics: [topic], assignors: [assignor], heartbeatIntervalMs: 30 };
+      await fill(topic, 12, 12);
+      const consumers: Consumer[] = [];
+      const numbers = (): number[][] =>
+        consumers.map((consumer) => consumer.assignment().map(({ partition }) => partition));
+      const join = async (counts: readonly number[]): Promise<number[][]> => {
+        const consumer = client.consumer(options);
+        consumers.push(consumer);
+        void take(consumer, Infinity);
+        await expect.poll(() => numbers().map((each) => each.length), { timeout: 10_000 }).toEqual(counts);
+        return numbers();
+      };
+      await join([12]);
+      const two = await join([6, 6]);
+      const three = await join([4, 4, 4]);
+      for (const [place, had] of two.entries()) {
+        expect(three[place]!.filter((partition) => !had.includes(partition))).toEqual([]);
+      }
+      for (const consumer of consumers) await consumer.close();
+    },
+  );
+
   it('takes in partitions that are added', async () => {
     await fill('growing', 1, 1);
     await using quick = new Kappalog({ brokers, metadataMaxAgeMs: 50 });

@@ -125,6 +125,24 @@ describe.each(['sticky', 'cooperative-sticky'] as const)('%s', (name) => {
     });
   });
 
+  it('moves nothing between members that stay', () => {
+    const numbers = (from: number): number[] => [0, 1, 2, 3, 4, 5].map((number) => from + number);
+    const grown = [
+      member('m1', ['a'], all('a', numbers(0))),
+      member('m2', ['a'], all('a', numbers(6))),
+      member('m3', ['a']),
+    ];
+    const shares = assignors[name].assign(grown, new Map([['a', 12]]));
+    for (const [memberId, from] of [
+      ['m1', 0],
+      ['m2', 6],
+    ] as const) {
+      const kept = shares.get(memberId)!.map(({ partition }) => partition);
+      expect(kept.filter((partition) => numbers(from).includes(partition))).toHaveLength(4);
+      expect(kept).toHaveLength(4);
+    }
+  });
+
   it('believes the newer of two owners, and neither of two equal ones', () => {
     const old = [member('m1', ['a'], all('a', [0]), 1), member('m2', ['a'], all('a', [0]), 2)];
     expect(assignors[name].assign(old, new Map([['a', 1]])).get('m2')).toEqual(all('a', [0]));
