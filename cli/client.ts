@@ -27,6 +27,7 @@ export async function withClient<T>(
     connectTimeoutMs: Math.min(timeoutMs, connectLimitMs),
     requestTimeoutMs: Math.max(timeoutMs, 1_000),
     retry: { timeoutMs },
+    ...(options.rack === undefined ? {} : { rack: options.rack }),
   });
   try {
     await refuseUnreachable(options.brokers);

@@ -17,4 +17,6 @@ export interface ClientOptions {
   readonly output: 'table' | 'json';
   readonly quiet?: boolean;
   readonly timeout: string;
+  /** Of those that read records: the rack to read in. */
+  readonly rack?: string;
 }

@@ -137,6 +137,10 @@ function addConsume(program: Command, context: CommandContext): void {
         .choices(['read_committed', 'read_uncommitted'])
         .default('read_committed'),
     )
+    .option(
+      '--rack <NAME>',
+      'read from in-sync replicas in this rack where the cluster has any (default: from leaders)',
+    )
     .action(async (topic, options) => {
       const { consume } = await import('./consume/consume.ts');
       await consume(topic, options, context);
@@ -190,6 +194,10 @@ function addReplay(program: Command, context: CommandContext, finish: (code: Exi
       new Option('-z, --compression <CODEC>', 'compression of batches')
         .choices(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
         .default('none'),
+    )
+    .option(
+      '--rack <NAME>',
+      'read from in-sync replicas in this rack where the cluster has any (default: from leaders)',
     )
     .option('--no-provenance', 'write no headers that say where a record comes from')
     .option('--id <ID>', 'name of the replay; one of the same name goes on where it stopped')

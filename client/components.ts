@@ -14,6 +14,8 @@ export interface Components {
 export interface Settings {
   readonly brokers: readonly BrokerAddress[];
   readonly clientId: string;
+  /** '' where the client does not say. */
+  readonly rack: string;
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly metadataMaxAgeMs: number;

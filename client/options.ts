@@ -23,6 +23,11 @@ export interface KappalogOptions {
   readonly brokers: string | readonly string[];
   /** Shown in the broker's logs and used by quotas. Default 'kappalog'. */
   readonly clientId?: string;
+  /**
+   * The rack (zone) that the client is in: consumers and replays then read from in-sync replicas there, where the cluster has
+   * `replica.selector.class` set for that (KIP-392), and from leaders otherwise. Default: from leaders.
+   */
+  readonly rack?: string;
   /** Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** How long one request may wait for its answer. Default 30,000. */

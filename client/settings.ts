@@ -9,6 +9,7 @@ export function resolveSettings(options: KappalogOptions): Settings {
   return {
     brokers: parseBrokers(options.brokers),
     clientId: options.clientId ?? 'kappalog',
+    rack: options.rack ?? '',
     connectTimeoutMs: positive('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
     requestTimeoutMs: positive('requestTimeoutMs', options.requestTimeoutMs ?? 30_000),
     metadataMaxAgeMs: positive('metadataMaxAgeMs', options.metadataMaxAgeMs ?? 300_000),

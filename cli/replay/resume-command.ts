@@ -26,6 +26,7 @@ export function resumeCommand(
     ['--on-error', options.onError === 'stop' ? undefined : options.onError],
     ['--partitioning', options.partitioning],
     ['--compression', options.compression === 'none' ? undefined : options.compression],
+    ['--rack', options.rack],
     ['--output', options.output === 'table' ? undefined : options.output],
   ];
   const switches = [

@@ -120,7 +120,7 @@ export class Consumer implements AsyncIterable<Message> {
     }));
   }
 
-  /** As of the last answer from each partition's leader. */
+  /** As of the last answer from each partition's leader, or the replica that is read in its place. */
   lag(): Lag[] {
     return this.#states.map(({ topic, partition, position, target, highWatermark }) => ({
       topic,

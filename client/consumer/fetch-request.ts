@@ -31,7 +31,7 @@ export function fetchRequest(
   versions: BrokerVersions,
   metadata: MetadataCache,
   asked: readonly AskedPartition[],
-  limits: FetchLimits,
+  { rackId, ...limits }: FetchLimits & { readonly rackId: string },
 ): { version: number; body: RequestOf<'Fetch'> } {
   const topics = [...Map.groupBy(asked, ({ state }) => state.topic)].map(([topic, items]) => ({
     topic,
@@ -52,6 +52,7 @@ export function fetchRequest(
     isolationLevel: limits.isReadCommitted ? 1 : 0,
     sessionEpoch: noSessionEpoch,
     topics,
+    rackId,
   };
   return { version, body };
 }

@@ -1,6 +1,6 @@
 /**
  * Keeps the partitions that are read supplied with records. Each broker has at most one fetch under way, for all
- * partitions that it leads and that have room; the next one leaves as soon as an answer is in, while the application
+ * partitions that it leads, or is read from in the leader's place (`read-replicas.ts`), and that have room; the next one leaves as soon as an answer is in, while the application
  * works on what came. Those that got data go to the end of the next request, so that none starves. A broker that says nothing is
  * not waited for once the cluster has another leader.
  */
@@ -19,6 +19,7 @@ import {
   type PartitionFetchAnswer,
 } from './fetch-request.ts';
 import type { PartitionState } from './partition-state.ts';
+import { ReadReplicas } from './read-replicas.ts';
 
 export interface FetcherOptions extends FetchLimits {
   /** Over all partitions. */
@@ -42,10 +43,10 @@ const shortWaitMs = 20;
 interface Source {
   node: NodeInfo;
   isFetching: boolean;
-  /** Of the fetch under way: when it began, how long the broker may hold it back, and what it asks for. */
+  /** Of the fetch under way: when it began, how long the broker may hold it back, and what it asks for, as the leader or in its place. */
   fetchingSinceMs: number;
   heldMs: number;
-  asked: readonly { readonly state: PartitionState; readonly leaderEpoch: number }[];
+  asked: readonly { readonly state: PartitionState; readonly leaderEpoch: number; readonly isLed: boolean }[];
   failures: number;
   restUntilMs: number;
 }
@@ -55,6 +56,7 @@ export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #events: FetcherEvents;
   readonly #patience: Patience;
+  readonly #replicas: ReadReplicas;
   /** In the order in which they are asked for; rotated. */
   #states: PartitionState[] = [];
   readonly #sources = new Map<number, Source>();
@@ -69,6 +71,7 @@ export class Fetcher {
     this.#options = options;
     this.#events = events;
     this.#patience = new Patience(cluster, () => this.schedule());
+    this.#replicas = new ReadReplicas(cluster);
   }
 
   /** Reads these partitions from now on, and no others. */
@@ -113,13 +116,13 @@ export class Fetcher {
         wakeMs = Math.min(wakeMs, state.retryAtMs);
         continue;
       }
-      const leader = this.#cluster.metadata.leader(state.topic, state.partition);
-      if (leader === undefined) {
+      const node = this.#replicas.source(state);
+      if (node === undefined) {
         this.#findLeaders();
         continue;
       }
-      const states = byNode.get(leader);
-      if (states === undefined) byNode.set(leader, [state]);
+      const states = byNode.get(node);
+      if (states === undefined) byNode.set(node, [state]);
       else states.push(state);
     }
     for (const [node, states] of byNode) {
@@ -138,12 +141,18 @@ export class Fetcher {
     const lateMs = fetchingSinceMs + heldMs + this.#patience.limitMs(node.id);
     if (nowMs < lateMs) return lateMs;
     const { metadata } = this.#cluster;
+    // Who is read from in a leader's place has no time to lose: the leader has the same.
+    const isLeft = asked.filter(({ state }) => this.#leave(state, node.id)).length > 0;
+    if (isLeft) this.schedule();
     const isWaitedFor = asked.some(
-      ({ state, leaderEpoch }) =>
-        this.#states.includes(state) && !hasMoved(metadata, state, { nodeId: node.id, leaderEpoch }),
+      ({ state, leaderEpoch, isLed }) =>
+        isLed && this.#states.includes(state) && !hasMoved(metadata, state, { nodeId: node.id, leaderEpoch }),
     );
     if (isWaitedFor) return this.#patience.look(nowMs);
-    const error = new KafkaError('TIMED_OUT', `Broker ${node.id} does not answer, and leads no more.`);
+    const error = new KafkaError(
+      'TIMED_OUT',
+      `Broker ${node.id} does not answer, and others have what it was asked for.`,
+    );
     this.#cluster.link(node, 'data').current?.close(error);
     return Infinity;
   }
@@ -179,6 +188,7 @@ export class Fetcher {
     source.asked = states.map((state) => ({
       state,
       leaderEpoch: metadata.partition(state.topic, state.partition)?.leaderEpoch ?? -1,
+      isLed: !this.#replicas.isReadFrom(state, node.id),
     }));
     try {
       await this.#exchange(node, states, room);
@@ -187,6 +197,7 @@ export class Fetcher {
     } catch (error) {
       const failure = toKafkaError(error, 'fetch records');
       if (!failure.retriable && !this.#isStopped) this.#events.onFatal(failure);
+      for (const state of states) this.#leave(state, node.id);
       source.failures++;
       source.restUntilMs = this.#nowMs() + this.#cluster.pauseMs(source.failures);
       this.#cluster.refreshSoon();
@@ -214,15 +225,18 @@ export class Fetcher {
       maxBytes: Math.min(maxBytes, Math.max(room.roomBytes, partitionMaxBytes)),
       maxWaitMs: room.isAnyFull ? Math.min(maxWaitMs, shortWaitMs) : maxWaitMs,
     };
-    const { version, body } = fetchRequest(connection.versions, metadata, asked, limits);
+    const { version, body } = fetchRequest(connection.versions, metadata, asked, {
+      ...limits,
+      rackId: this.#replicas.rackFor(states),
+    });
     const response = await connection.send('Fetch', version, body, {
       timeoutMs: requestTimeoutMs + maxWaitMs,
     });
     if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, 'fetch records');
-    this.#take(response, asked);
+    this.#take(response, asked, node.id);
   }
 
-  #take(response: FetchResponse, asked: readonly AskedPartition[]): void {
+  #take(response: FetchResponse, asked: readonly AskedPartition[], nodeId: number): void {
     const { metadata } = this.#cluster;
     const endpoints = response.nodeEndpoints.map(({ nodeId, host, port, rack }) => ({
       id: nodeId,
@@ -240,12 +254,22 @@ export class Fetcher {
       const isWanted = state.fetchEpoch === item.fetchEpoch && state.fetchOffset === item.fetchOffset;
       if (!isWanted || !this.#states.includes(state)) continue;
       if (answer.errorCode === ErrorCode.NONE) {
+        if (answer.preferredReadReplica >= 0) this.#replicas.named(state, answer.preferredReadReplica);
         if (this.#takeRecords(state, answer)) served.add(state);
+      } else if (this.#leave(state, nodeId)) {
+        if (wantsMetadata(answer.errorCode)) this.#cluster.refreshSoon();
       } else this.#onError(state, answer.errorCode);
     }
     if (served.size === 0) return;
     this.#states = [...this.#states.filter((state) => !served.has(state)), ...served];
     this.#events.onRecords();
+  }
+
+  /** Where the broker is read from in the leader's place, that is over; whether it was. */
+  #leave(state: PartitionState, nodeId: number): boolean {
+    if (!this.#replicas.isReadFrom(state, nodeId)) return false;
+    this.#replicas.leave(state);
+    return true;
   }
 
   /** Whether there was anything. */

@@ -30,7 +30,7 @@ export class PartitionState implements TopicPartition {
   /** Not fetched before this time, after an error. */
   retryAtMs = 0;
   failures = 0;
-  /** The partition's end and its last stable offset, as the leader last said; -1 where unknown. */
+  /** The partition's end and its last stable offset, as the leader, or who is read in its place, last said; -1 where unknown. */
   highWatermark = -1;
   lastStableOffset = -1;
   readonly #fetched: FetchedRecords[] = [];

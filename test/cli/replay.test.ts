@@ -195,7 +195,7 @@ describe('kappalog replay', () => {
 
   it('interrupted by Ctrl-C says how to go on, and then neither loses nor repeats', async () => {
     await cli.text(['topic', 'create', 'slow', '-p', '3']);
-    const args = ['replay', 'source', '--to', 'slow', '--rate', '20', '--id', 'slow-1'];
+    const args = ['replay', 'source', '--to', 'slow', '--rate', '20', '--rack', 'here', '--id', 'slow-1'];
     const first = cli.start(args);
     await first.stderrMatching(/60 records to read\.\n/);
     // Some of it is to be done when it is stopped.
@@ -207,6 +207,7 @@ describe('kappalog replay', () => {
     const done = (await read('slow')).length;
     expect(done).toBeGreaterThanOrEqual(5);
     expect(done).toBeLessThan(60);
+    expect(command).toContain(' --rack here ');
     const second = await cli.run(command!.replace('--rate 20', '--rate 2k').split(' '));
     expect(second.code).toBe(0);
     expect(second.stderr).toContain(`${60 - done} records to read of 60; an earlier run has done the rest.`);

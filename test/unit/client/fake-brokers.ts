@@ -53,6 +53,9 @@ interface StoredBatch {
 export class FakePartition {
   leader = 1;
   leaderEpoch = 1;
+  /** Whom the leader names to those who say a rack, and what that answers them. */
+  nearest: number | undefined;
+  nearestError: number = ErrorCode.NONE;
   /** One value each. */
   readonly batches: StoredBatch[] = [];
 
@@ -261,13 +264,17 @@ export class FakeBrokers {
           const partition = this.partitions[partitionIndex]!;
           const { values } = partition;
           const isLeader = partition.leader === nodeId;
+          const nearest = request.rackId === '' ? undefined : partition.nearest;
+          const preferredReadReplica = isLeader ? (nearest ?? -1) : -1;
+          const errorCode = errorOf(partition, nodeId, nearest);
           const rest = values.slice(fetchOffset);
-          hasData ||= rest.length > 0 || !isLeader;
-          const errorCode = isLeader ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER;
-          const records = isLeader && rest.length > 0 ? batchAt(rest, fetchOffset) : null;
+          hasData ||= rest.length > 0 || errorCode !== ErrorCode.NONE || preferredReadReplica >= 0;
+          const isServed = errorCode === ErrorCode.NONE && preferredReadReplica < 0;
+          const records = isServed && rest.length > 0 ? batchAt(rest, fetchOffset) : null;
           return {
             partitionIndex,
             errorCode,
+            preferredReadReplica,
             highWatermark: values.length,
             lastStableOffset: values.length,
             records,
@@ -300,6 +307,12 @@ function batchAt(values: readonly string[], baseOffset: number): Buffer {
   );
   batch.writeBigInt64BE(BigInt(baseOffset), 0);
   return batch;
+}
+
+/** Of a fetch. */
+function errorOf(partition: FakePartition, nodeId: number, nearest: number | undefined): number {
+  if (partition.leader === nodeId) return ErrorCode.NONE;
+  return nodeId === nearest ? partition.nearestError : ErrorCode.NOT_LEADER_OR_FOLLOWER;
 }
 
 export function addressOf(nodeId: number): { host: string; port: number } {
