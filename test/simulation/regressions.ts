@@ -225,6 +225,13 @@ export const regressions: readonly Regression[] = [
   },
   {
     simulator: 'nodes',
+    seed: 100987,
+    focus: 'disks',
+    foundBy:
+      'a node that had given up its replica and got it back voted, empty as it was, for one that did not know of what was acknowledged',
+  },
+  {
+    simulator: 'nodes',
     seed: 3001,
     focus: 'disks',
     foundBy: 'a start whose disk was full ended with an error that was taken for a bug',
