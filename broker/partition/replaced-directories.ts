@@ -15,7 +15,9 @@ import type { DirectoryAssignment } from './partitions.ts';
 import { directoryName } from './replica-places.ts';
 import type { WantedReplica } from './replica-places.ts';
 
-type Directory = Pick<LogDirectory, 'id' | 'path' | 'isOnline'>;
+interface Directory extends Pick<LogDirectory, 'id' | 'path' | 'isOnline'> {
+  readonly votes: Pick<LogDirectory['votes'], 'moveOf'>;
+}
 
 export interface Replacing {
   readonly disk: Disk;
@@ -32,10 +34,13 @@ export async function replacementsOf(
 ): Promise<DirectoryAssignment[]> {
   if (!directories.every(({ isOnline }) => isOnline)) return [];
   const ids = new Set(directories.map(({ id }) => id));
-  const missing = wanted.filter(
-    ({ directoryId, intended }) =>
-      directoryId !== undefined && !ids.has(directoryId) && (intended?.members.length ?? 1) > 1,
-  );
+  const missing = wanted.filter((replica) => {
+    const { directoryId, intended } = replica;
+    if (directoryId === undefined || (intended?.members.length ?? 1) === 1) return false;
+    // Its votes went with it where it was moved: it is as lost there as one that was made there.
+    const movedTo = directories.find(({ id }) => id === directoryId)?.votes.moveOf(replica)?.movedTo;
+    return !ids.has(movedTo ?? directoryId);
+  });
   if (missing.length === 0) return [];
   const empty: Directory[] = [];
   for (const directory of directories) {
@@ -68,6 +73,8 @@ async function isFound(
 ): Promise<boolean> {
   for (const directory of directories) {
     const path = `${directory.path}/${directoryName(replica)}`;
+    // What a move has left behind does not count.
+    if (directory.votes.moveOf(replica) !== undefined) continue;
     if ((await readPartitionMetadata(disk, path)) === replica.topicId) return true;
     if (await disk.exists(futurePath(directory, replica))) return true;
   }

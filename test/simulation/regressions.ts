@@ -243,4 +243,10 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'a node whose disk failed as it started was told to remove its metadata, as if that were damaged',
   },
+  {
+    simulator: 'nodes',
+    seed: 50_026,
+    foundBy:
+      'a replica that had been moved to another data directory stayed offline when that one was replaced by an empty one',
+  },
 ];

@@ -6,11 +6,14 @@ import { MemoryDisk } from '../../../platform/memory-disk.ts';
 import { memberId } from '../../../broker/raft/member.ts';
 
 const topicId = 'AAAAAAAAAAAAAAAAAAAAAg';
-const directory = (id: string | undefined, isOnline = true) => ({
-  id,
-  path: `/${id ?? 'unreadable'}`,
-  isOnline,
-});
+/** `moved`: where replicas that were made in it live now, by partition. */
+function directory(id: string | undefined, isOnline = true, moved: Readonly<Record<number, string>> = {}) {
+  const moveOf = (group: { readonly topicId: string; readonly partition: number }) => {
+    const movedTo = moved[group.partition];
+    return movedTo === undefined ? undefined : { group, movedTo, number: 1 };
+  };
+  return { id, path: `/${id ?? 'unreadable'}`, isOnline, votes: { moveOf } };
+}
 
 /** A partition that the metadata has in this directory, and on so many nodes in all. */
 function wanted(partition: number, directoryId: string | undefined, nodes = 3): WantedReplica {
@@ -57,6 +60,15 @@ it('takes the first directory for empty that has the metadata alone', async () =
   expect(found.map(({ partition, directoryId }) => [partition, directoryId])).toEqual(
     [2, 3, 4, 5].map((partition) => [partition, 'a']),
   );
+});
+
+it('gives a replica that was moved to what is lost another place, whatever the move has left behind', async () => {
+  const disk = await diskWith({ '/a': ['__cluster_metadata-0', 'my-topic-0', 'my-topic-1'], '/b': [] });
+  const directories = [directory('a', true, { 1: 'lost' }), directory('b')];
+  const found = await replacementsOf(inA, { disk, directories, reserved });
+  expect(found).toEqual([{ topicId, partition: 1, directoryId: 'b' }]);
+  const isThere = [directory('a', true, { 1: 'b' }), directory('b')];
+  expect(await replacementsOf(inA, { disk, directories: isThere, reserved })).toEqual([]);
 });
 
 it('leaves what may come back, what is the only copy, and what lies elsewhere', async () => {
