@@ -4,6 +4,9 @@ import { RealClock } from '../../../platform/real/real-clock.ts';
 import { RealNetwork } from '../../../platform/real/real-network.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
 import { authority, nodeIdentity, strangerIdentity } from '../../support/certificates.ts';
+import { GreetingReader } from '../../../broker/peers/greeting-reader.ts';
+import { decodeAnswer, encodeHello } from '../../../broker/peers/peer-handshake.ts';
+import type { VersionRange } from '../../../broker/peers/peer-handshake.ts';
 import { introduce, openNode } from './peer-cluster.ts';
 import type { NodeChanges, TestNode } from './peer-cluster.ts';
 
@@ -68,6 +71,76 @@ describe.each([
     again.peers.serve('back', () => Promise.resolve([Buffer.from('yes')]));
     await one.seen.until(() => one.seen.events.at(-1) === '+2');
     expect((await one.peers.request(2, 'back', [], { timeoutMs })).toString()).toBe('yes');
+  });
+});
+
+describe('nodes of two releases over sockets', () => {
+  const nodes: TestNode[] = [];
+  afterEach(async () => {
+    await Promise.all(nodes.splice(0).map(({ peers }) => peers.close()));
+  });
+
+  async function open(nodeId: number, lowest: number, highest: number): Promise<TestNode> {
+    const node = await openNode(nodeId, platform, { versions: { lowest, highest } });
+    nodes.push(node);
+    return node;
+  }
+
+  /** What it says to a hello of a node that speaks these. */
+  async function answerTo(
+    { peers }: TestNode,
+    versions: VersionRange,
+  ): Promise<ReturnType<typeof decodeAnswer>> {
+    const stream = await platform.network.connect(peers.address, { timeoutMs });
+    const identity = { ...peers.identity, nodeId: 9, process: 77, softwareVersion: '9.9.9' };
+    const body = await new Promise<Buffer>((resolve) => {
+      stream.onClose(() => undefined);
+      stream.onBytes(new GreetingReader(resolve));
+      stream.write([encodeHello({ versions, lane: 'control', goal: -1, identity })]);
+    });
+    stream.destroy();
+    return decodeAnswer(body);
+  }
+
+  it('speak the highest version that both know', async () => {
+    const [old, next] = [await open(1, 1, 1), await open(2, 1, 2)];
+    expect(await answerTo(old, { lowest: 1, highest: 2 })).toMatchObject({ kind: 'welcome', version: 1 });
+    expect(await answerTo(next, { lowest: 1, highest: 1 })).toMatchObject({ kind: 'welcome', version: 1 });
+    expect(await answerTo(next, { lowest: 1, highest: 2 })).toMatchObject({ kind: 'welcome', version: 2 });
+    introduce([old, next]);
+    for (const [node, to] of [
+      [old, 2],
+      [next, 1],
+    ] as const) {
+      node.peers.serve('who', ({ from }) => Promise.resolve([Buffer.from(`asked by ${from}`)]));
+      node.peers.send(to, [Buffer.from(`from ${node.peers.identity.nodeId}`)], () => undefined);
+    }
+    expect(String(await old.peers.request(2, 'who', [], { timeoutMs }))).toBe('asked by 1');
+    expect(String(await next.peers.request(1, 'who', [], { timeoutMs }))).toBe('asked by 2');
+    for (const { seen } of [old, next]) await seen.until(() => seen.frames.length === 1);
+    expect([String(old.seen.frames[0]), String(next.seen.frames[0])]).toEqual(['from 2', 'from 1']);
+    expect([...old.seen.notices, ...next.seen.notices]).toEqual([]);
+  });
+
+  it('do not talk where they have none in common, and say why', async () => {
+    const [old, far] = [await open(1, 1, 1), await open(2, 2, 2)];
+    introduce([old, far]);
+    for (const { peers } of [old, far]) peers.serve('who', () => expect.unreachable());
+    const advice = 'upgrade the nodes of a cluster one release at a time';
+    await expect(far.peers.request(1, 'who', [], { timeoutMs })).rejects.toMatchObject({
+      message: expect.stringContaining(
+        'it speaks versions 1 to 1 of the protocol between nodes (release 1.2.3), the other one 2 to 2 (release 1.2.3); ' +
+          advice,
+      ),
+    });
+    await expect(old.peers.request(2, 'who', [], { timeoutMs })).rejects.toMatchObject({
+      message: expect.stringContaining(`it speaks versions 2 to 2 of the protocol between nodes`),
+    });
+    for (const { seen } of [old, far]) {
+      await seen.until(() => seen.notices.length >= 2);
+      expect(seen.notices.map(({ kind }) => kind).toSorted()).toEqual(['refused', 'refusing']);
+      for (const { message } of seen.notices) expect(message).toContain(advice);
+    }
   });
 });
 
