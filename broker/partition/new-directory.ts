@@ -14,6 +14,7 @@ export class NewDirectory implements Disk {
   readonly #directory: string;
   /** What was made in it; undefined once it is settled, when the disk itself is asked again. */
   #names: Set<string> | undefined = new Set();
+  #isGivenUp = false;
 
   constructor(disk: Disk, directory: string) {
     this.#disk = disk;
@@ -24,6 +25,14 @@ export class NewDirectory implements Disk {
   async settle(): Promise<void> {
     await this.#disk.syncDirectory(this.#directory);
     this.#names = undefined;
+  }
+
+  /**
+   * It was not settled, and is not going to be. Nothing gets its name in it any more: a log that is closed now would say that all names in
+   * the directory are durable, and the next start would take it at its word.
+   */
+  giveUp(): void {
+    this.#isGivenUp = true;
   }
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
@@ -54,6 +63,7 @@ export class NewDirectory implements Disk {
   }
 
   async rename(from: string, to: string): Promise<void> {
+    if (this.#isGivenUp) throw new DiskError('io', to, `Could not make ${to}: its directory was given up.`);
     await this.#disk.rename(from, to);
     this.#names?.delete(this.#nameIn(from) ?? '');
     this.#made(to);

@@ -37,6 +37,7 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
     await options.made?.settle();
     return replica;
   } catch (error) {
+    options.made?.giveUp();
     // Its own errors would say the same again; the files that it holds open must not stay open.
     await Promise.allSettled([openedLog.log.flushAndClose()]);
     throw error;

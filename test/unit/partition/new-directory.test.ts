@@ -64,6 +64,15 @@ describe('a directory that is new', () => {
     expect(await made.exists('/data/t-0/other')).toBe(true);
   });
 
+  it('takes no file under its name once it is given up: a log that is closed then leaves no word of that', async () => {
+    await replaceFile(made, '/data/t-0', 'boot', Buffer.from('abc'));
+    made.giveUp();
+    const closing = replaceFile(made, '/data/t-0', 'replica-state', Buffer.from('closed'));
+    await expect(closing).rejects.toMatchObject({ code: 'io', path: '/data/t-0/replica-state' });
+    expect(await disk.exists('/data/t-0/replica-state')).toBe(false);
+    expect(await disk.exists('/data/t-0/boot')).toBe(true);
+  });
+
   it('syncs its directory once, whoever asks', async () => {
     const synced: string[] = [];
     disk.syncDirectory = (path) => {
