@@ -1,11 +1,21 @@
 /** Levels of features that the cluster has agreed on, and how they change (KIP-584). Pure; see `controller.ts`. */
 import type { ControllerState, Decision, Refusal } from './controller.ts';
+import type { FeatureRange } from '../metadata/broker-image.ts';
 import type { NewMetadataRecord } from '../metadata/metadata-record.ts';
 
 /** The features that Kappalog has, as Kafka numbers them: lowest and highest level that this build can serve. */
 export const supportedFeatures: ReadonlyMap<string, { readonly min: number; readonly max: number }> = new Map(
   [['metadata.version', { min: 30, max: 30 }]],
 );
+
+/** As a node of this build says it of itself. */
+export function servedFeatures(): FeatureRange[] {
+  return [...supportedFeatures].map(([name, { min, max }]) => ({
+    name,
+    minSupportedVersion: min,
+    maxSupportedVersion: max,
+  }));
+}
 
 /** The first records of a new cluster: it starts at the highest level of every feature. */
 export function firstFeatureRecords(): NewMetadataRecord[] {

@@ -22,7 +22,7 @@ import type { LostDirectory } from './lost-directories.ts';
 import { decideCompletions, decideReassignments } from './reassignments.ts';
 import type { CompletedReassignment, ReassignmentsAsked } from './reassignments.ts';
 import { decideRegistration, decideRegistrationChange, decideUnregistration } from './registration.ts';
-import type { NodeRegistration, RegistrationChange } from './registration.ts';
+import type { RegistrationChange, RegistrationRequest } from './registration.ts';
 
 interface Operation<Request, Result> {
   /**
@@ -101,7 +101,7 @@ export const operations = {
     repeatable,
   ),
   /** The same start of a node is registered once. */
-  register: operation((state, node: NodeRegistration) => decideRegistration(state, node), repeatable),
+  register: operation((state, node: RegistrationRequest) => decideRegistration(state, node), repeatable),
   /** Bound to one registration. */
   changeRegistration: operation(
     (state, change: RegistrationChange) => decideRegistrationChange(state, change),

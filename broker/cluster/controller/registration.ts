@@ -6,7 +6,7 @@
  */
 import type { ControllerState, Decision, Refusal } from './controller.ts';
 import { withoutDrained } from './drained-nodes.ts';
-import { supportedFeatures } from './features.ts';
+import type { FeatureRange } from '../metadata/broker-image.ts';
 import type { BrokerImage, EndpointImage, MetadataImage } from '../metadata/metadata-image.ts';
 import { hostField } from '../metadata/metadata-record.ts';
 import { memberId } from '../../raft/member.ts';
@@ -29,6 +29,9 @@ export interface NodeRegistration {
   readonly fenced?: boolean;
 }
 
+/** As the node itself says it, whose release may be another one than the controller's. */
+export type RegistrationRequest = NodeRegistration & { readonly features: readonly FeatureRange[] };
+
 export type RegistrationOutcome =
   | { readonly kind: 'registered'; readonly epoch: number }
   | ({ readonly kind: 'refused' } & Refusal);
@@ -36,7 +39,7 @@ export type RegistrationOutcome =
 /** A node has started. */
 export function decideRegistration(
   state: Pick<ControllerState, 'image' | 'aliveNodes'>,
-  node: NodeRegistration,
+  node: RegistrationRequest,
 ): Decision<RegistrationOutcome> {
   const { image } = state;
   const known = image.brokers.get(node.nodeId);
@@ -56,11 +59,7 @@ export function decideRegistration(
     incarnationId: node.incarnationId,
     brokerEpoch: epoch,
     endPoints: node.endpoints,
-    features: [...supportedFeatures].map(([name, { min, max }]) => ({
-      name,
-      minSupportedVersion: min,
-      maxSupportedVersion: max,
-    })),
+    features: node.features,
     rack: node.rack,
     fenced: node.fenced === true && !isAlone,
     logDirs: node.logDirectories,
@@ -103,10 +102,11 @@ function checkDuplicate(known: BrokerImage, node: NodeRegistration): Refusal | u
   };
 }
 
-function checkFeatures(image: MetadataImage, node: NodeRegistration): Refusal | undefined {
+function checkFeatures(image: MetadataImage, node: RegistrationRequest): Refusal | undefined {
   for (const [name, level] of image.features) {
-    const served = supportedFeatures.get(name);
-    if (served !== undefined && served.min <= level && level <= served.max) continue;
+    const served = node.features.find((feature) => feature.name === name);
+    if (served !== undefined && served.minSupportedVersion <= level && level <= served.maxSupportedVersion)
+      continue;
     return {
       error: 'UNSUPPORTED_VERSION',
       message: `Node ${node.nodeId} does not support level ${level} of ${name}, which this cluster has agreed on.`,

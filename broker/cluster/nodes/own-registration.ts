@@ -3,6 +3,7 @@ import type { Clock } from '../../../platform/clock.ts';
 import type { BrokerConfig } from '../../config/broker-config.ts';
 import type { AppliedMetadata } from '../metadata/applied-metadata.ts';
 import type { Refusal } from '../controller/controller.ts';
+import { servedFeatures } from '../controller/features.ts';
 import type { StaleRegistration } from './heartbeats.ts';
 import type { OperationCaller } from '../controller/operation-caller.ts';
 import type { OwnSession } from './own-session.ts';
@@ -52,7 +53,11 @@ export class OwnRegistration {
     // The session of a process that died without a word ends by itself.
     const untilMs = clock.monotonicMs() + 2 * config.brokerSessionTimeoutMs;
     for (;;) {
-      const asked = { name: 'register', request: node, validateOnly: false } as const;
+      const asked = {
+        name: 'register',
+        request: { ...node, features: servedFeatures() },
+        validateOnly: false,
+      } as const;
       const { result, endOffset } = await caller.call(asked, Infinity);
       if (result.kind === 'registered') {
         await applied.whenReached(endOffset);

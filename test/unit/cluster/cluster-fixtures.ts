@@ -14,6 +14,7 @@ import {
   encodeMetadataRecord,
 } from '../../../broker/cluster/metadata/metadata-record.ts';
 import type { NodeRegistration } from '../../../broker/cluster/controller/registration.ts';
+import { servedFeatures } from '../../../broker/cluster/controller/features.ts';
 import { decideRegistration } from '../../../broker/cluster/controller/registration.ts';
 
 /** The nth of a row of topic or directory ids. */
@@ -47,7 +48,10 @@ export function stateOf(options: {
     log: [],
   };
   for (const [start, nodeId] of (options.nodes ?? [1]).entries()) {
-    carryOut(state, decideRegistration(state, registrationOf(nodeId, start)));
+    carryOut(
+      state,
+      decideRegistration(state, { ...registrationOf(nodeId, start), features: servedFeatures() }),
+    );
   }
   return state;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RegistrationError } from '../../../broker/cluster/nodes/own-registration.ts';
+import { servedFeatures } from '../../../broker/cluster/controller/features.ts';
 import { decideRegistration } from '../../../broker/cluster/controller/registration.ts';
 import { carryOut, stateOf, topicNamed, uuid } from './cluster-fixtures.ts';
 import { openMemoryCluster } from './memory-cluster.ts';
@@ -167,6 +168,7 @@ describe('a node id that another node has', () => {
       rack: null,
       host: null,
       logDirectories: [directoryOf(3)],
+      features: servedFeatures(),
     };
     carryOut(state, decideRegistration(state, node));
     const again = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decideBootstrap } from '../../../../broker/cluster/controller/controller.ts';
-import { decideUpdateFeatures } from '../../../../broker/cluster/controller/features.ts';
+import { decideUpdateFeatures, servedFeatures } from '../../../../broker/cluster/controller/features.ts';
 import { decideRegistration } from '../../../../broker/cluster/controller/registration.ts';
 import { carryOut, stateOf, uuid } from '../cluster-fixtures.ts';
 import type { TestState } from '../cluster-fixtures.ts';
@@ -75,6 +75,7 @@ describe('levels of features', () => {
       rack: null,
       host: null,
       logDirectories: [],
+      features: servedFeatures(),
     });
     expect(records).toEqual([]);
     expect(result).toEqual({
@@ -82,5 +83,24 @@ describe('levels of features', () => {
       error: 'UNSUPPORTED_VERSION',
       message: 'Node 1 does not support level 3 of of.the.future, which this cluster has agreed on.',
     });
+  });
+
+  it('are what each node serves of them, whatever the release of the controller', () => {
+    const state = bootstrapped();
+    const register = (nodeId: number, minSupportedVersion: number, maxSupportedVersion: number): string => {
+      const features = [{ name, minSupportedVersion, maxSupportedVersion }];
+      const node = { nodeId, incarnationId: uuid(nodeId), endpoints: [], rack: null, host: null };
+      const decision = decideRegistration(state, { ...node, logDirectories: [], features });
+      if (decision.result.kind === 'refused') return decision.result.message;
+      carryOut(state, decision);
+      return 'registered';
+    };
+    expect(register(1, 30, 31)).toBe('registered');
+    expect(register(2, 31, 32)).toBe(
+      'Node 2 does not support level 30 of metadata.version, which this cluster has agreed on.',
+    );
+    expect([...state.image.brokers.values()].map(({ features }) => features)).toEqual([
+      [{ name, minSupportedVersion: 30, maxSupportedVersion: 31 }],
+    ]);
   });
 });

@@ -10,6 +10,7 @@ import {
   decodeMetadataRecord,
   encodeMetadataRecord,
 } from '../../../../broker/cluster/metadata/metadata-record.ts';
+import { servedFeatures } from '../../../../broker/cluster/controller/features.ts';
 import { decideRegistration } from '../../../../broker/cluster/controller/registration.ts';
 import { memberId } from '../../../../broker/raft/member.ts';
 import { carryOut, contents, registrationOf, stateOf, topicNamed, uuid } from '../cluster-fixtures.ts';
@@ -77,6 +78,7 @@ function run(state: TestState, { kind, pick, count }: Operation): void {
           rack: `rack-${count}`,
           host: null,
           logDirectories: [uuid(1)],
+          features: servedFeatures(),
         }),
       );
   }
@@ -182,10 +184,11 @@ describe('the metadata image', () => {
       ]);
     };
     expect(known()).toEqual([true, true, false, true, true, false]);
-    const other = { ...registrationOf(2, 50), logDirectories: [uuid(77)] };
+    const features = servedFeatures();
+    const other = { ...registrationOf(2, 50), logDirectories: [uuid(77)], features };
     carryOut(state, decideRegistration(state, other));
     expect(known()).toEqual([false, true, false, false, true, false]);
-    expect(decideRegistration(state, registrationOf(2, 51)).result).toMatchObject({
+    expect(decideRegistration(state, { ...registrationOf(2, 51), features }).result).toMatchObject({
       error: 'INVALID_REGISTRATION',
     });
   });
