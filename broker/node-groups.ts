@@ -1,10 +1,11 @@
 /** The group coordinator of a node, with what it needs of the rest of it. */
 import type { Platform } from '../platform/platform.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { ConfigResourceType } from './cluster/metadata/metadata-image.ts';
 import type { MetadataImage } from './cluster/metadata/metadata-image.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { TopicsView } from './groups/consumer/topics-view.ts';
-import { defaultConsumerGroupConfig, groupConfigOf } from './groups/group-config.ts';
+import { consumerGroupConfigOf, groupConfigOf } from './groups/group-config.ts';
 import { GroupService, groupsTopic } from './groups/group-service.ts';
 import type { Logger } from './logger.ts';
 
@@ -21,7 +22,8 @@ export function openGroups({ platform, config, cluster, logger }: NodeGroupsOpti
     clock,
     ids,
     config: () => groupConfigOf(config),
-    consumerConfig: () => defaultConsumerGroupConfig,
+    consumerConfig: (groupId) =>
+      consumerGroupConfigOf(config, cluster.image.settings(ConfigResourceType.GROUP, groupId)),
     topics: () => topicsViewOf(cluster.image),
     partitionCount: () =>
       cluster.image.topic(groupsTopic)?.partitions.length ?? config.offsetsTopicNumPartitions,

@@ -41,7 +41,7 @@ export class TopicConfigs {
       if (change.kind === 'topic-deleted') this.#views.delete(change.topic.name);
       else if (change.kind === 'config-changed') {
         if (change.resourceType === ConfigResourceType.BROKER) this.#refreshBroker();
-        else this.#refreshTopic(change.resourceName);
+        else if (change.resourceType === ConfigResourceType.TOPIC) this.#refreshTopic(change.resourceName);
       }
     }
   }

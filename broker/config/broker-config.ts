@@ -9,6 +9,7 @@ import { brokerConfigDefinitions } from './config-definition.ts';
 import type { BrokerConfigDefinition } from './config-definition.ts';
 import { booleanOf, numberOf, parseConfigValue } from './config-value.ts';
 import type { ParsedConfig } from './config-value.ts';
+import { consumerSettingsFault } from './consumer-group-settings.ts';
 import { clusterSettings, honouredSettings, runtimeSettings } from './honoured-settings.ts';
 import { refusedBrokerSettings } from './refused-settings.ts';
 import { brokerSettingFault, topicDefaults } from './topic-defaults.ts';
@@ -78,6 +79,15 @@ export class BrokerConfig {
         'replica.selector.class',
         `replica.selector.class cannot be "${selector}": a class of your own cannot be loaded here; ` +
           `leave it out, or set ${rackAwareSelector}`,
+      );
+    }
+    const fault = consumerSettingsFault(this);
+    if (fault !== undefined) {
+      const { setting, reason } = fault;
+      throw new BrokerConfigError(
+        'bad-value',
+        setting,
+        `The setting "${setting}" cannot be taken: it ${reason}.`,
       );
     }
   }

@@ -1,9 +1,10 @@
 /**
- * Settings as data: name, type, default and allowed values of every topic and broker setting of Kafka's, and of the few
+ * Settings as data: name, type, default and allowed values of every topic, broker and group setting of Kafka's, and of the few
  * that Kappalog has besides (`kappalog-configs.json`), from `protocol/configs`. Which of a broker's settings Kappalog
  * honours is said in `honoured-settings.ts`, not here.
  */
 import brokerFile from '../../protocol/configs/broker-configs.json' with { type: 'json' };
+import groupFile from '../../protocol/configs/group-configs.json' with { type: 'json' };
 import ownFile from '../../protocol/configs/kappalog-configs.json' with { type: 'json' };
 import topicFile from '../../protocol/configs/topic-configs.json' with { type: 'json' };
 
@@ -53,6 +54,11 @@ export interface TopicConfigDefinition extends ConfigDefinition {
   readonly brokerSynonyms?: readonly BrokerSynonym[];
 }
 
+export interface GroupConfigDefinition extends ConfigDefinition {
+  /** The broker setting that gives it its default. */
+  readonly brokerSynonym?: string;
+}
+
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- TypeScript reads the file's present contents as literal types; a test checks every entry
 const topicConfigs = [
   ...topicFile.configs,
@@ -68,11 +74,17 @@ const brokerConfigs = [
   ...ownFile.brokerConfigs,
 ] as unknown as readonly BrokerConfigDefinition[];
 
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+const groupConfigs = groupFile.groupConfigs as unknown as readonly GroupConfigDefinition[];
+
 /** Every topic setting, by name, in alphabetical order. */
 export const topicConfigDefinitions: ReadonlyMap<string, TopicConfigDefinition> = byName(topicConfigs);
 
 /** Every broker setting, by name, honoured or not, in alphabetical order. */
 export const brokerConfigDefinitions: ReadonlyMap<string, BrokerConfigDefinition> = byName(brokerConfigs);
+
+/** Every setting of a group, by name, honoured or not, in alphabetical order. */
+export const groupConfigDefinitions: ReadonlyMap<string, GroupConfigDefinition> = byName(groupConfigs);
 
 function byName<Definition extends ConfigDefinition>(
   definitions: readonly Definition[],

@@ -3,8 +3,19 @@
  */
 import type { BrokerConfig, BrokerConfigLayer } from './broker-config.ts';
 import { isDynamic } from './broker-config.ts';
-import { brokerConfigDefinitions, topicConfigDefinitions } from './config-definition.ts';
-import type { BrokerConfigDefinition, ConfigType, TopicConfigDefinition } from './config-definition.ts';
+import {
+  brokerConfigDefinitions,
+  groupConfigDefinitions,
+  topicConfigDefinitions,
+} from './config-definition.ts';
+import type {
+  BrokerConfigDefinition,
+  ConfigType,
+  GroupConfigDefinition,
+  TopicConfigDefinition,
+} from './config-definition.ts';
+import { effectiveGroupValue, honouredGroupSettings } from './consumer-group-settings.ts';
+import type { GroupOverrides } from './consumer-group-settings.ts';
 import { parseConfigValue } from './config-value.ts';
 import { honouredSettings } from './honoured-settings.ts';
 import { topicConfigNotes } from './topic-config-notes.ts';
@@ -18,6 +29,7 @@ export const ConfigSource = {
   DYNAMIC_DEFAULT_BROKER: 3,
   STATIC_BROKER: 4,
   DEFAULT: 5,
+  GROUP: 8,
 } as const;
 
 /** Kafka's numbers for types in DescribeConfigs. */
@@ -107,6 +119,35 @@ function synonymEntries(names: readonly string[], broker: BrokerConfig): ConfigS
       })),
     )
     .sort((left, right) => left.source - right.source);
+}
+
+/** The honoured settings of a group, whether it exists or not, in order of name. */
+export function groupConfigEntries(overrides: GroupOverrides, broker: BrokerConfig): ConfigEntry[] {
+  return [...groupConfigDefinitions.values()]
+    .filter(({ name }) => honouredGroupSettings.has(name))
+    .map((definition) => groupConfigEntry(definition, overrides, broker));
+}
+
+function groupConfigEntry(
+  definition: GroupConfigDefinition,
+  overrides: GroupOverrides,
+  broker: BrokerConfig,
+): ConfigEntry {
+  const { name, brokerSynonym, type } = definition;
+  const value = effectiveGroupValue(definition, overrides, broker)?.text ?? null;
+  const fromBroker = synonymEntries(brokerSynonym === undefined ? [] : [brokerSynonym], broker);
+  const own = overrides.has(name) ? [{ name, value, source: ConfigSource.GROUP }] : [];
+  const synonyms = [...own, ...fromBroker];
+  return {
+    name,
+    value,
+    readOnly: false,
+    configSource: synonyms[0]?.source ?? ConfigSource.DEFAULT,
+    isSensitive: false,
+    configType: typeNumbers[type],
+    synonyms,
+    documentation: honouredGroupSettings.get(name) ?? '',
+  };
 }
 
 /** The honoured settings of this broker, in order of name. */

@@ -1,9 +1,11 @@
 /**
  * Which broker settings Kappalog honours, Kafka's and its own, and what each is used for. A setting stands here only if something
  * reads it: those that give a topic setting its default are read through `TopicConfig`, all others through a getter of
- * `BrokerConfig` (a test holds the two together). The sentences are what DescribeConfigs gives as documentation.
+ * `BrokerConfig` (a test holds the two together), or those of consumer groups through `consumer-group-settings.ts`. The sentences are what DescribeConfigs gives as documentation.
  */
-export const honouredSettings: ReadonlyMap<string, string> = new Map([
+import { consumerBrokerSettings, served } from './consumer-group-settings.ts';
+
+const readByGetters: ReadonlyMap<string, string> = new Map([
   ['auto.create.topics.enable', 'Whether asking for the metadata of a missing topic creates it.'],
   [
     'auto.leader.rebalance.enable',
@@ -223,6 +225,13 @@ export const honouredSettings: ReadonlyMap<string, string> = new Map([
     'Whether records are acknowledged before they are synced; the default of the topic setting of that name.',
   ],
 ]);
+
+/** All of them, in order of name. */
+export const honouredSettings: ReadonlyMap<string, string> = new Map(
+  [...readByGetters, ...served(consumerBrokerSettings)].toSorted(([left], [right]) =>
+    left < right ? -1 : 1,
+  ),
+);
 
 /**
  * Settings of the cluster as a whole, which are read from its metadata: they are set while it runs and for all brokers, neither at the

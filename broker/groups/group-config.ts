@@ -1,4 +1,7 @@
 import type { BrokerConfig } from '../config/broker-config.ts';
+import { consumerGroupNumber, listOf } from '../config/consumer-group-settings.ts';
+import type { GroupOverrides } from '../config/consumer-group-settings.ts';
+import { numberOf } from '../config/config-value.ts';
 
 /** The broker's settings for groups, as the coordinator reads them: live values, so that a change takes effect at once. */
 export interface GroupConfig {
@@ -30,6 +33,46 @@ export interface ConsumerGroupConfig {
   readonly assignors: readonly string[];
   /** group.consumer.max.size */
   readonly sizeMax: number;
+}
+
+/** Between which protocols a group may change with the members that join. */
+export type MigrationPolicy = 'disabled' | 'upgrade' | 'downgrade' | 'bidirectional';
+
+/** What holds for all groups of the consumer protocol alike. */
+export interface ConsumerProtocolConfig {
+  /** group.coordinator.rebalance.protocols: whether it names consumer. */
+  readonly isServed: boolean;
+  /** group.consumer.migration.policy */
+  readonly migrationPolicy: MigrationPolicy;
+  /** group.consumer.regex.refresh.interval.ms */
+  readonly patternRefreshIntervalMs: number;
+}
+
+/** The present settings of the consumer protocol. */
+export function consumerProtocolConfigOf(config: BrokerConfig): ConsumerProtocolConfig {
+  const refresh = 'group.consumer.regex.refresh.interval.ms';
+  return {
+    isServed: listOf('group.coordinator.rebalance.protocols', config).includes('consumer'),
+    migrationPolicy: migrationPolicyOf(config),
+    patternRefreshIntervalMs: numberOf(refresh, config.effective(refresh)),
+  };
+}
+
+function migrationPolicyOf(config: BrokerConfig): MigrationPolicy {
+  const text = config.effective('group.consumer.migration.policy')?.text.toLowerCase();
+  return text === 'disabled' || text === 'upgrade' || text === 'downgrade' ? text : 'bidirectional';
+}
+
+/** The present settings of one group: its own (`overrides`) before the broker's, within the broker's bounds. */
+export function consumerGroupConfigOf(config: BrokerConfig, overrides: GroupOverrides): ConsumerGroupConfig {
+  const number = (name: string) => consumerGroupNumber(name, overrides, config);
+  return {
+    sessionTimeoutMs: number('consumer.session.timeout.ms'),
+    heartbeatIntervalMs: number('consumer.heartbeat.interval.ms'),
+    assignmentIntervalMs: number('consumer.assignment.interval.ms'),
+    assignors: listOf('group.consumer.assignors', config),
+    sizeMax: numberOf('group.consumer.max.size', config.effective('group.consumer.max.size')),
+  };
 }
 
 /** The present settings of a broker. */

@@ -31,9 +31,7 @@ export async function alterResources<R extends Resource>(
     const { resourceType, resourceName } = resource;
     const answered = { resourceType, resourceName };
     if (!allowed.includes(resource)) {
-      const isTopic = resourceType === ConfigResourceType.TOPIC;
-      const error = isTopic ? 'TOPIC_AUTHORIZATION_FAILED' : 'CLUSTER_AUTHORIZATION_FAILED';
-      return { ...answered, errorCode: ErrorCode[error], errorMessage: null };
+      return { ...answered, errorCode: ErrorCode[missingRight(resourceType)], errorMessage: null };
     }
     const refusal = decided.next().value?.refusal;
     return refusal === undefined
@@ -43,7 +41,18 @@ export async function alterResources<R extends Resource>(
 }
 
 function mayAlter(context: RequestContext, { resourceType, resourceName }: Resource): boolean {
-  return resourceType === ConfigResourceType.TOPIC
-    ? context.authorize('ALTER_CONFIGS', 'TOPIC', resourceName)
-    : context.authorize('ALTER_CONFIGS', 'CLUSTER', clusterResource);
+  switch (resourceType) {
+    case ConfigResourceType.TOPIC:
+      return context.authorize('ALTER_CONFIGS', 'TOPIC', resourceName);
+    case ConfigResourceType.GROUP:
+      return context.authorize('ALTER_CONFIGS', 'GROUP', resourceName);
+    default:
+      return context.authorize('ALTER_CONFIGS', 'CLUSTER', clusterResource);
+  }
+}
+
+function missingRight(resourceType: number): keyof typeof ErrorCode {
+  if (resourceType === ConfigResourceType.TOPIC) return 'TOPIC_AUTHORIZATION_FAILED';
+  if (resourceType === ConfigResourceType.GROUP) return 'GROUP_AUTHORIZATION_FAILED';
+  return 'CLUSTER_AUTHORIZATION_FAILED';
 }

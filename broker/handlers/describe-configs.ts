@@ -1,9 +1,9 @@
 /**
- * DescribeConfigs: the settings of topics and brokers with value, source and, on request, synonyms (version 1) and a
+ * DescribeConfigs: the settings of topics, brokers and groups with value, source and, on request, synonyms (version 1) and a
  * sentence on each (version 3).
  *
  * A topic has every topic setting of Kafka's. A broker, named by its id, has the settings that Kappalog honours; the empty
- * name gives what is set for all brokers at run time. Other kinds of resources, and other brokers than this one, are
+ * name gives what is set for all brokers at run time. A group, whether it exists or not, has those that it can be given. Other kinds of resources, and other brokers than this one, are
  * refused with INVALID_REQUEST, as Kafka does.
  */
 import { ErrorCode } from '../../protocol/index.ts';
@@ -14,6 +14,7 @@ import { topicNameFault } from '../cluster/topic-names.ts';
 import {
   brokerConfigEntries,
   clusterWideConfigEntries,
+  groupConfigEntries,
   topicConfigEntries,
 } from '../config/config-entries.ts';
 import type { ConfigEntry } from '../config/config-entries.ts';
@@ -55,10 +56,12 @@ function describe(context: RequestContext, asked: Asked): Described {
       return describeTopic(context, asked.resourceName);
     case ConfigResourceType.BROKER:
       return describeBroker(context, asked.resourceName);
+    case ConfigResourceType.GROUP:
+      return describeGroup(context, asked.resourceName);
     default:
       return refuse(
         'INVALID_REQUEST',
-        `Settings of resource type ${asked.resourceType} are not served: topics (2) and brokers (4) are.`,
+        `Settings of resource type ${asked.resourceType} are not served: topics (2), brokers (4) and groups (32) are.`,
       );
   }
 }
@@ -94,6 +97,15 @@ function describeBroker(context: RequestContext, name: string): Described {
     return refuse('INVALID_REQUEST', message);
   }
   return { entries: brokerConfigEntries(config) };
+}
+
+function describeGroup(context: RequestContext, name: string): Described {
+  if (!context.authorize('DESCRIBE_CONFIGS', 'GROUP', name)) {
+    return refuse('GROUP_AUTHORIZATION_FAILED', 'Group authorization failed.');
+  }
+  if (name === '') return refuse('INVALID_REQUEST', 'Group name must not be empty.');
+  const { cluster, config } = context.node;
+  return { entries: groupConfigEntries(cluster.image.settings(ConfigResourceType.GROUP, name), config) };
 }
 
 function refuse(error: Refusal['error'], message: string): Described {

@@ -1,5 +1,5 @@
 /**
- * IncrementalAlterConfigs: sets, deletes, appends to and subtracts from single settings of topics and brokers. Each
+ * IncrementalAlterConfigs: sets, deletes, appends to and subtracts from single settings of topics, brokers and groups. Each
  * resource stands or falls as a whole.
  */
 import { alterResources } from './alter-configs-answers.ts';

@@ -1,7 +1,7 @@
 /**
- * ListConfigResources: the names of what has settings: topics (2), brokers (4). Version 0 asks only for subscriptions to
+ * ListConfigResources: the names of what has settings: topics (2), brokers (4), groups (32) that were given any. Version 0 asks only for subscriptions to
  * client metrics (16), of which there are none; version 1 names the types it wants, none meaning all. Loggers of brokers (8)
- * and groups (32) have no settings here, so none are listed; a type that Kafka does not know is UNSUPPORTED_VERSION.
+ * have no settings here, so none are listed; a type that Kafka does not know is UNSUPPORTED_VERSION.
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import { ConfigResourceType } from '../cluster/metadata/metadata-image.ts';
@@ -36,5 +36,6 @@ function namesOf(context: RequestContext, resourceType: number): string[] {
   const { image } = context.node.cluster;
   if (resourceType === ConfigResourceType.TOPIC) return [...image.topics()].map(({ name }) => name);
   if (resourceType === ConfigResourceType.BROKER) return [...image.brokers.keys()].map(String);
-  return [];
+  if (resourceType !== ConfigResourceType.GROUP) return [];
+  return [...image.settingResources()].filter(({ type }) => type === resourceType).map(({ name }) => name);
 }

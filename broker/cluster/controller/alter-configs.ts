@@ -1,13 +1,18 @@
 /**
- * Changes of settings of topics and brokers at run time. Pure; see `controller.ts`.
+ * Changes of settings of topics, brokers and groups at run time. Pure; see `controller.ts`.
  *
  * Each resource is decided as a whole: either all of its changes are taken or none. The new settings are checked together
  * with those that stay. Settings of a broker can be changed only where Kafka calls them dynamic and Kappalog honours them. Naming the
  * nodes that are drained moves their replicas away (`drain.ts`), or is refused where these have nowhere to go.
  */
 import { BrokerConfigError, isDynamic, parseBrokerSetting } from '../../config/broker-config.ts';
-import { brokerConfigDefinitions, topicConfigDefinitions } from '../../config/config-definition.ts';
+import {
+  brokerConfigDefinitions,
+  groupConfigDefinitions,
+  topicConfigDefinitions,
+} from '../../config/config-definition.ts';
 import type { ConfigDefinition } from '../../config/config-definition.ts';
+import { checkGroupOverrides } from '../../config/consumer-group-settings.ts';
 import { clusterSettings } from '../../config/honoured-settings.ts';
 import { checkTopicOverrides } from '../../config/topic-config.ts';
 import type { ControllerState, Decision, Refusal } from './controller.ts';
@@ -113,9 +118,13 @@ function checkResource(
       return checkTopic(state, resourceName);
     case ConfigResourceType.BROKER:
       return checkBroker(state, resourceName);
+    case ConfigResourceType.GROUP:
+      // A group may be given its settings before it has members.
+      if (resourceName !== '') return undefined;
+      return invalidRequest('Default group resources are not allowed. Name a group.');
     default:
       return invalidRequest(
-        `Settings of resource type ${resourceType} cannot be altered here: topics (2) and brokers (4) can.`,
+        `Settings of resource type ${resourceType} cannot be altered here: topics (2), brokers (4) and groups (32) can.`,
       );
   }
 }
@@ -207,6 +216,10 @@ function checkSettings(
     const fault = checkTopicOverrides(after, state.config, before);
     return fault === undefined ? undefined : { error: 'INVALID_CONFIG', message: fault };
   }
+  if (resourceType === ConfigResourceType.GROUP) {
+    const fault = checkGroupOverrides(after, state.config, before);
+    return fault === undefined ? undefined : { error: 'INVALID_CONFIG', message: fault };
+  }
   for (const [name, value] of after) {
     if (before.get(name) === value) continue;
     const refusal = checkBrokerSetting(resourceName, name, value);
@@ -247,9 +260,9 @@ function differences(resource: Resource, before: Settings, after: Settings): New
 }
 
 function definitionOf(resourceType: number, name: string): ConfigDefinition | undefined {
-  return resourceType === ConfigResourceType.TOPIC
-    ? topicConfigDefinitions.get(name)
-    : brokerConfigDefinitions.get(name);
+  if (resourceType === ConfigResourceType.TOPIC) return topicConfigDefinitions.get(name);
+  if (resourceType === ConfigResourceType.GROUP) return groupConfigDefinitions.get(name);
+  return brokerConfigDefinitions.get(name);
 }
 
 function notAList(operation: number, name: string): Refusal {

@@ -8,6 +8,7 @@ import {
   splitSetting,
 } from '../../../broker/config/broker-config.ts';
 import { brokerConfigDefinitions } from '../../../broker/config/config-definition.ts';
+import { consumerBrokerSettings } from '../../../broker/config/consumer-group-settings.ts';
 import {
   clusterSettings,
   honouredSettings,
@@ -143,9 +144,9 @@ describe('the settings of a broker', () => {
 });
 
 /** Those that a node has, and does not only know from the metadata. */
-/** The others are read from the metadata, by name. */
+/** The others are read from the metadata, or by `consumer-group-settings.ts`, by name. */
 const nodeSettings = [...honouredSettings.keys()].filter(
-  (name) => !clusterSettings.has(name) && !runtimeSettings.has(name),
+  (name) => !clusterSettings.has(name) && !runtimeSettings.has(name) && !consumerBrokerSettings.has(name),
 );
 
 describe('the table of honoured settings', () => {

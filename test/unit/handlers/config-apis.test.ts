@@ -91,7 +91,7 @@ describe('DescribeConfigs', () => {
     [topicType, 'x/y', ErrorCode.INVALID_TOPIC_EXCEPTION],
     [brokerType, '2', ErrorCode.INVALID_REQUEST],
     [brokerType, 'one', ErrorCode.INVALID_REQUEST],
-    [32, 'group', ErrorCode.INVALID_REQUEST],
+    [32, '', ErrorCode.INVALID_REQUEST],
     [99, '', ErrorCode.INVALID_REQUEST],
   ])('refuses resource type %i named %j', async (resourceType, resourceName, errorCode) => {
     await using node = await nodeWithTopic();

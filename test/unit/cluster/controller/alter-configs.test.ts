@@ -158,9 +158,19 @@ describe('altering single settings', () => {
       'Broker id must be a number, but it is: one',
     ],
     [
-      [32, 'g', 'consumer.session.timeout.ms', SET, '3'],
+      [32, 'g', 'share.session.timeout.ms', SET, '45000'],
+      'INVALID_CONFIG',
+      'Invalid value 45000 for configuration share.session.timeout.ms: Kappalog has no share groups. Leave it out.',
+    ],
+    [
+      [32, '', 'consumer.session.timeout.ms', SET, '50000'],
       'INVALID_REQUEST',
-      'Settings of resource type 32 cannot be altered here: topics (2) and brokers (4) can.',
+      'Default group resources are not allowed. Name a group.',
+    ],
+    [
+      [16, 'g', 'interval.ms', SET, '3'],
+      'INVALID_REQUEST',
+      'Settings of resource type 16 cannot be altered here: topics (2), brokers (4) and groups (32) can.',
     ],
   ] as [[number, string, string, number, string | null], string, string][])(
     'refuses %j',
