@@ -11,11 +11,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { installKafkaJars } from '../test/support/apache-kafka-jars.ts';
 import { projectDirectory } from '../test/support/broker-process.ts';
 import { ChildProcesses } from '../test/support/child-processes.ts';
 import { Kbench } from '../test/support/kbench.ts';
+import { scriptOptions } from '../test/support/script-options.ts';
 import { type CatchUpSample, measureCatchUp } from './cluster/catch-up.ts';
 import { type Contender, residentBytesOf, startContenders } from './cluster/contenders.ts';
 import { sequentialRate } from './cluster/disk-rate.ts';
@@ -48,8 +48,11 @@ interface Everything {
   readonly catchUp: Measured<CatchUpSample>[];
 }
 
+const usage =
+  'npm run bench cluster -- [--pairs 5] [--rows TEXT] [--quick] [--partitions 1000] [--port 23300]';
+
 export async function benchCluster(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = scriptOptions(usage, {
     args: [...args],
     options: {
       pairs: { type: 'string' },

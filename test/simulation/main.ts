@@ -14,7 +14,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { scriptOptions } from '../support/script-options.ts';
 import { describeSteps, parseSteps, shrinkRun } from './shrink.ts';
 import { addCounts, runSeed, simulators } from './simulator.ts';
 import type { Counts, SimulationRun } from './simulator.ts';
@@ -27,7 +27,10 @@ const seedsPerTask = 20;
 const shrinkRunsMax = 400;
 const reportEveryMs = 10_000;
 
-const { values } = parseArgs({
+const usage = `npm run test:simulation -- [--seeds 10000] [--from 0] [--workers 2] [--simulator ${Object.keys(simulators).join('|')}] [--keep-going]
+npm run test:simulation -- --simulator cluster --seed S [--trace] [--focus WHAT] [--without rot,drift] [--steps 3-5,9] [--shrink]`;
+
+const { values } = scriptOptions(usage, {
   options: {
     seeds: { type: 'string', default: '10000' },
     from: { type: 'string', default: '0' },
