@@ -50,6 +50,7 @@ export interface KafkaErrorOptions {
   readonly cause?: unknown;
   /** Overrides the table: for outcomes whose meaning depends on where they occur. */
   readonly retriable?: boolean;
+  readonly brokerMessage?: string | undefined;
 }
 
 /** Everything that the client throws. `code` is Kafka's name for the error, or one of the client's own. */
@@ -57,12 +58,15 @@ export class KafkaError extends Error {
   readonly code: KafkaErrorCode;
   /** Whether the same call may succeed later, unchanged. The client has retried it already as long as it may. */
   readonly retriable: boolean;
+  /** What the broker said beside the code, as it said it; it is part of the message. Undefined where it said nothing. */
+  readonly brokerMessage: string | undefined;
 
   constructor(code: KafkaErrorCode, message: string, options: KafkaErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'KafkaError';
     this.code = code;
     this.retriable = options.retriable ?? isRetriable(code);
+    this.brokerMessage = options.brokerMessage;
   }
 }
 
@@ -87,14 +91,12 @@ const retriableNames: ReadonlySet<string> = new Set(
  */
 export function brokerError(code: number, doing: string, serverMessage?: string | null): KafkaError {
   const name = nameOf(code);
-  const said =
-    serverMessage === undefined || serverMessage === null || serverMessage === '' ? '' : `: ${serverMessage}`;
+  const brokerMessage = serverMessage === null || serverMessage === '' ? undefined : serverMessage;
+  const said = brokerMessage === undefined ? '' : `: ${brokerMessage}`;
   const help = advice[name];
   const message = `Could not ${doing}: the broker answered ${name} (${code})${said}`;
-  return new KafkaError(
-    name,
-    help === undefined ? withFullStop(message) : `${withFullStop(message)} ${help}`,
-  );
+  const text = withFullStop(message);
+  return new KafkaError(name, help === undefined ? text : `${text} ${help}`, { brokerMessage });
 }
 
 /** A code that the table lacks comes from a newer broker; it is reported as Kafka's clients do. */

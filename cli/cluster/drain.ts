@@ -148,7 +148,8 @@ async function askForDrain(admin: Admin, nodeId: number, validateOnly: boolean):
       const message = `${error.message} Nothing can be changed while the metadata has no leader; "kappalog cluster status" says whether it has one.`;
       throw new CliError(error.code, message, { exitCode: ExitCode.timeout, cause: error });
     }
-    throw new CliError(error.code, `Node ${nodeId} cannot be drained. ${error.message}`, { cause: error });
+    const reason = error.brokerMessage ?? error.message;
+    throw new CliError(error.code, `Node ${nodeId} cannot be drained. ${reason}`, { cause: error });
   }
 }
 

@@ -14,7 +14,9 @@ describe('KafkaError', () => {
   });
 
   it('says what was asked, what the broker said, and what to do', () => {
-    const { message } = brokerError(ErrorCode.MESSAGE_TOO_LARGE, 'write to t-0', 'too big');
+    const { message, brokerMessage } = brokerError(ErrorCode.MESSAGE_TOO_LARGE, 'write to t-0', 'too big');
+    expect(brokerMessage).toBe('too big');
+    expect(brokerError(ErrorCode.MESSAGE_TOO_LARGE, 'x', '').brokerMessage).toBeUndefined();
     expect(message).toBe(
       "Could not write to t-0: the broker answered MESSAGE_TOO_LARGE (10): too big. Raise the topic's max.message.bytes, or send smaller records or batches.",
     );
