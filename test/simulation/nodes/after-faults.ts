@@ -16,6 +16,7 @@ const startMsMax = 120_000;
 const restMsMax = 120_000;
 const stopMsMax = 60_000;
 const followMsMax = 10_000;
+const lateMsMax = 30_000;
 const callMs = 5_000;
 
 export async function endNodeFaults(simulation: NodesSimulation): Promise<void> {
@@ -49,6 +50,9 @@ export async function endNodeFaults(simulation: NodesSimulation): Promise<void> 
   );
   check(isQuiet, () => `writes are not acknowledged within ${restMsMax} ms`);
   await settleMembers(simulation);
+  // A request that was not answered may be carried out late, by a node that was frozen.
+  const mayGo = [...simulation.topics.values()].some(({ deletion }) => deletion === 'asked');
+  if (mayGo) await simulation.until(() => false, lateMsMax);
   await comeToRest(simulation);
   if (simulation.options.manyGroups > 0) {
     await endManyLeaderships(simulation);

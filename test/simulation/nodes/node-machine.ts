@@ -306,7 +306,7 @@ export class NodeMachine {
       tally.count(`${level} of nodes`, message.replaceAll(/\d+/g, '#'));
       const { err } = { err: undefined, ...fields };
       say(`node ${this.nodeId} ${level}: ${message}${err === undefined ? '' : ` (${String(err)})`}`);
-      const tellsOfDamage = this.mayFindDamage && message.includes('damaged');
+      const tellsOfDamage = this.mayFindDamage && /damaged|could not be read/.test(message);
       if (tellsOfDamage) this.hasFoundDamage = true;
       const isExpected = life.mayFail || tellsOfDamage || this.isRetired;
       if (level === 'error' && !isExpected) this.#break(`node ${this.nodeId} says: ${message}`, err);
