@@ -262,7 +262,10 @@ class Node implements Broker {
   async #giveUp(error: StartError): Promise<void> {
     // A start that is under way meets the failure itself.
     if (!this.#ready) return;
-    this.#logger.error({ err: error }, `this node stops: ${error.message}`);
+    this.#logger.error(
+      error.cause === undefined ? {} : { err: error.cause },
+      `this node stops: ${error.message}`,
+    );
     await this.close();
     this.#tellFailed(error);
   }

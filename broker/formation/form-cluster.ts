@@ -7,6 +7,7 @@ import type { Disk } from '../../platform/disk.ts';
 import type { Address } from '../../platform/network.ts';
 import { fromJson, toJson } from '../cluster/peer-json.ts';
 import type { PeerRequestOptions, PeerRequests, PeerService } from '../peers/peer-requests.ts';
+import { refusalOf } from '../peers/dial.ts';
 import { PeerError } from '../peers/peer-requests.ts';
 import { memberId } from '../raft/member.ts';
 import type { MemberId } from '../raft/member.ts';
@@ -98,6 +99,8 @@ export interface JoinAnswer {
 const startsPerRecordMax = 2 ** 20;
 const roundMs = 200;
 const askMs = 1_000;
+/** A question that nobody answers: who gets as far as that has greeted, and is of the same cluster. */
+const greetingKind = 'greeting';
 /** A member has it taken into the metadata's group before it answers. */
 const joinMs = 10_000;
 /** Between two questions of a node that has been refused, and for how long it asks again. */
@@ -112,6 +115,7 @@ export async function formCluster(options: FormingOptions): Promise<Formed> {
   const kept = await readFormation(disk, directory);
   const readNodes = await knownNodes(options);
   const known = readNodes ?? new Map<number, Address>();
+  if (clusterId !== undefined) await checkNamed(options, clusterId);
   if (kept !== undefined) return formedBy(options, kept, new Map([...(voters ?? []), ...known]));
   if (clusterId !== undefined) {
     // It has never had another node, so that the one it is to join is in another cluster.
@@ -251,23 +255,17 @@ async function joinCluster(
   for (let round = 1; ; round++) {
     if (options.isStopping())
       throw new StartError('cluster', 'this node was stopped before it joined its cluster');
-    const answer = await askToJoin(peers, members[(round - 1) % members.length]!, question);
-    if (typeof answer === 'string') {
-      if (round % roundsPerWord === 1) options.onWaiting(`the cluster cannot be joined yet: ${answer}`);
-      await pause(clock, roundMs);
-      continue;
-    }
-    if (answer.refusal !== undefined) {
+    const asked = await askToJoin(peers, members[(round - 1) % members.length]!, question);
+    if (asked.kind !== 'taken-in') {
       // The session of a process that died without a word ends by itself.
-      if (answer.isFinal === true || clock.monotonicMs() >= untilMs)
-        throw new StartError('cluster', answer.refusal);
-      if (round % roundsPerWord === 1)
-        options.onWaiting(`the cluster cannot be joined yet: ${answer.refusal}`);
-      await pause(clock, refusedMs);
+      const isOver = asked.kind === 'refused' && (asked.isFinal || clock.monotonicMs() >= untilMs);
+      if (isOver) throw new StartError('cluster', asked.why);
+      if (round % roundsPerWord === 1) options.onWaiting(`the cluster cannot be joined yet: ${asked.why}`);
+      await pause(clock, asked.kind === 'refused' ? refusedMs : roundMs);
       continue;
     }
-    const { clusterId, voters, metadataEndOffset = 0 } = answer;
-    const addresses = new Map(answer.nodes);
+    const { clusterId, voters, nodes, metadataEndOffset = 0 } = asked.answer;
+    const addresses = new Map(nodes);
     // Others may remember one of its number: what they take for an earlier start of the same node they do not listen to.
     await raiseIncarnation(disk, directory, metadataEndOffset * startsPerRecordMax);
     await writeKnownNodes(disk, directory, addresses);
@@ -276,19 +274,60 @@ async function joinCluster(
   }
 }
 
-/** A text: why there was no answer. */
-async function askToJoin(
-  peers: FormingPeers,
-  address: Address,
-  question: JoinQuestion,
-): Promise<JoinAnswer | string> {
+/** What a node that is to join is told; 'silent': nothing. `why` is a sentence. */
+type Asked =
+  | { readonly kind: 'taken-in'; readonly answer: JoinAnswer }
+  | { readonly kind: 'refused'; readonly why: string; readonly isFinal: boolean }
+  | { readonly kind: 'silent'; readonly why: string };
+
+async function askToJoin(peers: FormingPeers, address: Address, question: JoinQuestion): Promise<Asked> {
   try {
-    return fromJson<JoinAnswer>(
+    const answer = fromJson<JoinAnswer>(
       await peers.requestAt(address, joinKind, [toJson(question)], { timeoutMs: joinMs }),
     );
+    const { refusal, isFinal = false } = answer;
+    return refusal === undefined ? { kind: 'taken-in', answer } : { kind: 'refused', why: refusal, isFinal };
   } catch (error) {
-    if (error instanceof PeerError) return error.message;
-    throw error;
+    if (!(error instanceof PeerError)) throw error;
+    const refusal = refusalOf(error);
+    // Who has no cluster yet takes in nobody until it has one.
+    const isRefused = refusal !== undefined && refusal !== 'not-formed';
+    return isRefused
+      ? { kind: 'refused', why: error.message, isFinal: false }
+      : { kind: 'silent', why: error.message };
+  }
+}
+
+/**
+ * A node that belongs to a cluster does not start where those that it is told to join, or its list of first voters, belong to another
+ * one: it was given the wrong directory, or the wrong addresses. Who does not answer at once says nothing of that.
+ */
+async function checkNamed(
+  { peers, nodeId, join, voters = new Map() }: FormingOptions,
+  clusterId: string,
+): Promise<void> {
+  if (peers === undefined) return;
+  const others = [...voters].filter(([id]) => id !== nodeId).map(([, address]) => address);
+  const named = join === undefined ? others : [join];
+  const heard = await Promise.all(named.map((address) => isOfCluster(peers, address)));
+  if (heard.includes(true) || !heard.includes(false)) return;
+  const { host, port } = named[heard.indexOf(false)]!;
+  throw new StartError(
+    'cluster',
+    `this node belongs to the cluster ${clusterId}, and the node at ${host}:${port} ` +
+      `(--${join === undefined ? 'voters' : 'join'}) to another one; correct the address, or give this node an empty data directory`,
+  );
+}
+
+/** Undefined: it does not say. */
+async function isOfCluster(peers: FormingPeers, address: Address): Promise<boolean | undefined> {
+  try {
+    await peers.requestAt(address, greetingKind, [], { timeoutMs: askMs });
+    return true;
+  } catch (error) {
+    if (!(error instanceof PeerError)) throw error;
+    if (error.code === 'failed' || error.code === 'unsupported') return true;
+    return refusalOf(error) === 'wrong-cluster' ? false : undefined;
   }
 }
 

@@ -3,7 +3,7 @@ import { toError } from '../../platform/to-error.ts';
 import { NetworkError } from '../../platform/network.ts';
 import type { Address, ByteStream } from '../../platform/network.ts';
 import { decodeAnswer, encodeHello, judgeWelcome } from './peer-handshake.ts';
-import type { ConnectionLane, Fault, Hello, Welcome } from './peer-handshake.ts';
+import type { ConnectionLane, Fault, Hello, Welcome, RefusalCode } from './peer-handshake.ts';
 import { addressText } from './peer-settings.ts';
 import type { PeerServices } from './peer-settings.ts';
 import { isMalformed, PeerStream } from './peer-stream.ts';
@@ -14,12 +14,24 @@ import { isMalformed, PeerStream } from './peer-stream.ts';
  */
 export class DialError extends Error {
   readonly code: 'gone' | 'unreachable' | 'refused';
+  /** Why, where it is refused. */
+  readonly refusal: RefusalCode | undefined;
 
-  constructor(code: DialError['code'], message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: DialError['code'],
+    message: string,
+    options: { readonly cause?: unknown; readonly refusal?: RefusalCode } = {},
+  ) {
     super(message, options);
     this.name = 'DialError';
     this.code = code;
+    this.refusal = options.refusal;
   }
+}
+
+/** Why a question was not answered where the node that was asked wants nothing of this one; undefined for other errors. */
+export function refusalOf(error: Error): RefusalCode | undefined {
+  return error.cause instanceof DialError ? error.cause.refusal : undefined;
 }
 
 export interface DialGoal {
@@ -135,7 +147,7 @@ class DialAttempt {
         address,
       });
     }
-    this.#end(new DialError('refused', message));
+    this.#end(new DialError('refused', message, { refusal: fault.code }));
   }
 
   #cause(code: string): string {
@@ -147,7 +159,7 @@ class DialAttempt {
       this.#state = 'over';
       this.#handlers.onEnd(this.#peer!, error);
     } else {
-      this.#fail(error ?? new NetworkError('reset', 'It hung up.'));
+      this.#fail(error ?? new NetworkError('reset', hungUp));
     }
   }
 
@@ -176,6 +188,10 @@ class DialAttempt {
     this.#handlers.onFailure(error);
   }
 }
+
+/** Instead of a greeting. */
+const hungUp =
+  'It hung up without a greeting; nodes talk to each other either all with TLS (--internal-tls-cert, -key and -ca) or all without it.';
 
 function isGone(error: Error): boolean {
   return error instanceof NetworkError && (error.code === 'refused' || error.code === 'reset');

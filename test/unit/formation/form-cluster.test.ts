@@ -8,6 +8,8 @@ import {
   writeFormation,
   writeKnownNodes,
 } from '../../../broker/formation/formation-files.ts';
+import { DialError } from '../../../broker/peers/dial.ts';
+import type { RefusalCode } from '../../../broker/peers/peer-handshake.ts';
 import { PeerError } from '../../../broker/peers/peer-requests.ts';
 import type { PeerService } from '../../../broker/peers/peer-requests.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
@@ -94,6 +96,66 @@ it('a cluster of one that others have joined, or that may have forgotten them, i
   expect(warnings).toHaveLength(1);
 });
 
+/** Others answer as told; undefined: not at all. */
+function peersThat(answer: (host: string) => Error | undefined): FormingPeers & { asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    request: () => Promise.reject(new PeerError('unreachable', 'nobody is there')),
+    requestAt: ({ host }) => {
+      asked.push(host);
+      return Promise.reject(answer(host) ?? new PeerError('unreachable', 'nobody is there'));
+    },
+    setAddress: () => {},
+    serve: () => {},
+  };
+}
+
+function refused(refusal: RefusalCode): PeerError {
+  const cause = new DialError('refused', 'It does not want to.', { refusal });
+  return new PeerError('unreachable', cause.message, { cause });
+}
+
+it.each([{ join: { host: 'db9', port: 9093 } }, {}])(
+  'a node does not start among those of another cluster (%o)',
+  async (given) => {
+    const disk = await formedDisk();
+    const peers = peersThat(() => refused('wrong-cluster'));
+    const [host, option] = 'join' in given ? ['db9', 'join'] : ['db2', 'voters'];
+    await expect(form(disk, [], { peers, ...given })).rejects.toThrow(
+      `this node belongs to the cluster c, and the node at ${host}:9093 (--${option}) to another one`,
+    );
+  },
+);
+
+it('and starts where nobody says so, or anybody is of its own', async () => {
+  for (const peers of [
+    peersThat(() => undefined),
+    peersThat((host) => (host === 'db2' ? refused('wrong-cluster') : new PeerError('unsupported', 'what?'))),
+    peersThat(() => refused('same-node-id')),
+  ]) {
+    await expect(form(await formedDisk(), [], { peers })).resolves.toMatchObject({ clusterId: 'c' });
+    expect(peers.asked).toEqual(['db2', 'db3']);
+  }
+});
+
+it('a node whose number another process has gives up after a while, and says why', async () => {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(directory);
+  const clock = new ManualClock();
+  const peers = peersThat(() => refused('same-node-id'));
+  const join = { host: 'db9', port: 9093 };
+  const joining = form(disk, [], { peers, join, clusterId: undefined, address: join, clock });
+  let outcome: unknown;
+  void joining.catch((error: unknown) => {
+    outcome = error;
+  });
+  await clock.advanceAsync(29_000);
+  expect(outcome).toBeUndefined();
+  await clock.advanceAsync(2_000);
+  expect(outcome).toMatchObject({ code: 'cluster', message: 'It does not want to.' });
+});
+
 it('a voter that finds an empty disk joins through those who are there, also when all of them have joined later', async () => {
   const joined = { clusterId: 'c', voters: [1, 2].map((id) => memberId(id, `new${id}`)) };
   const services = new Map<number, Map<string, PeerService>>();
@@ -131,6 +193,7 @@ it('a voter that finds an empty disk joins through those who are there, also whe
   await disk.makeDirectory(directory);
   const said: string[] = [];
   const clock = new ManualClock();
+  asked.length = 0;
   const forming = form(disk, [], {
     nodeId: 3,
     directoryId: 'new3',
