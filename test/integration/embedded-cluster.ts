@@ -80,6 +80,11 @@ export class EmbeddedCluster implements AsyncDisposable {
     return node;
   }
 
+  /** Where other nodes reach this one. */
+  internalAddress(id: number): Address {
+    return this.#voters.get(id)!;
+  }
+
   /** Where clients reach them. */
   get addresses(): string {
     return this.running.map((id) => `${host}:${this.node(id).broker.port}`).join();
