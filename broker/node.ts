@@ -20,7 +20,7 @@ import type { Logger } from './logger.ts';
 import type { KafkaListener } from './network/kafka-listener.ts';
 import { RequestMemory } from './network/request-memory.ts';
 import { joinKind } from './formation/form-cluster.ts';
-import { joinService, startAmongOthers } from './formation/joining.ts';
+import { askingMeanwhile, joinService } from './formation/joining.ts';
 import { readClusterFigures } from './cluster-figures.ts';
 import { openCopying } from './node-catch-up.ts';
 import { openGroups } from './node-groups.ts';
@@ -192,7 +192,7 @@ class Node implements Broker {
     this.#recovery = recovery;
     await recovery?.force([metadata]);
     const cluster = this.#openCluster(metadata, peers);
-    await startAmongOthers(cluster, peers, this.#platform.clock);
+    await askingMeanwhile(cluster.start(), peers, this.#platform.clock);
     const steering = this.#steer(storage, cluster, peers);
     const services = this.#services(storage, cluster);
     storage.partitions.onLeadership((replica) => {
@@ -205,7 +205,7 @@ class Node implements Broker {
     void recovery?.finish(metadata, storage.partitions);
     this.#listener = await this.#listen(services);
     const client = { name: clientListenerName, securityProtocol: 0 };
-    await cluster.register({
+    const registered = cluster.register({
       nodeId: this.nodeId,
       incarnationId: this.#platform.ids.uuid(),
       endpoints: [{ ...client, ...services.advertisedAddress(this.#listener.address) }, ...peers.endpoints],
@@ -213,6 +213,7 @@ class Node implements Broker {
       host: peers.machine,
       logDirectories: storage.onlineDirectoryIds(),
     });
+    await askingMeanwhile(registered, peers, this.#platform.clock);
     storage.startMaintenance();
     this.#listener.serve();
     this.#ready = true;

@@ -55,14 +55,15 @@ export function joinService({
 }
 
 /**
- * Starts the cluster's metadata on this node. Until that has come as far as its leader's the node goes on asking to be taken in:
- * as long as it is not registered a leader forgets, with its leadership, where it is to be reached, member or not.
+ * Resolves with `done`: the start of the metadata on this node, or its registration. While that lasts, longer than for a moment, the node
+ * goes on asking to be taken in: as long as it is not registered a leader forgets, with its leadership, where it is to be reached,
+ * member or not, and the next one does not tell it that it leads.
  */
-export async function startAmongOthers(cluster: Cluster, peers: NodePeers, clock: Clock): Promise<void> {
-  let isStarted = false;
+export async function askingMeanwhile(done: Promise<void>, peers: NodePeers, clock: Clock): Promise<void> {
+  let isDone = false;
   let wake = (): void => {};
-  const started = cluster.start().finally(() => {
-    isStarted = true;
+  const ended = done.finally(() => {
+    isDone = true;
     wake();
   });
   const pause = (): Promise<void> =>
@@ -76,21 +77,21 @@ export async function startAmongOthers(cluster: Cluster, peers: NodePeers, clock
   const ask = async (network: PeerNetwork, question: JoinQuestion): Promise<void> => {
     const others = [...peers.formed.addresses].filter(([nodeId]) => nodeId !== question.nodeId);
     for (let place = 0; others.length > 0; place++) {
-      if (!isStarted) await pause();
-      if (isStarted) return;
+      if (!isDone) await pause();
+      if (isDone) return;
       const [, address] = others[place % others.length]!;
       try {
         const bytes = await network.requestAt(address, joinKind, [toJson(question)], { timeoutMs: askMs });
         const { nodes, refusal, isFinal } = fromJson<JoinAnswer>(bytes);
         if (refusal !== undefined && isFinal === true) throw new StartError('cluster', refusal);
         // Whoever leads may have come to lead since: it is to be answered.
-        if (!isStarted) peers.nodesChanged(new Map(nodes));
+        if (!isDone) peers.nodesChanged(new Map(nodes));
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
       }
     }
   };
   const { network, question } = peers;
-  if (network === undefined || question === undefined) await started;
-  else await Promise.race([started, ask(network, question).then(() => started)]);
+  if (network === undefined || question === undefined) await ended;
+  else await Promise.race([ended, ask(network, question).then(() => ended)]);
 }

@@ -249,4 +249,16 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'a replica that had been moved to another data directory stayed offline when that one was replaced by an empty one',
   },
+  {
+    simulator: 'nodes',
+    seed: 702_187,
+    foundBy:
+      'a replica that had been moved, and whose files an operator took away, came back in its first directory without the floor of what it had acknowledged',
+  },
+  {
+    simulator: 'nodes',
+    seed: 703_924,
+    foundBy:
+      'a node that joined waited for ever to be registered where another had come to lead the metadata once it had all of it',
+  },
 ];

@@ -104,8 +104,9 @@ export function arrivingState(
 
 /**
  * A replica that is nowhere to be found is to be made anew in its directory. If its member was moved away from there, it has been taken
- * out of its group since, and its files removed where it lay last: its term and vote come back from there. Returns why that cannot be, undefined where
- * all is well. Rejects with a DiskError.
+ * out of its group since, and its files removed where it lay last: its term and vote come back from there. Where they were removed by hand, or
+ * lost, there is a floor there, which comes back as well: it is what the member has acknowledged. Returns why that cannot be, undefined
+ * where all is well. Rejects with a DiskError.
  */
 export async function bringBack(
   leftover: Leftover,
@@ -129,6 +130,9 @@ export async function bringBack(
   const state = arrivingState(last.votes.get(group), directory.votes.get(group));
   if (state !== undefined) await directory.votes.put([{ group, state }]);
   await removeLeftover(leftover);
+  const lost = last.floors.floor(group).current();
+  if (lost !== undefined) await directory.floors.floor(group).lower(lost);
   await livesHere(directory, group);
+  if (lost !== undefined) await last.floors.floor(group).forget();
   return undefined;
 }
