@@ -152,9 +152,10 @@ export class Group {
   }
 
   /**
-   * Whether it may have acknowledged what it does not hold: it was taken out, gave up its log, and has come back. A member that does not know
-   * that it was taken out counts it among the voters still, and could be elected without what was committed then. Until it is a voter, as of its
-   * own log, which then has all of that.
+   * Whether it may have acknowledged what it does not hold: it was taken out, gave up its log, and has come back. A member that does not
+   * know that it was taken out counts it among the voters still, and could be elected without what was committed then. Until it is a
+   * voter, as of its own log, which then has all of that. Known in memory alone: one that is started again before its leader has
+   * brought it up votes as any other.
    */
   get hasForgotten(): boolean {
     return this.#hasReturned && !isVoter(this.configuration, this.id);
