@@ -251,14 +251,16 @@ async function joinCluster(
 ): Promise<Formation & Pick<Formed, 'addresses'>> {
   const { clock, disk, directory, nodeId, directoryId } = options;
   const question: JoinQuestion = { nodeId, directoryId, ...options.address! };
-  const untilMs = clock.monotonicMs() + refusedMsMax;
+  /** From the first refusal on: until somebody answers, nobody has refused it. */
+  let untilMs: number | undefined;
   for (let round = 1; ; round++) {
     if (options.isStopping())
       throw new StartError('cluster', 'this node was stopped before it joined its cluster');
     const asked = await askToJoin(peers, members[(round - 1) % members.length]!, question);
     if (asked.kind !== 'taken-in') {
       // The session of a process that died without a word ends by itself.
-      const isOver = asked.kind === 'refused' && (asked.isFinal || clock.monotonicMs() >= untilMs);
+      if (asked.kind === 'refused') untilMs ??= clock.monotonicMs() + refusedMsMax;
+      const isOver = asked.kind === 'refused' && (asked.isFinal || clock.monotonicMs() >= untilMs!);
       if (isOver) throw new StartError('cluster', asked.why);
       if (round % roundsPerWord === 1) options.onWaiting(`the cluster cannot be joined yet: ${asked.why}`);
       await pause(clock, asked.kind === 'refused' ? refusedMs : roundMs);
