@@ -156,6 +156,12 @@ export class Cluster {
     return this.#node.quorum?.describe(timeoutMs) ?? Promise.resolve(undefined);
   }
 
+  /** Resolves when the image holds all that was committed before this call. Rejects with a MetadataLogError where no controller says so. */
+  async catchUp(): Promise<void> {
+    const { endOffset } = await this.#node.call({ name: 'catchUp', request: null, validateOnly: false });
+    await this.#node.whenReached(endOffset, operationMsMax);
+  }
+
   /** Has a node that is to join receive the metadata; undefined where it does not within this time. Any node may be asked. */
   admit(node: JoiningNode, timeoutMs: number): Promise<Admitted | undefined> {
     return this.#node.admission?.admit(node, timeoutMs) ?? Promise.resolve(undefined);

@@ -20,7 +20,10 @@ interface TopicAnswer {
 type Asked = DeleteTopicsRequest['topics'][number];
 
 /** What one entry of the request means: a topic to delete, or an answer already. */
-type Target = { readonly topic: TopicImage } | { readonly answer: TopicAnswer };
+type Target =
+  | { readonly topic: TopicImage }
+  /** `isUnknown`: as far as this node knows. */
+  | { readonly answer: TopicAnswer; readonly isUnknown?: boolean };
 
 const notAuthorized = 'Topic authorization failed.';
 const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -36,7 +39,7 @@ export const deleteTopics = defineHandler({
     if (!context.node.config.deleteTopicEnable) {
       return { throttleTimeMs: 0, responses: asked.map((topic) => disabled(context, topic)) };
     }
-    const targets = onlyOnce(distinct(asked).map((topic) => resolve(context, topic)));
+    const targets = onlyOnce(await resolveAll(context, distinct(asked)));
     const ids = targets.flatMap((target) => ('topic' in target ? [target.topic.id] : []));
     const deletions = await unlessLogRefuses(context.node.cluster.deleteTopics(ids), (refusal) =>
       ids.map((topicId) => ({ kind: 'refused' as const, topicId, ...refusal })),
@@ -54,6 +57,24 @@ export const deleteTopics = defineHandler({
   },
 });
 
+/** What this node does not know it may not know yet: that a topic does not exist is said once the image is as the controller's was. */
+async function resolveAll(
+  context: RequestContext,
+  asked: readonly (Asked & { times: number })[],
+): Promise<Target[]> {
+  const { cluster } = context.node;
+  const targets = asked.map((topic) => resolve(context, topic));
+  if (!targets.some((target) => 'answer' in target && target.isUnknown === true)) return targets;
+  const current = cluster.catchUp().then(() => undefined);
+  const refusal = await unlessLogRefuses(current, (refused) => refused);
+  if (refusal === undefined) return asked.map((topic) => resolve(context, topic));
+  return targets.map((target): Target => {
+    if (!('answer' in target) || target.isUnknown !== true) return target;
+    const { name, topicId } = target.answer;
+    return { answer: answer(name, topicId, refusal.error, refusal.message) };
+  });
+}
+
 function resolve(context: RequestContext, { name, topicId, times }: Asked & { times: number }): Target {
   const refuse = (error: keyof typeof ErrorCode, message: string): Target => ({
     answer: answer(name, topicId, error, message),
@@ -68,16 +89,19 @@ function resolve(context: RequestContext, { name, topicId, times }: Asked & { ti
   const { image } = context.node.cluster;
   if (name === null) {
     const topic = image.topicById(topicId);
-    if (topic === undefined) return refuse('UNKNOWN_TOPIC_ID', 'There is no topic with this id.');
+    if (topic === undefined) {
+      const unknown = answer(name, topicId, 'UNKNOWN_TOPIC_ID', 'There is no topic with this id.');
+      return { answer: unknown, isUnknown: true };
+    }
     if (mayDelete(context, topic.name)) return { topic };
     const shown = context.authorize('DESCRIBE', 'TOPIC', topic.name) ? topic.name : null;
     return { answer: answer(shown, topicId, 'TOPIC_AUTHORIZATION_FAILED', notAuthorized) };
   }
   if (!mayDelete(context, name)) return refuse('TOPIC_AUTHORIZATION_FAILED', notAuthorized);
   const topic = image.topic(name);
-  return topic === undefined
-    ? refuse('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`)
-    : { topic };
+  if (topic !== undefined) return { topic };
+  const message = `The topic '${name}' does not exist.`;
+  return { answer: answer(name, topicId, 'UNKNOWN_TOPIC_OR_PARTITION', message), isUnknown: true };
 }
 
 function mayDelete(context: RequestContext, name: string): boolean {

@@ -45,6 +45,28 @@ describe('several nodes', () => {
     await fleet.close();
   });
 
+  it('are as current as the controller was, once one that was behind has caught up', async () => {
+    const fleet = await formed();
+    const [one, two] = fleet.nodes.map(({ replica }) => replica);
+    const making = fleet.node(1).cluster.createTopics([topicNamed('t')]);
+    for (let round = 0; round < 5; round++) {
+      fleet.group.replicate(one!, two!, Infinity);
+      await settle();
+    }
+    expect((await making)[0]?.kind).toBe('created');
+    const late = fleet.node(3).cluster;
+    expect(late.image.topic('t')).toBeUndefined();
+    let isCurrent = false;
+    const caughtUp = late.catchUp().then(() => {
+      isCurrent = true;
+    });
+    await settle();
+    expect(isCurrent).toBe(false);
+    await fleet.run(caughtUp);
+    expect(late.image.topic('t')).toBeDefined();
+    await fleet.close();
+  });
+
   it('answer from a deposed leader nothing that another leader has changed', async () => {
     const fleet = await formed();
     const [one, two, three] = fleet.nodes.map(({ replica }) => replica);
