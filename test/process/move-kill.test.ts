@@ -54,6 +54,9 @@ test(
       };
       const other = (path: string): string => paths.find((each) => each !== path)!;
       for (let kill = 0; kill < kills; kill++) {
+        // Each kill meets a writer that has got on since the one before.
+        const written = count;
+        await vi.waitFor(() => expect(count).toBeGreaterThan(written), within);
         const target = other(await homeOf());
         const [result] = await admin.alterReplicaLogDirs([{ broker: 1, topic, partition: 0, path: target }]);
         expect(result!.error).toBeNull();
