@@ -59,7 +59,9 @@ async function withMembers(
   });
   const snapshots = options.keepsSnapshots ? await SnapshotStore.open(disk, log.directory) : undefined;
   const catchUp = catchUpWith(options, snapshots);
-  const impairment = memory.impairment(await lastingFloor(disk, log, found.floor));
+  // What it once acknowledged and does not hold any more others may still count on.
+  const floor = found.floor ?? (isEmpty ? home.votes.departureOf(options.identity) : undefined);
+  const impairment = memory.impairment(await lastingFloor(disk, log, floor));
   const opened = {
     member: self,
     log,

@@ -345,7 +345,7 @@ export class Partitions {
     if (replica?.identity.topicId !== topicId) return;
     await this.#beforeRemoval(replica);
     this.#unregister(replica);
-    await replica.delete();
+    await replica.delete({ mayReturn: true });
   }
 
   /** The node is to stop: hands what it leads to others that are in sync, as far as that goes within `withinMs`. */

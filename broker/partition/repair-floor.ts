@@ -58,7 +58,7 @@ export async function lastingFloor(
   return undefined;
 }
 
-function isAsHigh(one: RepairFloor, other: RepairFloor): boolean {
+export function isAsHigh(one: RepairFloor, other: RepairFloor): boolean {
   return one.term === other.term ? one.index >= other.index : one.term > other.term;
 }
 

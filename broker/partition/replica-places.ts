@@ -12,6 +12,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { DiskError } from '../../platform/disk.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Ids } from '../../platform/ids.ts';
+import { noteDeparture } from './departed-replicas.ts';
 import { removeLogDirectory } from '../log/log-removal.ts';
 import { chooseDirectory } from './directory-choice.ts';
 import type { DirectoryLoad } from './directory-choice.ts';
@@ -175,7 +176,12 @@ export class ReplicaPlaces {
     const { disk, clock } = this.#options;
     const floor = directory.floors.floor({ topicId, partition });
     const { syncer } = directory;
-    await removeLogDirectory({ disk, clock, syncer, floor, directory: `${directory.path}/${name}` });
+    const { term: lastTerm, endIndex } = floor.current() ?? { term: 0, endIndex: 1 };
+    const identity = { topic, topicId, partition };
+    // The log itself, which is not opened for this, may reach a tenth of a second further.
+    const log = { directory: `${directory.path}/${name}`, lastTerm, endIndex };
+    await noteDeparture({ disk, home: directory, identity }, log);
+    await removeLogDirectory({ disk, clock, syncer, floor, directory: log.directory });
   }
 
   get #online(): LogDirectory[] {

@@ -31,6 +31,7 @@ import type { LogDirectory } from './log-directory.ts';
 import type { MovableLog } from './moves/future-copy.ts';
 import type { LogProducers } from './log-producers.ts';
 import type { ReplicaMemory } from './replica-memory.ts';
+import { noteDeparture } from './departed-replicas.ts';
 import { RecordDeletions } from './record-deletions.ts';
 import { keyOf } from './vote-records.ts';
 import { appendRefusals } from './replica-types.ts';
@@ -89,8 +90,8 @@ export class Replica {
     ({ recovery: this.recovery, snapshots: this.snapshots } = opened);
     ({ memory: this.memory, member: this.member } = opened);
     this.home = home;
-    const { damage } = this.recovery;
-    if (damage !== undefined) this.#failure = { kind: 'damage', cause: damage };
+    const cause = this.recovery.damage;
+    if (cause !== undefined) this.#failure = { kind: 'damage', cause };
     this.#log = log;
     this.#producers = opened.producers;
     this.#kept = new KeptConfiguration(disk, log.directory, configuration);
@@ -238,10 +239,8 @@ export class Replica {
     const appended = this.#consensus.appendRaftOnly('delete-records', encodeDeleteRecords(offset));
     const refusal = (hasFailed: boolean) => (hasFailed ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER');
     if (appended.kind === 'refused') return refusal(appended.reason === 'failed');
-    const isCommitted = await new Promise<boolean>((resolve) =>
-      this.acknowledgements.whenCommitted(appended, resolve),
-    );
-    if (!isCommitted) return refusal(this.failed);
+    const isDone = await new Promise<boolean>((done) => this.acknowledgements.whenCommitted(appended, done));
+    if (!isDone) return refusal(this.failed);
     if (!(await this.#deletions.settled()) || this.#log.logStartOffset < offset) return 'KAFKA_STORAGE_ERROR';
     return 'done';
   }
@@ -373,12 +372,13 @@ export class Replica {
     }
   }
 
-  /** Leaves its group and removes the partition's files, crash-safely. */
-  async delete(): Promise<void> {
+  /** Leaves its group and removes the partition's files, crash-safely. `mayReturn`: the group goes on, and may want it back. */
+  async delete({ mayReturn = false } = {}): Promise<void> {
     this.closed = true;
     this.#options.consensus.leave(this.#consensus);
     this.#endWaiting();
     await this.#settled();
+    if (mayReturn) await noteDeparture(this.#options, this.#log);
     await this.#log.delete();
   }
 

@@ -26,7 +26,14 @@ export interface VoterMove {
   readonly number: number;
 }
 
-export type VoteRecord = Vote | VoterMove;
+/** This directory's member of a group was taken out, and its log removed: how far that reached. It may be made a member again. */
+export interface VoterLeft {
+  readonly group: GroupId;
+  /** Of the last entry that it held, or once held. */
+  readonly left: { readonly term: number; readonly index: number };
+}
+
+export type VoteRecord = Vote | VoterMove | VoterLeft;
 
 export interface VoteFault {
   readonly position: number;
@@ -38,6 +45,7 @@ export interface ReadVotes {
   readonly votes: readonly Vote[];
   /** Those that live elsewhere. */
   readonly moves: readonly VoterMove[];
+  readonly departures: readonly VoterLeft[];
   readonly faults: readonly VoteFault[];
   /** Whether the file is of the format of before, in which records name no directory. */
   readonly isOld: boolean;
@@ -56,6 +64,8 @@ const oldRecordBytes = 32;
 const roundBit = 0x8000_0000;
 /** In the place of the node that was voted for: the record is of a move. */
 const movedMark = -2;
+/** Likewise: the record is of a member that was taken out. */
+const leftMark = -3;
 /** Of a member that lives here again. */
 const nowhere = Buffer.alloc(16).toString('base64url');
 
@@ -68,7 +78,15 @@ const nowhere = Buffer.alloc(16).toString('base64url');
 export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
   const magic = bytes.subarray(0, votesHeader.length);
   const isOld = magic.equals(oldHeader);
-  const nothing = { votes: [], moves: [], faults: [], isOld, endPosition: 0, lastRoundPosition: 0 };
+  const nothing = {
+    votes: [],
+    moves: [],
+    departures: [],
+    faults: [],
+    isOld,
+    endPosition: 0,
+    lastRoundPosition: 0,
+  };
   if (bytes.length < votesHeader.length) return nothing;
   if (!isOld && !magic.equals(votesHeader)) {
     const faults = [{ position: 0, reason: 'this is no file of votes that this version can read' }];
@@ -77,6 +95,7 @@ export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
   const recordBytes = isOld ? oldRecordBytes : voteRecordBytes;
   const votes = new Map<string, Vote>();
   const moves = new Map<string, VoterMove>();
+  const departures = new Map<string, VoterLeft>();
   const faults: VoteFault[] = [];
   let bad: number | undefined;
   let endPosition = votesHeader.length;
@@ -98,11 +117,12 @@ export function readVotes(bytes: Buffer, directoryId = '?'): ReadVotes {
     const { record } = decoded;
     const key = keyOf(record.group);
     if ('state' in record) votes.set(key, record);
+    else if ('left' in record) departures.set(key, record);
     else if (record.movedTo === undefined) moves.delete(key);
     else moves.set(key, record);
   }
   const present = { votes: [...votes.values()], moves: [...moves.values()] };
-  return { ...present, faults, isOld, endPosition, lastRoundPosition };
+  return { ...present, departures: [...departures.values()], faults, isOld, endPosition, lastRoundPosition };
 }
 
 /** What is written at once and told of together. */
@@ -125,6 +145,10 @@ function encodeRecord(content: VoteRecord, beginsRound: boolean): Buffer {
     record.writeInt32BE(term, 24);
     record.writeInt32BE(votedFor === undefined ? -1 : nodeOf(votedFor), 28);
     if (votedFor !== undefined) writeId(record, directoryOf(votedFor), 32);
+  } else if ('left' in content) {
+    record.writeInt32BE(content.left.term, 24);
+    record.writeInt32BE(leftMark, 28);
+    record.writeBigInt64BE(BigInt(content.left.index), 32);
   } else {
     record.writeInt32BE(content.number, 24);
     record.writeInt32BE(movedMark, 28);
@@ -152,6 +176,10 @@ function decodeRecord(
   if (nodeId === movedMark) {
     const movedTo = directoryId === nowhere ? undefined : directoryId;
     return { record: { group, movedTo, number: record.readInt32BE(24) }, beginsRound };
+  }
+  if (nodeId === leftMark) {
+    const left = { term: record.readInt32BE(24), index: Number(record.readBigInt64BE(32)) };
+    return { record: { group, left }, beginsRound };
   }
   const votedFor = nodeId < 0 ? undefined : memberId(nodeId, directoryId);
   return { record: { group, state: { term: record.readInt32BE(24), votedFor } }, beginsRound };

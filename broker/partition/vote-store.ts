@@ -13,7 +13,7 @@ import type { Disk, DiskFile } from '../../platform/disk.ts';
 import { readWholeFile, replaceFile } from '../../platform/whole-files.ts';
 import type { HardState } from '../raft/raft.ts';
 import { encodeRound, encodeRounds, keyOf, readVotes, voteRecordBytes, votesHeader } from './vote-records.ts';
-import type { GroupId, Vote, VoteRecord, VoterMove } from './vote-records.ts';
+import type { GroupId, ReadVotes, Vote, VoteRecord, VoterLeft, VoterMove } from './vote-records.ts';
 
 export type { GroupId, Vote } from './vote-records.ts';
 
@@ -22,6 +22,8 @@ export class VoteStore {
   readonly #votes: Map<string, Vote>;
   /** Of members of this directory that live in another one now, by group. */
   readonly #moves: Map<string, VoterMove>;
+  /** Of members of this directory that were taken out, by group. */
+  readonly #departures: Map<string, VoterLeft>;
   #endPosition: number;
   /** Put, and not yet in a write. */
   #waiting: VoteRecord[] = [];
@@ -34,12 +36,13 @@ export class VoteStore {
 
   private constructor(
     file: DiskFile,
-    known: { readonly votes: readonly Vote[]; readonly moves: readonly VoterMove[] },
+    known: Pick<ReadVotes, 'votes' | 'moves' | 'departures'>,
     endPosition: number,
   ) {
     this.#file = file;
     this.#votes = new Map(known.votes.map((vote) => [keyOf(vote.group), vote]));
     this.#moves = new Map(known.moves.map((move) => [keyOf(move.group), move]));
+    this.#departures = new Map(known.departures.map((departure) => [keyOf(departure.group), departure]));
     this.#endPosition = endPosition;
   }
 
@@ -53,13 +56,14 @@ export class VoteStore {
     if (bytes.length < votesHeader.length && (await holdsReplicas(disk, directory))) {
       throw new DamagedVotes(path, 0);
     }
-    const { votes, moves, faults, isOld, endPosition } = readVotes(bytes, directoryId);
+    const { faults, isOld, endPosition, ...known } = readVotes(bytes, directoryId);
     const [fault] = faults;
     if (fault !== undefined) throw new DamagedVotes(path, fault.position);
-    const liveBytes = votesHeader.length + (votes.length + moves.length) * voteRecordBytes;
+    const records = [...known.votes, ...known.moves, ...known.departures];
+    const liveBytes = votesHeader.length + records.length * voteRecordBytes;
     const isNew = isOld || bytes.length < votesHeader.length || bytes.length > 4 * liveBytes + 4096;
     if (isNew) {
-      const whole = Buffer.concat([votesHeader, encodeRounds([...votes, ...moves])]);
+      const whole = Buffer.concat([votesHeader, encodeRounds(records)]);
       await replaceFile(disk, directory, 'votes', whole);
     }
     const end = isNew ? liveBytes : endPosition;
@@ -68,7 +72,7 @@ export class VoteStore {
     // Where a process before this one failed to sync them, the pages count as clean, and the disk may lack what they show.
     if (!isNew) await file.write([bytes.subarray(0, end)], 0);
     await file.sync();
-    return new VoteStore(file, { votes, moves }, end);
+    return new VoteStore(file, known, end);
   }
 
   get(group: GroupId): HardState | undefined {
@@ -78,6 +82,11 @@ export class VoteStore {
   /** How the group's member of this directory came to live in another one; undefined: it lives here, if there is one. */
   moveOf(group: GroupId): VoterMove | undefined {
     return this.#moves.get(keyOf(group));
+  }
+
+  /** How far the log reached that this directory's member of the group had when it was last taken out. */
+  departureOf(group: GroupId): VoterLeft['left'] | undefined {
+    return this.#departures.get(keyOf(group))?.left;
   }
 
   /**
@@ -120,6 +129,7 @@ export class VoteStore {
     for (const record of votes) {
       const key = keyOf(record.group);
       if ('state' in record) this.#votes.set(key, record);
+      else if ('left' in record) this.#departures.set(key, record);
       else if (record.movedTo === undefined) this.#moves.delete(key);
       else this.#moves.set(key, record);
     }

@@ -47,7 +47,6 @@ export function canBeElected({ configuration, id, peers, settings }: Group): boo
 /** Whether the candidate's log has all that may be committed, as far as this voter can tell. */
 function isComplete(group: Group, request: VoteRequest): boolean {
   const { impairment, log } = group;
-  if (group.hasForgotten) return false;
   if (!log.isCoveredBy(request.lastTerm, request.lastIndex)) return false;
   if (impairment?.kind !== 'damaged') return true;
   // What this log has lost it has acknowledged: the floor speaks for the entries that are no longer there.

@@ -92,8 +92,6 @@ export class Group {
   /** How often the log has been cut or replaced: completions of before do not count for what was appended since. */
   #generation = 0;
   #impairment: Impairment | undefined;
-  /** It has been in the group before, and has been begun anew as none of its voters. */
-  readonly #hasReturned: boolean;
 
   constructor(options: RaftOptions) {
     this.id = options.id;
@@ -112,7 +110,6 @@ export class Group {
     this.#writtenEndIndex = this.log.endIndex;
     this.#flushedEndIndex = this.log.endIndex;
     this.#impairment = options.impairment;
-    this.#hasReturned = options.hardState.term > 0 && this.log.endIndex === 1;
     assert(
       options.committedEndIndex >= this.log.startIndex && options.committedEndIndex <= this.log.endIndex,
       'what is committed is in the log',
@@ -149,16 +146,6 @@ export class Group {
 
   get impairment(): Impairment | undefined {
     return this.#impairment;
-  }
-
-  /**
-   * Whether it may have acknowledged what it does not hold: it was taken out, gave up its log, and has come back. A member that does not
-   * know that it was taken out counts it among the voters still, and could be elected without what was committed then. Until it is a
-   * voter, as of its own log, which then has all of that. Known in memory alone: one that is started again before its leader has
-   * brought it up votes as any other.
-   */
-  get hasForgotten(): boolean {
-    return this.#hasReturned && !isVoter(this.configuration, this.id);
   }
 
   /** Whether a leader may be serving reads in the belief that this member elects nobody else yet. */

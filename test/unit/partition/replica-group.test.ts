@@ -1,3 +1,5 @@
+import { readRepairFloor } from '../../../broker/partition/repair-floor.ts';
+import type { RepairFloor } from '../../../broker/partition/repair-floor.ts';
 import { describe, expect, it } from 'vitest';
 import { ReplicaGroup, append, appended, memberOn, topic, topicId, valuesOf } from './replica-group.ts';
 
@@ -92,16 +94,23 @@ describe('replicas of one partition', () => {
     await settled(1);
     await partitions.removeReplica({ topic, topicId, partition: 0 });
     expect(partitions.replica(topic, 0)).toBeUndefined();
+    const left = replica.home.votes.departureOf(replica.identity);
+    // The first entries of three leaders, the record, and the change that was to take it out.
+    expect(left).toEqual({ term: leader.term, index: 5 });
     // Its term and vote have stayed; its log and what it knew of the others went.
     await group.open(3, { members: [1, 2, 3].map(memberOn), revision: 2 });
     const back = group.node(3).replica;
     expect(back.configuration.voters).toEqual(voters);
     expect(back.isLeader).toBe(false);
+    // Who counts it among the voters still must not be elected by it without what it has acknowledged: after any restart, too.
+    const floor = (): Promise<RepairFloor | undefined> => readRepairFloor(group.diskOf(3), '/data/t-0');
+    expect(await floor()).toEqual(left);
     expect(leader.changeMembers({ voters, learners: [memberOn(3)], revision: 2 })).toBeUndefined();
     await settled(2);
     await group.until('what it had before', () => back.highWatermark === 1);
     expect([back.isLeader, back.leaderNode, leader.isLeader]).toEqual([false, 1, true]);
     expect(await valuesOf(back)).toEqual(['a']);
+    expect(await floor()).toBeUndefined();
   });
 
   it('hands leadership over when told to, and says whether it was taken', async () => {

@@ -39,6 +39,7 @@ it('directories that no replica uses are removed where the cluster has deleted i
     await writePartitionMetadata(disk, `/a/${name}`, id!);
   }
   const floor = directory.floors.floor({ topicId: deleted!, partition: 3 });
+  floor.raise({ term: 4, endIndex: 8 });
   await disk.makeDirectory('/a/bare-0');
   await disk.makeDirectory('/a/old-1.abc-delete');
   const asked: unknown[] = [];
@@ -57,5 +58,8 @@ it('directories that no replica uses are removed where the cluster has deleted i
   ]);
   expect(setAside).toEqual(['/a/bare-0 bare-0.x-stray', '/a/with-dash-4 with-dash-4.x-stray']);
   expect(floor.current()).toBeUndefined();
+  // Should it come back it is known what it once held.
+  const departed = { topicId: deleted!, partition: 3 };
+  expect(directory.votes.departureOf(departed)).toEqual({ term: 4, index: 7 });
   await directory.close();
 });

@@ -48,6 +48,20 @@ async function contentOf(disk: MemoryDisk): Promise<Buffer> {
 }
 
 describe('the store of votes', () => {
+  it('knows how far a member had come that was taken out, beside its vote', async () => {
+    const disk = await diskWith();
+    const store = await VoteStore.open(disk, directory, own);
+    const index = 2 ** 40 + 5;
+    await store.put([{ group: groupOf(3), left: { term: 6, index: 1 } }, voteOf(3, 9)]);
+    await store.put([{ group: groupOf(3), left: { term: 7, index } }]);
+    const reopened = await VoteStore.open(disk, directory, own);
+    for (const known of [store, reopened]) {
+      expect(known.departureOf(groupOf(3))).toEqual({ term: 7, index });
+      expect(known.get(groupOf(3))?.term).toBe(9);
+      expect(known.departureOf(groupOf(4))).toBeUndefined();
+    }
+  });
+
   it('knows the last state of each group, after a restart too', async () => {
     const disk = await diskWith();
     const store = await VoteStore.open(disk, directory, own);

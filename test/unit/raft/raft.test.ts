@@ -629,30 +629,6 @@ describe('a leader', () => {
 describe('a member that is not whole', () => {
   const vote = { kind: 'vote', from: two, to: one, isTransfer: false } as const;
 
-  it('votes, where it was taken out and has been begun anew, once its own log says that it is a voter again', () => {
-    const others = { voters: [two, three], outgoing: [], learners: [], revision: 3 };
-    const empty = { startIndex: 1, startTerm: 0, endIndex: 1, terms: [] };
-    const outside = { log: empty, configurations: [{ index: 0, configuration: others }] };
-    const request = { ...vote, term: 2, lastTerm: 1, lastIndex: 30 };
-    const ask = (raft: Raft): object[] => {
-      raft.step(request);
-      raft.hardStatePersisted(raft.hardState);
-      return sent(raft.take(), 'vote-answer');
-    };
-    // Who comes late has acknowledged nothing: another one may need its vote.
-    const { raft: late } = create({ ...outside, hardState: { term: 0, votedFor: undefined } });
-    expect(ask(late)).toMatchObject([{ isGranted: true }]);
-    const { raft: back } = create(outside);
-    expect(ask(back)).toMatchObject([{ isGranted: false }]);
-    const configuration = { voters: [one, two, three], outgoing: [], learners: [], revision: 4 };
-    const entries = { fromIndex: 1, endIndex: 4, previousTerm: 0, terms: [{ index: 1, term: 2 }] };
-    back.step(append({ ...entries, configurations: [{ index: 3, configuration }] }));
-    back.take();
-    back.step({ ...request, term: 3, lastTerm: 2, isTransfer: true });
-    back.hardStatePersisted(back.hardState);
-    expect(sent(back.take(), 'vote-answer')).toMatchObject([{ isGranted: true }]);
-  });
-
   it('votes, with damage, only for who has what it has lost', () => {
     const floor = { term: 1, index: 9 };
     for (const [lastIndex, isGranted] of [
