@@ -58,7 +58,7 @@ export function openKafkaListener(options: KafkaListenerOptions): Promise<KafkaL
 
 export interface HttpListenerOptions {
   readonly address: Address;
-  readonly health: Pick<HttpNode, 'readiness' | 'offline'>;
+  readonly health: Pick<HttpNode, 'readiness' | 'offline' | 'groups'>;
   readonly gauges: NodeGauges;
 }
 

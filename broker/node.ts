@@ -7,11 +7,9 @@ import { isStanding, Leaderships } from './cluster/partitions/leaderships.ts';
 import { PartitionSteering } from './cluster/partitions/partition-steering.ts';
 import { ReplicaMetadataLog } from './cluster/metadata/replica-metadata-log.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
-import { ReplicaCoordinatorLog } from './coordinator/replica-coordinator-log.ts';
 import { openDataDirectories } from './data-directories.ts';
 import type { DirectoryIdentity } from './data-directory.ts';
 import { groupsTopic } from './groups/group-service.ts';
-import type { GroupService } from './groups/group-service.ts';
 import { handlers } from './handlers/handlers.ts';
 import type { NodeServices } from './handlers/node-services.ts';
 import type { HttpServer } from './http/http-server.ts';
@@ -24,6 +22,7 @@ import { askingMeanwhile, joinService } from './formation/joining.ts';
 import { readClusterFigures } from './cluster-figures.ts';
 import { openCopying } from './node-catch-up.ts';
 import { openGroups } from './node-groups.ts';
+import type { NodeGroups } from './node-groups.ts';
 import { meetCluster } from './node-peers.ts';
 import type { ClusterOptions, NodePeers } from './node-peers.ts';
 import { clientListenerName, openHttpListener, openKafkaListener } from './node-listeners.ts';
@@ -129,7 +128,7 @@ class Node implements Broker {
   readonly #watch: LeadershipWatch;
   #steering: PartitionSteering | undefined;
   #moves: ReplicaMoves | undefined;
-  #groups: GroupService | undefined;
+  #groups: NodeGroups | undefined;
   #recovery: NodeRecovery | undefined;
   #fetchSessions: FetchSessions | undefined;
   #listener: KafkaListener | undefined;
@@ -198,7 +197,7 @@ class Node implements Broker {
     storage.partitions.onLeadership((replica) => {
       this.#watch.changed(replica);
       steering.replicaChanged(replica);
-      this.#followGroups(replica);
+      this.#groups!.follow(replica);
     });
     await openReplicas(storage, cluster, this.#moves!);
     await recovery?.force(storage.partitions.all());
@@ -351,7 +350,7 @@ class Node implements Broker {
         moves: this.#moves,
         cluster: () => cluster,
         beforeRemoval: (topic) => {
-          if (topic === groupsTopic) this.#groups!.close();
+          if (topic === groupsTopic) this.#groups!.service.close();
         },
       }),
       onReplicaFailure: (topic, error) => {
@@ -394,17 +393,6 @@ class Node implements Broker {
     return steering;
   }
 
-  /** Who leads a partition of the groups' topic coordinates the groups in it. */
-  #followGroups(replica: Replica): void {
-    const { topic, partition, isLeader, term } = replica;
-    if (topic !== groupsTopic) return;
-    const groups = this.#groups!;
-    if (!isLeader) groups.resign(partition);
-    // Clients are told to wait while a partition's groups load; a failure goes to onShardFailure.
-    else if (groups.termOf(partition) !== term)
-      void groups.lead(partition, () => new ReplicaCoordinatorLog(replica));
-  }
-
   #services(storage: NodeStorage, cluster: Cluster): NodeServices {
     const { clock, random } = this.#platform;
     const config = this.#config;
@@ -414,8 +402,13 @@ class Node implements Broker {
       random: random.fork('fetch sessions'),
       slots: () => config.maxIncrementalFetchSessionCacheSlots,
     });
-    const groups = openGroups({ platform: this.#platform, config, cluster, logger: this.#logger });
-    this.#groups = groups;
+    const { partitions } = storage;
+    const leaderships = this.#leaderships;
+    const { network } = this.#peers!;
+    const { nodeId } = this;
+    const platform = this.#platform;
+    const parts = { cluster, leaderships, partitions, network };
+    this.#groups = openGroups({ nodeId, platform, config, logger: this.#logger, ...parts });
     return {
       nodeId: this.nodeId,
       clusterId: this.clusterId,
@@ -423,11 +416,11 @@ class Node implements Broker {
       random,
       config,
       cluster,
-      partitions: storage.partitions,
+      partitions,
       moves: this.#moves!,
-      leaderships: this.#leaderships,
+      leaderships,
       transfers: this.#steering!.transfers,
-      groups,
+      groups: this.#groups.service,
       fetchSessions: this.#fetchSessions,
       handlers,
       advertisedAddress: (local: Address) => ({
@@ -462,11 +455,16 @@ class Node implements Broker {
     });
     const { http, observe } = await openHttpListener({
       address: { host, port: httpPort },
-      health: { readiness: () => readiness.now(this.#ready), offline: () => this.#storage!.state() },
+      health: {
+        readiness: () => readiness.now(this.#ready),
+        offline: () => this.#storage!.state(),
+        groups: this.#groups!.view,
+      },
       gauges: {
         connections: () => this.#listener!.connectionCount,
         requestBytesHeld: () => this.#memory.usedBytes,
         fetchSessions: () => this.#fetchSessions!.count,
+        groups: { view: this.#groups!.view, seriesMax: () => this.#config.kappalogGroupLagMetrics },
         storage: () => this.#storage!.figures(),
         cluster: () =>
           readClusterFigures({
@@ -474,7 +472,7 @@ class Node implements Broker {
             cluster: this.#cluster!,
             storage: this.#storage!,
             leaderships: this.#leaderships,
-            groups: this.#groups!,
+            groups: this.#groups!.service,
             watch: this.#watch,
             network: this.#peers!.network,
             copying: this.#copying,

@@ -211,6 +211,13 @@ export class Reader {
     throw new ProtocolError('bad-value', `a nullable struct begins with ${mark}, neither 1 nor -1`);
   }
 
+  /** As `present`, of a struct that travels in a tag: Kafka marks those otherwise. */
+  presentInTag(): boolean {
+    const mark = this.unsignedVarint();
+    if (mark > 1) throw new ProtocolError('bad-value', `a nullable struct in a tag begins with ${mark}`);
+    return mark === 1;
+  }
+
   tagCount(): number {
     const count = this.unsignedVarint();
     // A tag takes at least two bytes.

@@ -163,6 +163,16 @@ export class BrokerConfig {
   get kappalogCatchUpBytesPerSecond(): number {
     return this.#number('kappalog.catch.up.bytes.per.second');
   }
+  /** 0: nothing is watched. */
+  get kappalogGroupLagIntervalMs(): number {
+    return this.#number('kappalog.group.lag.interval.ms');
+  }
+  get kappalogGroupLagMetrics(): number {
+    return this.#number('kappalog.group.lag.metrics');
+  }
+  get kappalogGroupLagPartitions(): number {
+    return this.#number('kappalog.group.lag.partitions');
+  }
   get kappalogLeaderLeaseClockDriftPercent(): number {
     return this.#number('kappalog.leader.lease.clock.drift.percent');
   }

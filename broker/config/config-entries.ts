@@ -14,7 +14,7 @@ import type {
   GroupConfigDefinition,
   TopicConfigDefinition,
 } from './config-definition.ts';
-import { effectiveGroupValue, honouredGroupSettings } from './consumer-group-settings.ts';
+import { effectiveGroupValue, consumerGroupSettings } from './consumer-group-settings.ts';
 import type { GroupOverrides } from './consumer-group-settings.ts';
 import { parseConfigValue } from './config-value.ts';
 import { honouredSettings } from './honoured-settings.ts';
@@ -124,7 +124,7 @@ function synonymEntries(names: readonly string[], broker: BrokerConfig): ConfigS
 /** The honoured settings of a group, whether it exists or not, in order of name. */
 export function groupConfigEntries(overrides: GroupOverrides, broker: BrokerConfig): ConfigEntry[] {
   return [...groupConfigDefinitions.values()]
-    .filter(({ name }) => honouredGroupSettings.has(name))
+    .filter(({ name }) => consumerGroupSettings.has(name))
     .map((definition) => groupConfigEntry(definition, overrides, broker));
 }
 
@@ -146,7 +146,7 @@ function groupConfigEntry(
     isSensitive: false,
     configType: typeNumbers[type],
     synonyms,
-    documentation: honouredGroupSettings.get(name) ?? '',
+    documentation: consumerGroupSettings.get(name) ?? '',
   };
 }
 

@@ -31,7 +31,7 @@ export const consumerBrokerSettings: ReadonlyMap<string, string> = new Map([
   ['group.consumer.max.size', 'The most members of one consumer group.'],
   [
     'group.consumer.migration.policy',
-    'Whether groups change between the classic and the consumer protocol with the members that join: upgrade, downgrade, bidirectional, disabled.',
+    'Whether groups with members change between the classic and the consumer protocol: bidirectional, upgrade, downgrade, or disabled.',
   ],
   ['group.consumer.min.assignment.interval.ms', 'The smallest consumer.assignment.interval.ms of a group.'],
   ['group.consumer.min.heartbeat.interval.ms', 'The smallest consumer.heartbeat.interval.ms of a group.'],
@@ -57,22 +57,8 @@ export const consumerGroupSettings: ReadonlyMap<string, string> = new Map([
   ['consumer.session.timeout.ms', 'A member of the group that is not heard for so long is put out.'],
 ]);
 
-/** Read by the coordinator, but without effect while the broker serves no members of consumer groups: nobody can set these. */
-export const unservedSettings: ReadonlySet<string> = new Set([
-  ...consumerBrokerSettings.keys(),
-  ...consumerGroupSettings.keys(),
-]);
-
-/** Those that users can set on a group. */
-export const honouredGroupSettings: ReadonlyMap<string, string> = served(consumerGroupSettings);
-
 /** The assignors that there are; none of a user's own can be loaded. */
 export const consumerAssignors: readonly string[] = ['uniform', 'range'];
-
-/** Those of `settings` that users can set. */
-export function served(settings: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  return new Map([...settings].filter(([name]) => !unservedSettings.has(name)));
-}
 
 /** Why a group cannot have a setting that is one of Kafka's. */
 function refusedBecause(name: string): string {
@@ -94,7 +80,7 @@ export function checkGroupOverrides(
     if (before.get(name) === text) continue;
     const definition = groupConfigDefinitions.get(name);
     if (definition === undefined) return `Unknown group config name: ${name}.`;
-    if (!honouredGroupSettings.has(name)) {
+    if (!consumerGroupSettings.has(name)) {
       return `Invalid value ${text} for configuration ${name}: ${refusedBecause(name)}. Leave it out.`;
     }
     const parsed = parseConfigValue(definition, text);

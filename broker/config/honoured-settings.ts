@@ -3,7 +3,7 @@
  * reads it: those that give a topic setting its default are read through `TopicConfig`, all others through a getter of
  * `BrokerConfig` (a test holds the two together), or those of consumer groups through `consumer-group-settings.ts`. The sentences are what DescribeConfigs gives as documentation.
  */
-import { consumerBrokerSettings, served } from './consumer-group-settings.ts';
+import { consumerBrokerSettings } from './consumer-group-settings.ts';
 
 const readByGetters: ReadonlyMap<string, string> = new Map([
   ['auto.create.topics.enable', 'Whether asking for the metadata of a missing topic creates it.'],
@@ -56,6 +56,18 @@ const readByGetters: ReadonlyMap<string, string> = new Map([
   [
     'kappalog.drained.nodes',
     'Nodes that are to hold nothing: their replicas go to others, and they get none until they are taken off. For all brokers alone, while they run.',
+  ],
+  [
+    'kappalog.group.lag.interval.ms',
+    'How often a node looks how far the groups that it coordinates are behind; 0 turns that off.',
+  ],
+  [
+    'kappalog.group.lag.metrics',
+    'The most groups, and the most partitions of groups, whose lag the metrics show one by one: those furthest behind.',
+  ],
+  [
+    'kappalog.group.lag.partitions',
+    'The most partitions, over all groups that a node coordinates, of which it looks how far the groups are behind.',
   ],
   [
     'kappalog.leader.lease.clock.drift.percent',
@@ -228,9 +240,7 @@ const readByGetters: ReadonlyMap<string, string> = new Map([
 
 /** All of them, in order of name. */
 export const honouredSettings: ReadonlyMap<string, string> = new Map(
-  [...readByGetters, ...served(consumerBrokerSettings)].toSorted(([left], [right]) =>
-    left < right ? -1 : 1,
-  ),
+  [...readByGetters, ...consumerBrokerSettings].toSorted(([left], [right]) => (left < right ? -1 : 1)),
 );
 
 /**

@@ -1,4 +1,6 @@
 /** What a group has committed, by topic and partition. */
+import { noTopicId } from './group-commands.ts';
+
 export interface CommittedOffset {
   readonly offset: number;
   /** -1 where the client did not tell. */
@@ -48,4 +50,14 @@ export function removeCommittedOffset(offsets: CommittedOffsets, topic: string, 
   if (partitions === undefined || !partitions.delete(partition)) return false;
   if (partitions.size === 0) offsets.topics.delete(topic);
   return true;
+}
+
+/** What was committed for a topic that has since been deleted does not count for its namesake. */
+export function isOfTopic(offset: CommittedOffset | undefined, topicId: string): boolean {
+  return (
+    offset === undefined ||
+    topicId === noTopicId ||
+    offset.topicId === noTopicId ||
+    offset.topicId === topicId
+  );
 }

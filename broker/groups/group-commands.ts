@@ -6,6 +6,8 @@ import type { ErrorCode } from '../../protocol/index.ts';
 import type {
   ConsumerHeartbeatCommand,
   ConsumerHeartbeatReply,
+  DescribeConsumerGroupCommand,
+  DescribeConsumerGroupReply,
   RefreshPatternsCommand,
   RefreshPatternsReply,
 } from './consumer/consumer-commands.ts';
@@ -137,6 +139,8 @@ export interface CommitReply {
 export interface FetchOffsetsCommand {
   readonly kind: 'fetch-offsets';
   readonly groupId: string;
+  /** The member that asks; undefined for whoever need not be one. */
+  readonly member?: { readonly memberId: string; readonly memberEpoch: number } | undefined;
   /** Null for all that the group has committed. */
   readonly topics: readonly FetchOffsetsTopic[] | null;
 }
@@ -196,6 +200,7 @@ export interface DescribeGroupCommand {
 export interface DescribeGroupReply {
   /** GROUP_ID_NOT_FOUND for an unknown group, whose state reads 'Dead' then. */
   readonly errorCode: ErrorCode;
+  readonly errorMessage: string | null;
   readonly groupState: string;
   readonly protocolType: string;
   readonly protocolData: string;
@@ -252,6 +257,7 @@ export interface GroupOperations {
   'describe-group': { command: DescribeGroupCommand; reply: DescribeGroupReply };
   'list-groups': { command: ListGroupsCommand; reply: ListGroupsReply };
   'consumer-heartbeat': { command: ConsumerHeartbeatCommand; reply: ConsumerHeartbeatReply };
+  'describe-consumer-group': { command: DescribeConsumerGroupCommand; reply: DescribeConsumerGroupReply };
   'refresh-patterns': { command: RefreshPatternsCommand; reply: RefreshPatternsReply };
   'forget-topics': { command: ForgetTopicsCommand; reply: ForgetTopicsReply };
 }
@@ -278,6 +284,10 @@ export type GroupTimerEvent =
   | { readonly kind: 'sync'; readonly groupId: string }
   /** A member of a consumer group has had its time to give up partitions. */
   | { readonly kind: 'revocation'; readonly groupId: string; readonly memberId: string }
+  /** A member of the classic protocol in a consumer group was told to rejoin, and has had its time for it. */
+  | { readonly kind: 'member-join'; readonly groupId: string; readonly memberId: string }
+  /** Such a member has joined, and has had its time to fetch its assignment by SyncGroup. */
+  | { readonly kind: 'member-sync'; readonly groupId: string; readonly memberId: string }
   /** The time since the last target assignment of a consumer group is over. */
   | { readonly kind: 'assignment'; readonly groupId: string }
   /** Offsets whose retention is over are looked for. */

@@ -33,6 +33,10 @@ export interface ConsumerGroupConfig {
   readonly assignors: readonly string[];
   /** group.consumer.max.size */
   readonly sizeMax: number;
+  /** group.consumer.regex.refresh.interval.ms: how often topics that match patterns are looked for, though none came or went. */
+  readonly patternRefreshIntervalMs: number;
+  /** group.consumer.migration.policy: of groups that have members; empty ones always change. */
+  readonly migrationPolicy: MigrationPolicy;
 }
 
 /** Between which protocols a group may change with the members that join. */
@@ -42,19 +46,12 @@ export type MigrationPolicy = 'disabled' | 'upgrade' | 'downgrade' | 'bidirectio
 export interface ConsumerProtocolConfig {
   /** group.coordinator.rebalance.protocols: whether it names consumer. */
   readonly isServed: boolean;
-  /** group.consumer.migration.policy */
-  readonly migrationPolicy: MigrationPolicy;
-  /** group.consumer.regex.refresh.interval.ms */
-  readonly patternRefreshIntervalMs: number;
 }
 
 /** The present settings of the consumer protocol. */
 export function consumerProtocolConfigOf(config: BrokerConfig): ConsumerProtocolConfig {
-  const refresh = 'group.consumer.regex.refresh.interval.ms';
   return {
     isServed: listOf('group.coordinator.rebalance.protocols', config).includes('consumer'),
-    migrationPolicy: migrationPolicyOf(config),
-    patternRefreshIntervalMs: numberOf(refresh, config.effective(refresh)),
   };
 }
 
@@ -66,12 +63,15 @@ function migrationPolicyOf(config: BrokerConfig): MigrationPolicy {
 /** The present settings of one group: its own (`overrides`) before the broker's, within the broker's bounds. */
 export function consumerGroupConfigOf(config: BrokerConfig, overrides: GroupOverrides): ConsumerGroupConfig {
   const number = (name: string) => consumerGroupNumber(name, overrides, config);
+  const refresh = 'group.consumer.regex.refresh.interval.ms';
   return {
     sessionTimeoutMs: number('consumer.session.timeout.ms'),
     heartbeatIntervalMs: number('consumer.heartbeat.interval.ms'),
     assignmentIntervalMs: number('consumer.assignment.interval.ms'),
     assignors: listOf('group.consumer.assignors', config),
     sizeMax: numberOf('group.consumer.max.size', config.effective('group.consumer.max.size')),
+    patternRefreshIntervalMs: numberOf(refresh, config.effective(refresh)),
+    migrationPolicy: migrationPolicyOf(config),
   };
 }
 
@@ -105,6 +105,8 @@ export const defaultConsumerGroupConfig: ConsumerGroupConfig = {
   assignmentIntervalMs: 1_000,
   assignors: ['uniform', 'range'],
   sizeMax: 2_147_483_647,
+  patternRefreshIntervalMs: 600_000,
+  migrationPolicy: 'bidirectional',
 };
 
 /**

@@ -13,6 +13,7 @@ import { removeCommittedOffset, setCommittedOffset } from './committed-offsets.t
 import type { GroupCommand, GroupReply, GroupTimerEvent } from './group-commands.ts';
 import { activateConsumerGroup, expireInConsumerGroup } from './consumer/consumer-events.ts';
 import { ConsumerGroup } from './consumer/consumer-group.ts';
+import { describeConsumerGroup } from './consumer/consumer-describing.ts';
 import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts';
 import { decodeConsumerRecord } from './consumer/consumer-records.ts';
 import { keepOffsetsOnly, replayConsumerRecord } from './consumer/consumer-replay.ts';
@@ -20,9 +21,11 @@ import { refreshPatterns } from './consumer/consumer-patterns.ts';
 import type { TopicsView } from './consumer/topics-view.ts';
 import type { ConsumerGroupConfig, GroupConfig } from './group-config.ts';
 import { decodeGroupRecord } from './group-records.ts';
-import { armSession, classicGroup } from './group-step.ts';
+import { armSession } from './group-step.ts';
 import type { GroupStep } from './group-step.ts';
 import { Group } from './group.ts';
+import { InterruptedMigrations } from './migration/interrupted-migrations.ts';
+import type { NoticeMigration } from './migration/migration-notice.ts';
 import { joinGroup } from './join.ts';
 import { heartbeat, leaveGroup, onSessionTimeout, syncGroup } from './membership.ts';
 import {
@@ -44,11 +47,14 @@ export interface GroupMachineOptions {
   readonly config: () => GroupConfig;
   readonly consumerConfig: (groupId: string) => ConsumerGroupConfig;
   readonly topics: () => TopicsView;
+  /** Told of groups that change their protocol, or cannot: for the operator only. It may be told although the step is lost. */
+  readonly onMigration?: NoticeMigration;
 }
 
 export class GroupMachine implements StateMachine<GroupCommand, GroupReply, GroupTimerEvent> {
   readonly #groups = new Map<string, AnyGroup>();
   readonly #options: GroupMachineOptions;
+  readonly #interrupted = new InterruptedMigrations();
   readonly #expiryTimer = new ShardTimer<GroupTimerEvent>({ kind: 'expire-offsets' });
 
   constructor(options: GroupMachineOptions) {
@@ -80,9 +86,11 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
       case 'delete-group':
         return deleteGroup(step, command, request);
       case 'describe-group':
-        return effects.reply(request, describeGroup(classicGroup(step, command.groupId)));
+        return effects.reply(request, describeGroup(step.groups.get(command.groupId)));
       case 'consumer-heartbeat':
         return consumerHeartbeat(step, command, request);
+      case 'describe-consumer-group':
+        return effects.reply(request, describeConsumerGroup(step, command.groupId));
       case 'refresh-patterns':
         return refreshPatterns(step, command, request);
       case 'list-groups':
@@ -118,7 +126,7 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   replay(replayed: ReplayedRecord): void {
     const consumerRecord = decodeConsumerRecord(replayed.key, replayed.value);
     if (consumerRecord !== undefined) {
-      replayConsumerRecord(this.#groups, consumerRecord);
+      replayConsumerRecord(this.#groups, this.#interrupted, consumerRecord);
       return;
     }
     const record = decodeGroupRecord(replayed.key, replayed.value);
@@ -129,16 +137,20 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
     }
     const known = this.#groups.get(record.group);
     if (record.value !== null) {
+      this.#interrupted.hide(known);
       this.#groups.set(record.group, groupFromRecord(record.group, record.value, known?.offsets));
     } else if (known instanceof Group) {
       // Offsets have tombstones of their own: a group that went over to the other protocol has kept them.
-      keepOffsetsOnly(this.#groups, known);
+      const successor = this.#interrupted.reveal(record.group);
+      if (successor === undefined) keepOffsetsOnly(this.#groups, known);
+      else this.#groups.set(record.group, successor);
     }
   }
 
   /** Members' sessions start anew: nobody could be heard of while the log was loaded. */
   activate(effects: GroupEffects): void {
     const step = this.#step(effects);
+    this.#interrupted.finish(step);
     for (const group of this.#groups.values()) {
       forgetDeletedTopics(step, group);
       if (group instanceof ConsumerGroup) {
@@ -147,7 +159,8 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
       }
       for (const member of group.members.values()) armSession(step, member);
       group.noteSubscriptions();
-      if (group.members.size > step.config.groupSizeMax) prepareRebalance(step, group);
+      const isTooLarge = group.members.size > step.config.groupSizeMax;
+      if (isTooLarge || group.isRebalanceDue) prepareRebalance(step, group);
     }
     effects.arm(this.#expiryTimer, step.config.offsetsRetentionCheckIntervalMs);
   }
@@ -169,7 +182,14 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   }
 
   #step(effects: GroupEffects): GroupStep {
-    const { config, consumerConfig, topics } = this.#options;
-    return { effects, config: config(), consumerConfig, topics: topics(), groups: this.#groups };
+    const { config, consumerConfig, topics, onMigration = () => {} } = this.#options;
+    return {
+      effects,
+      config: config(),
+      consumerConfig,
+      topics: topics(),
+      groups: this.#groups,
+      noticeMigration: onMigration,
+    };
   }
 }

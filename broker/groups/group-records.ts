@@ -63,7 +63,7 @@ export function encodeGroupValue(group: Group, assignmentOf: (member: Member) =>
     protocolType: group.protocolType ?? '',
     generation: group.generationId,
     protocol: group.protocolName ?? null,
-    leader: group.leaderId ?? null,
+    leader: group.isRebalanceDue ? null : (group.leaderId ?? null),
     currentStateTimestamp: group.stateTimestampMs,
     members: [...group.members.values()].map((member) => ({
       memberId: member.memberId,

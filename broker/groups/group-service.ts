@@ -9,6 +9,7 @@ import { assert } from '../../platform/assert.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Ids } from '../../platform/ids.ts';
 import { ErrorCode, partitionOfCoordinator } from '../../protocol/index.ts';
+import type { AnyGroup } from './any-group.ts';
 import type { CoordinatorLog } from '../coordinator/coordinator-log.ts';
 import { CoordinatorShard } from '../coordinator/shard.ts';
 import type { ShardState, Unavailability } from '../coordinator/shard.ts';
@@ -37,8 +38,17 @@ import type {
   SyncReply,
 } from './group-commands.ts';
 import { replyTo } from './group-commands.ts';
+import type {
+  ConsumerHeartbeatCommand,
+  ConsumerHeartbeatReply,
+  DescribeConsumerGroupReply,
+} from './consumer/consumer-commands.ts';
+import { undescribed } from './consumer/consumer-describing.ts';
+import { heartbeatRefusal } from './consumer/consumer-heartbeat.ts';
+import { PatternSubscriptions } from './consumer/pattern-subscriptions.ts';
 import type { TopicsView } from './consumer/topics-view.ts';
 import type { ConsumerGroupConfig, GroupConfig } from './group-config.ts';
+import type { NoticeMigration } from './migration/migration-notice.ts';
 import { GroupMachine } from './group-machine.ts';
 import { joinError, syncError } from './group-step.ts';
 
@@ -57,6 +67,10 @@ export interface GroupServiceOptions {
   readonly batchSizeBytesMax: () => number;
   /** Told when a shard could not load or lost its log; its groups have no coordinator until they are loaded again, or the next `lead`. */
   readonly onShardFailure: (partition: number, cause: unknown) => void;
+  /** Told of patterns that match more topics than a record holds: what they matched before still counts. */
+  readonly onLargePatterns: (groupId: string, patterns: readonly string[]) => void;
+  /** Told of groups that change their protocol, or cannot. */
+  readonly onMigration?: NoticeMigration;
 }
 
 type GroupShard = CoordinatorShard<GroupCommand, GroupReply, GroupTimerEvent>;
@@ -75,9 +89,16 @@ const reloadMsMax = 60_000;
 export class GroupService {
   readonly #options: GroupServiceOptions;
   readonly #shards = new Map<number, GroupShard>();
+  /** Of each shard its groups, for reading. */
+  readonly #machines = new Map<number, GroupMachine>();
+  readonly #patterns: PatternSubscriptions;
 
   constructor(options: GroupServiceOptions) {
     this.#options = options;
+    this.#patterns = new PatternSubscriptions({
+      ...options,
+      submit: (command) => this.#shards.get(this.partitionFor(command.groupId))?.submit(command),
+    });
   }
 
   /** The partition of `__consumer_offsets` that holds a group: Kafka's own choice, so that all brokers and tools agree. */
@@ -108,10 +129,12 @@ export class GroupService {
       // Of another term: whoever leads in it has been told, or will be.
       if (next.log.term === log.term) void this.#load(partition, next);
     };
+    const machine = new GroupMachine(this.#options);
+    this.#machines.set(partition, machine);
     const shard: GroupShard = new CoordinatorShard({
       log,
       clock: this.#options.clock,
-      machine: new GroupMachine(this.#options),
+      machine,
       batchSizeBytesMax: this.#options.batchSizeBytesMax,
       onFailure: (cause) => {
         this.#options.onShardFailure(partition, cause);
@@ -126,6 +149,7 @@ export class GroupService {
   resign(partition: number): void {
     this.#shards.get(partition)?.unload();
     this.#shards.delete(partition);
+    this.#machines.delete(partition);
   }
 
   /** Ends all shards; who waits is answered NOT_COORDINATOR. */
@@ -150,6 +174,24 @@ export class GroupService {
     return lag;
   }
 
+  /**
+   * The groups that this node coordinates, as they are now, for reading only; those of partitions that load are not among them. Who goes
+   * through them may do other things meanwhile: groups that come are met or not, those that go as well.
+   */
+  *coordinated(): Generator<AnyGroup> {
+    for (const [partition, machine] of this.#machines) {
+      if (this.stateOf(partition) === 'active') yield* machine.groups.values();
+    }
+  }
+
+  /** One of them. */
+  coordinatedGroup(groupId: string): AnyGroup | undefined {
+    const partition = this.partitionFor(groupId);
+    return this.stateOf(partition) === 'active'
+      ? this.#machines.get(partition)?.groups.get(groupId)
+      : undefined;
+  }
+
   join(request: Omit<Body<JoinCommand>, 'freshMemberId'>): Promise<JoinReply> {
     const freshMemberId =
       request.memberId === ''
@@ -168,6 +210,35 @@ export class GroupService {
     return this.#run({ ...request, kind: 'heartbeat' } satisfies HeartbeatCommand, (error) => ({
       errorCode: error === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS ? ErrorCode.NONE : error,
     }));
+  }
+
+  /**
+   * `maySee` says which topics the member may read by a pattern. The topics that match are found before the group hears of the member,
+   * so that what it is told counts them.
+   */
+  async consumerHeartbeat(
+    request: Omit<Body<ConsumerHeartbeatCommand>, 'matchingTopics'>,
+    maySee: (topic: string) => boolean = () => true,
+  ): Promise<ConsumerHeartbeatReply> {
+    const unavailable = (errorCode: ErrorCode): ConsumerHeartbeatReply =>
+      heartbeatRefusal(request, { errorCode, message: null });
+    const { groupId, topicRegex } = request;
+    if (!this.#shards.has(this.partitionFor(groupId))) return unavailable(ErrorCode.NOT_COORDINATOR);
+    const matching = await this.#patterns.matching(topicRegex ?? '', maySee);
+    if ('message' in matching) return heartbeatRefusal(request, matching);
+    const command = { ...request, kind: 'consumer-heartbeat', matchingTopics: matching.topics } as const;
+    const reply = await this.#run(command, unavailable);
+    this.#patterns.refresh(groupId, reply.stalePatterns, maySee);
+    return reply;
+  }
+
+  /** An id for a member of a consumer group that brings none. */
+  freshMemberId(): string {
+    return this.#options.ids.uuid();
+  }
+
+  describeConsumerGroup(groupId: string): Promise<DescribeConsumerGroupReply> {
+    return this.#run({ kind: 'describe-consumer-group', groupId }, (error) => undescribed(error, null));
   }
 
   leave(request: Body<LeaveCommand>): Promise<LeaveReply> {
@@ -212,6 +283,7 @@ export class GroupService {
   describeGroup(groupId: string): Promise<DescribeGroupReply> {
     return this.#run({ kind: 'describe-group', groupId }, (error) => ({
       errorCode: error,
+      errorMessage: null,
       groupState: '',
       protocolType: '',
       protocolData: '',

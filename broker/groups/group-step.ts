@@ -8,9 +8,10 @@ import type { GroupReply, GroupTimerEvent, JoinReply, SyncReply } from './group-
 import type { AnyGroup } from './any-group.ts';
 import type { TopicsView } from './consumer/topics-view.ts';
 import type { ConsumerGroupConfig, GroupConfig } from './group-config.ts';
+import type { NoticeMigration } from './migration/migration-notice.ts';
 import { encodeGroupKey, encodeGroupValue } from './group-records.ts';
-import { Group, noAssignment } from './group.ts';
-import type { Member } from './group.ts';
+import { noAssignment } from './group.ts';
+import type { Group, Member } from './group.ts';
 
 export interface GroupStep {
   readonly effects: Effects<GroupReply, GroupTimerEvent>;
@@ -19,12 +20,7 @@ export interface GroupStep {
   readonly consumerConfig: (groupId: string) => ConsumerGroupConfig;
   readonly topics: TopicsView;
   readonly groups: Map<string, AnyGroup>;
-}
-
-/** The group of this id where it goes by the classic protocol. */
-export function classicGroup(step: GroupStep, groupId: string): Group | undefined {
-  const group = step.groups.get(groupId);
-  return group instanceof Group ? group : undefined;
+  readonly noticeMigration: NoticeMigration;
 }
 
 export function joinError(errorCode: ErrorCode, memberId: string): JoinReply {

@@ -80,6 +80,11 @@ export class Group implements CoordinatedGroup {
   initialDelay: { readonly remainingMs: number } | undefined = undefined;
   /** Topics that the members subscribe to; undefined where the coordinator cannot tell. */
   subscribedTopics: ReadonlySet<string> | undefined = undefined;
+  /**
+   * No member has shared the partitions out in this generation: the group was a consumer group until now. It is recorded without a
+   * leader then, and rebalances where it is loaded so.
+   */
+  isRebalanceDue = false;
   /** Whether the log holds a metadata record of this group. */
   hasRecord = false;
   readonly offsets: CommittedOffsets;
@@ -245,6 +250,7 @@ export class Group implements CoordinatedGroup {
   /** Begins the next generation, with whoever is a member now. */
   beginGeneration(wallMs: number): void {
     this.generationId += 1;
+    this.isRebalanceDue = false;
     this.pendingSync.clear();
     this.protocolName = this.members.size === 0 ? undefined : this.selectProtocol();
     this.transitionTo(this.members.size === 0 ? 'Empty' : 'CompletingRebalance', wallMs);
@@ -278,7 +284,10 @@ export class Group implements CoordinatedGroup {
 }
 
 /** Whether a member that joins again brings what it brought before. */
-export function hasSameProtocols(member: Member, protocols: readonly JoinProtocol[]): boolean {
+export function hasSameProtocols(
+  member: Pick<Member, 'protocols'>,
+  protocols: readonly JoinProtocol[],
+): boolean {
   return (
     member.protocols.length === protocols.length &&
     member.protocols.every(

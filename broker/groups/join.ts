@@ -8,6 +8,7 @@
 import { ErrorCode } from '../../protocol/index.ts';
 import { ShardTimer } from '../coordinator/shard-timers.ts';
 import type { RequestId } from '../coordinator/state-machine.ts';
+import type { AnyGroup } from './any-group.ts';
 import { ConsumerGroup } from './consumer/consumer-group.ts';
 import { takeOverConsumerGroup } from './consumer/taking-over.ts';
 import type { GroupTimerEvent, JoinCommand } from './group-commands.ts';
@@ -29,6 +30,7 @@ import {
 import type { GroupStep } from './group-step.ts';
 import { Group, hasSameProtocols, noAssignment, ownProtocols } from './group.ts';
 import type { Member } from './group.ts';
+import { joinConsumerGroup } from './migration/classic-join.ts';
 import { maybeCompleteJoin, prepareRebalance, rebalanceOrCompleteJoin } from './rebalance.ts';
 
 interface Join {
@@ -41,6 +43,10 @@ export function joinGroup(step: GroupStep, command: JoinCommand, request: Reques
   if (refusal !== ErrorCode.NONE) {
     step.effects.reply(request, joinError(refusal, command.memberId));
     return;
+  }
+  const found = step.groups.get(command.groupId);
+  if (found instanceof ConsumerGroup && !found.isEmpty) {
+    if (joinConsumerGroup(step, found, { command, request }) !== 'downgraded') return;
   }
   const group = groupFor(step, command.groupId);
   joinExistingGroup(step, group, { command, request });
@@ -68,9 +74,14 @@ function refusalOf(step: GroupStep, command: JoinCommand): ErrorCode {
     return ErrorCode.INVALID_SESSION_TIMEOUT;
   }
   const group = step.groups.get(command.groupId);
-  if (group instanceof ConsumerGroup && !group.isEmpty) return ErrorCode.INCONSISTENT_GROUP_PROTOCOL;
-  if (command.memberId !== '' && !(group instanceof Group)) return ErrorCode.UNKNOWN_MEMBER_ID;
+  if (command.memberId !== '' && (group === undefined || isEmptyConsumerGroup(group))) {
+    return ErrorCode.UNKNOWN_MEMBER_ID;
+  }
   return ErrorCode.NONE;
+}
+
+function isEmptyConsumerGroup(group: AnyGroup): boolean {
+  return group instanceof ConsumerGroup && group.isEmpty;
 }
 
 function joinExistingGroup(step: GroupStep, group: Group, join: Join): void {

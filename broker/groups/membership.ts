@@ -1,12 +1,13 @@
 /** SyncGroup, Heartbeat, LeaveGroup, and sessions that expire: what happens to members once they have joined. */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { RequestId } from '../coordinator/state-machine.ts';
+import type { AnyGroup } from './any-group.ts';
+import { ConsumerGroup } from './consumer/consumer-group.ts';
 import type { HeartbeatCommand, LeaveCommand, LeaveReply, SyncCommand } from './group-commands.ts';
 import {
   answerSync,
   armSession,
   checkMember,
-  classicGroup,
   maybeForget,
   removeMember,
   removePendingMember,
@@ -14,12 +15,21 @@ import {
   writeGroup,
 } from './group-step.ts';
 import type { GroupStep } from './group-step.ts';
-import { noAssignment } from './group.ts';
-import type { Group, Member } from './group.ts';
+import { Group, noAssignment } from './group.ts';
+import type { Member } from './group.ts';
+import {
+  classicMemberHeartbeat,
+  leaveConsumerGroup,
+  syncClassicMember,
+} from './migration/classic-membership.ts';
 import { dropAssignments, maybeCompleteJoin, rebalanceOrCompleteJoin } from './rebalance.ts';
 
 export function syncGroup(step: GroupStep, command: SyncCommand, request: RequestId): void {
-  const group = classicGroup(step, command.groupId);
+  const group = step.groups.get(command.groupId);
+  if (group instanceof ConsumerGroup) {
+    step.effects.reply(request, syncClassicMember(step, group, command));
+    return;
+  }
   const errorCode = group === undefined ? unknownGroupError(command.groupId) : checkSync(group, command);
   if (group === undefined || errorCode !== ErrorCode.NONE) {
     step.effects.reply(request, syncError(errorCode));
@@ -85,10 +95,15 @@ function syncReply(group: Group, member: Member) {
 
 /** A heartbeat always extends the session of a known member; the answer tells it whether to join again. */
 export function heartbeat(step: GroupStep, command: HeartbeatCommand, request: RequestId): void {
-  const group = classicGroup(step, command.groupId);
-  const errorCode =
-    group === undefined ? unknownGroupError(command.groupId) : takeHeartbeat(step, group, command);
-  step.effects.reply(request, { errorCode });
+  step.effects.reply(request, { errorCode: heartbeatError(step, command) });
+}
+
+function heartbeatError(step: GroupStep, command: HeartbeatCommand): ErrorCode {
+  const group = step.groups.get(command.groupId);
+  if (group === undefined) return unknownGroupError(command.groupId);
+  return group instanceof ConsumerGroup
+    ? classicMemberHeartbeat(step, group, command)
+    : takeHeartbeat(step, group, command);
 }
 
 function takeHeartbeat(step: GroupStep, group: Group, command: HeartbeatCommand): ErrorCode {
@@ -104,15 +119,23 @@ export function leaveGroup(step: GroupStep, command: LeaveCommand, request: Requ
     step.effects.reply(request, { errorCode: ErrorCode.INVALID_GROUP_ID, members: [] } satisfies LeaveReply);
     return;
   }
-  const group = classicGroup(step, command.groupId);
-  const members = command.members.map((identity) => ({
-    ...identity,
-    errorCode: group === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : removeLeaving(step, group, identity),
-  }));
+  const members = command.members.map((identity) => {
+    // With the last member of its protocol a consumer group may have become a classic one.
+    const group = step.groups.get(command.groupId);
+    const errorCode = group === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : removeFrom(step, group, identity);
+    return { ...identity, errorCode };
+  });
+  const group = step.groups.get(command.groupId);
   step.effects.reply(request, { errorCode: ErrorCode.NONE, members } satisfies LeaveReply);
-  if (group === undefined) return;
+  if (!(group instanceof Group)) return;
   if (members.some(({ errorCode }) => errorCode === ErrorCode.NONE)) afterRemoval(step, group);
   maybeForget(step, group);
+}
+
+function removeFrom(step: GroupStep, group: AnyGroup, identity: LeaveCommand['members'][number]): ErrorCode {
+  return group instanceof ConsumerGroup
+    ? leaveConsumerGroup(step, group, identity)
+    : removeLeaving(step, group, identity);
 }
 
 function removeLeaving(step: GroupStep, group: Group, identity: LeaveCommand['members'][number]): ErrorCode {

@@ -2,10 +2,15 @@
 import { ErrorCode } from '../../protocol/index.ts';
 import type { RequestId } from '../coordinator/state-machine.ts';
 import type { AnyGroup, CoordinatedGroup } from './any-group.ts';
-import { committedOffset, removeCommittedOffset, setCommittedOffset } from './committed-offsets.ts';
+import {
+  committedOffset,
+  isOfTopic,
+  removeCommittedOffset,
+  setCommittedOffset,
+} from './committed-offsets.ts';
 import type { CommittedOffset } from './committed-offsets.ts';
 import { ConsumerGroup } from './consumer/consumer-group.ts';
-import { checkConsumerCommit } from './consumer/consumer-offsets.ts';
+import { checkConsumerCommit, checkConsumerFetch } from './consumer/consumer-offsets.ts';
 import { forgetConsumerGroup } from './consumer/taking-over.ts';
 import { noTopicId } from './group-commands.ts';
 import type {
@@ -116,6 +121,11 @@ function mapPartitions(
 /** An unknown group has committed nothing, which is no error. */
 export function fetchOffsets(step: GroupStep, command: FetchOffsetsCommand, request: RequestId): void {
   const group = step.groups.get(command.groupId);
+  const errorCode = group instanceof ConsumerGroup ? checkConsumerFetch(group, command) : ErrorCode.NONE;
+  if (errorCode !== ErrorCode.NONE) {
+    step.effects.reply(request, { errorCode, topics: [] } satisfies FetchOffsetsReply);
+    return;
+  }
   const topics = command.topics === null ? allOffsets(step, group) : requestedOffsets(group, command.topics);
   step.effects.reply(request, { errorCode: ErrorCode.NONE, topics } satisfies FetchOffsetsReply);
 }
@@ -143,16 +153,6 @@ function requestedOffsets(
       return fetchedOffset(partition, isOfTopic(offset, topicId) ? offset : undefined);
     }),
   }));
-}
-
-/** What was committed for a topic that has since been deleted does not count for its namesake. */
-function isOfTopic(offset: CommittedOffset | undefined, topicId: string): boolean {
-  return (
-    offset === undefined ||
-    topicId === noTopicId ||
-    offset.topicId === noTopicId ||
-    offset.topicId === topicId
-  );
 }
 
 function fetchedOffset(partitionIndex: number, offset: CommittedOffset | undefined): FetchedOffset {

@@ -4,10 +4,12 @@ import type { AnyGroup } from './any-group.ts';
 import type { DescribeGroupReply, ListedGroup, ListGroupsCommand } from './group-commands.ts';
 import { Group, noAssignment } from './group.ts';
 
-export function describeGroup(group: Group | undefined): DescribeGroupReply {
-  if (group === undefined) {
+/** For members of the classic protocol; a consumer group is described as one that is not there, with another message. */
+export function describeGroup(group: AnyGroup | undefined): DescribeGroupReply {
+  if (!(group instanceof Group)) {
     return {
       errorCode: ErrorCode.GROUP_ID_NOT_FOUND,
+      errorMessage: group === undefined ? null : `Group ${group.groupId} is not a classic group.`,
       groupState: 'Dead',
       protocolType: '',
       protocolData: '',
@@ -18,6 +20,7 @@ export function describeGroup(group: Group | undefined): DescribeGroupReply {
   const isStable = group.state === 'Stable';
   return {
     errorCode: ErrorCode.NONE,
+    errorMessage: null,
     groupState: group.state,
     protocolType: group.protocolType ?? '',
     protocolData: isStable ? (group.protocolName ?? '') : '',

@@ -21,6 +21,7 @@ export function groupFromRecord(
   group.leaderId = value.members.some(({ memberId }) => memberId === value.leader)
     ? value.leader!
     : group.leaderId;
+  group.isRebalanceDue = value.leader === null && value.members.length > 0;
   group.state = value.members.length === 0 ? 'Empty' : 'Stable';
   return group;
 }

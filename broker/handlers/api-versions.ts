@@ -47,7 +47,8 @@ function features({ apiVersion, node }: RequestContext): object {
   return {
     supportedFeatures: [...supportedFeatures].map(([name, { min, max }]) => ({
       name,
-      minVersion: min,
+      // Clients that know no version 4 cannot read 0 (KAFKA-17011).
+      minVersion: apiVersion < 4 ? Math.max(min, 1) : min,
       maxVersion: max,
     })),
     finalizedFeatures: [...node.cluster.image.features].map(([name, level]) => ({

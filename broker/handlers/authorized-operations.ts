@@ -39,6 +39,22 @@ const clusterOperations: readonly AclOperation[] = [
   'IDEMPOTENT_WRITE',
 ];
 
+/** Those that exist for groups. */
+const groupOperations: readonly AclOperation[] = [
+  'READ',
+  'DELETE',
+  'DESCRIBE',
+  'DESCRIBE_CONFIGS',
+  'ALTER_CONFIGS',
+];
+
+/** Where they were not asked for. */
+export const operationsOmitted = -2_147_483_648;
+
+export function groupAuthorizedOperations(context: RequestContext, groupId: string): number {
+  return bits(context, groupOperations, 'GROUP', groupId);
+}
+
 export function topicAuthorizedOperations(context: RequestContext, topic: string): number {
   return bits(context, topicOperations, 'TOPIC', topic);
 }

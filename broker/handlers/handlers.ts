@@ -3,6 +3,8 @@ import { alterConfigs } from './alter-configs.ts';
 import { alterPartitionReassignments } from './alter-partition-reassignments.ts';
 import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { apiVersions } from './api-versions.ts';
+import { consumerGroupDescribe } from './consumer-group-describe.ts';
+import { consumerGroupHeartbeat } from './consumer-group-heartbeat.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
 import { deleteGroups } from './delete-groups.ts';
@@ -42,6 +44,8 @@ export const handlers: readonly AnyHandler[] = [
   alterPartitionReassignments,
   alterReplicaLogDirs,
   apiVersions,
+  consumerGroupDescribe,
+  consumerGroupHeartbeat,
   createPartitions,
   createTopics,
   deleteGroups,

@@ -3,17 +3,25 @@
  *
  * Up to v7 a request asks for one group, from v8 for several. No topics (null, v2+) asks for all. Topics go by name up to v9,
  * by id from v10. A group's error stands at the top from v2 and with each partition before. `requireStable` (v7+) asks
- * to wait for open transactions to end; none can be open here, and what is answered is committed in any case.
+ * to wait for open transactions to end; none can be open here, and what is answered is committed in any case. From v9 a member of a
+ * consumer group says so and is told STALE_MEMBER_EPOCH where it has been left behind.
  */
 import { ErrorCode } from '../../protocol/index.ts';
 import type { OffsetFetchRequest } from '../../protocol/index.ts';
 import { noTopicId } from '../groups/group-commands.ts';
-import type { FetchedOffset, FetchOffsetsReply, FetchOffsetsTopic } from '../groups/group-commands.ts';
+import type {
+  FetchedOffset,
+  FetchOffsetsCommand,
+  FetchOffsetsReply,
+  FetchOffsetsTopic,
+} from '../groups/group-commands.ts';
 import { defineHandler } from './handler.ts';
 import type { RequestContext } from './handler.ts';
 
 interface GroupQuestion {
   readonly groupId: string;
+  readonly memberId: string | null;
+  readonly memberEpoch: number;
   readonly topics: readonly TopicQuestion[] | null;
 }
 
@@ -50,21 +58,25 @@ export const offsetFetch = defineHandler({
 function singleGroup(request: OffsetFetchRequest): GroupQuestion {
   return {
     groupId: request.groupId,
+    memberId: null,
+    memberEpoch: -1,
     topics: request.topics?.map((topic) => ({ ...topic, topicId: noTopicId })) ?? null,
   };
 }
 
 async function answerGroup(
   context: RequestContext,
-  { groupId, topics }: GroupQuestion,
+  { groupId, memberId, memberEpoch, topics }: GroupQuestion,
 ): Promise<GroupAnswer> {
   if (!context.authorize('DESCRIBE', 'GROUP', groupId)) {
     return { groupId, errorCode: ErrorCode.GROUP_AUTHORIZATION_FAILED, topics: [] };
   }
-  if (topics === null) return answerAll(context, groupId);
+  const isMember = memberEpoch >= 0 || (memberId !== null && memberId !== '');
+  const member = isMember ? { memberId: memberId ?? '', memberEpoch } : undefined;
+  if (topics === null) return answerAll(context, { groupId, member });
   const asked = topics.map((topic) => resolve(context, topic));
   const fetchable = asked.flatMap((topic) => ('refusal' in topic ? [] : [topic]));
-  const reply = await context.node.groups.fetchOffsets({ groupId, topics: fetchable });
+  const reply = await context.node.groups.fetchOffsets({ groupId, member, topics: fetchable });
   if (reply.errorCode !== ErrorCode.NONE) return { groupId, errorCode: reply.errorCode, topics: [] };
   let next = 0;
   const answers = asked.map((topic) => ('refusal' in topic ? topic.refusal : reply.topics[next++]!));
@@ -72,8 +84,11 @@ async function answerGroup(
 }
 
 /** Topics that the client may not see, or (by id) that are no more, are left out. */
-async function answerAll(context: RequestContext, groupId: string): Promise<GroupAnswer> {
-  const reply = await context.node.groups.fetchOffsets({ groupId, topics: null });
+async function answerAll(
+  context: RequestContext,
+  { groupId, member }: Pick<FetchOffsetsCommand, 'groupId' | 'member'>,
+): Promise<GroupAnswer> {
+  const reply = await context.node.groups.fetchOffsets({ groupId, member, topics: null });
   const topics = reply.topics.filter(({ name, topicId }) => {
     if (context.apiVersion >= 10 && topicId === noTopicId) return false;
     return context.authorize('DESCRIBE', 'TOPIC', name);

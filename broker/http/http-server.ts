@@ -3,6 +3,7 @@ import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { assert } from '../../platform/assert.ts';
 import type { Address } from '../../platform/network.ts';
+import type { GroupAnswer, GroupsView } from './groups-view.ts';
 
 export interface HttpNode {
   /** Whether clients may rely on this node now. */
@@ -11,6 +12,7 @@ export interface HttpNode {
   offline(): StorageState;
   /** The metrics in Prometheus' text format, and its content type. */
   metrics(): Promise<{ contentType: string; text: string }>;
+  readonly groups: GroupsView;
 }
 
 /** `partitionsBehind` counts; `partitions` names a few of them, as `topic-partition`. */
@@ -62,8 +64,32 @@ function addRoutes(server: FastifyInstance, node: HttpNode): void {
     if (kind === 'ready') return { status: 'ready', ...node.offline() };
     return reply.code(503).send({ status: 'not ready', ...waiting, ...node.offline() });
   });
+  server.get('/groups', () => ({
+    groups: [...node.groups.all()],
+    partitionsNotWatched: node.groups.leftOut(),
+  }));
+  server.get<{ Params: { id: string } }>('/groups/:id', (request, reply) => {
+    const { id } = request.params;
+    const answer = node.groups.one(id);
+    if (answer.kind === 'found') return answer.group;
+    const [code, refusal] = refusalOf(id, answer);
+    return reply.code(code).send(refusal);
+  });
   server.get('/metrics', async (_request, reply) => {
     const { contentType, text } = await node.metrics();
     return reply.header('content-type', contentType).send(text);
   });
+}
+
+function refusalOf(
+  id: string,
+  answer: Exclude<GroupAnswer, { kind: 'found' }>,
+): [code: number, refusal: object] {
+  if (answer.kind === 'unknown') return [404, { error: `There is no group ${id}.` }];
+  if (answer.kind === 'loading') {
+    return [503, { error: `This node is about to coordinate the group ${id}: try again.` }];
+  }
+  const { coordinator } = answer;
+  const where = coordinator === null ? 'no node does at present' : `node ${coordinator} does`;
+  return [421, { error: `This node does not coordinate the group ${id}: ${where}.`, coordinator }];
 }

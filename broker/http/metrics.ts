@@ -6,6 +6,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ClusterFigures } from '../cluster-figures.ts';
 import type { StorageFigures } from '../node-storage.ts';
 import { addClusterMetrics } from './cluster-metrics.ts';
+import { addGroupMetrics } from './group-metrics.ts';
+import type { GroupMetricsOptions } from './group-metrics.ts';
 
 /** What the gauges read. */
 export interface NodeGauges {
@@ -14,6 +16,7 @@ export interface NodeGauges {
   fetchSessions(): number;
   storage(): Promise<StorageFigures>;
   cluster(): Promise<ClusterFigures>;
+  readonly groups: GroupMetricsOptions;
 }
 
 type MaintenanceFigures = StorageFigures['maintenance'];
@@ -46,6 +49,7 @@ export class Metrics {
     this.#gauges = gauges;
     this.#addStorage(() => this.#storage!);
     addClusterMetrics(this.#registry, () => this.#cluster!);
+    addGroupMetrics(this.#registry, gauges.groups);
     this.#addGauge('kappalog_resident_memory_bytes', 'Resident memory of the process.', () =>
       process.memoryUsage.rss(),
     );

@@ -57,6 +57,7 @@ class MessageEmitter {
     return {
       field,
       nullable: inRange(field.nullable, version),
+      tagged: inRange(field.tagged, version),
       flexible: inRange(field.flexible ?? this.#message.flexible, version),
       structReader: (name) => this.#reader(this.#struct(name), version),
       structWriter: (name) => this.#writer(this.#struct(name), version),

@@ -6,6 +6,8 @@ export interface FieldContext {
   /** Whether null may travel in this version. */
   readonly nullable: boolean;
   readonly flexible: boolean;
+  /** Whether it travels in a tag in this version. */
+  readonly tagged: boolean;
   /** Names of the functions that handle a struct in this version. */
   readonly structReader: (name: string) => string;
   readonly structWriter: (name: string) => string;
@@ -26,7 +28,8 @@ export function readStatement(variable: string, context: FieldContext): string {
   if (type.kind === 'primitive') return `${variable} = r.${readMethod(type.name, context)}();`;
   if (type.kind === 'struct') {
     const read = `${context.structReader(type.name)}(r)`;
-    return context.nullable ? `${variable} = r.present() ? ${read} : null;` : `${variable} = ${read};`;
+    const present = context.tagged ? 'r.presentInTag()' : 'r.present()';
+    return context.nullable ? `${variable} = ${present} ? ${read} : null;` : `${variable} = ${read};`;
   }
   const count = context.flexible
     ? context.nullable
@@ -47,7 +50,7 @@ export function readStatement(variable: string, context: FieldContext): string {
 
 /** A statement that writes the field from a variable, which may be undefined. */
 export function writeStatement(variable: string, context: FieldContext): string {
-  const { field, nullable, flexible } = context;
+  const { field, nullable, flexible, tagged } = context;
   const { type } = field;
   if (type.kind === 'primitive') {
     const given = `${variable} === undefined ? ${field.default} : ${variable}`;
@@ -57,8 +60,11 @@ export function writeStatement(variable: string, context: FieldContext): string 
   const startsNull = field.default === 'null';
   if (type.kind === 'struct') {
     const write = context.structWriter(type.name);
-    const present = nullable ? `w.int8(1); ` : '';
-    const absent = nullable ? 'w.int8(-1);' : failNull;
+    const [one, none] = tagged
+      ? ['w.unsignedVarint(1);', 'w.unsignedVarint(0);']
+      : ['w.int8(1);', 'w.int8(-1);'];
+    const present = nullable ? `${one} ` : '';
+    const absent = nullable ? none : failNull;
     const isNull = startsNull ? `${variable} === undefined || ${variable} === null` : `${variable} === null`;
     const value = startsNull ? variable : `${variable} === undefined ? {} : ${variable}`;
     return `if (${isNull}) { ${absent} } else { ${present}${write}(w, ${value}); }`;

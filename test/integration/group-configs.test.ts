@@ -1,6 +1,6 @@
 /** Settings of groups over the wire: altered, described, listed, and there again after a restart. */
 import { expect, it } from 'vitest';
-import { consumerGroupSettings, unservedSettings } from '../../broker/config/consumer-group-settings.ts';
+import { consumerGroupSettings } from '../../broker/config/consumer-group-settings.ts';
 import { MemoryDisk } from '../../platform/memory-disk.ts';
 import { ErrorCode } from '../../protocol/index.ts';
 import { embed } from './embedded.ts';
@@ -63,13 +63,13 @@ it('refuses what a group cannot have, and keeps nothing of it', async () => {
     [ErrorCode.INVALID_REQUEST, expect.stringContaining('group')],
   ]);
   expect(await listGroups(connection)).toEqual([]);
-  const names = [...consumerGroupSettings.keys()].filter((name) => !unservedSettings.has(name));
+  const names = [...consumerGroupSettings.keys()];
   const described = await describeGroup(connection, 'g');
   expect(described.slice(1).map((entry) => (Array.isArray(entry) ? entry[0] : undefined))).toEqual(names);
   expect(described[0]).toBe(ErrorCode.NONE);
 });
 
-it.skipIf(unservedSettings.has(sessionTimeout))('keeps the settings of a group over a restart', async () => {
+it('keeps the settings of a group over a restart', async () => {
   const disk = new MemoryDisk();
   const expected = [
     0,

@@ -82,6 +82,13 @@ export class BrokerCluster {
     return (await node?.stop()) ?? null;
   }
 
+  /** SIGKILL; resolves when it has ended. */
+  async killNode(nodeId: number): Promise<void> {
+    const node = this.#nodes.get(nodeId);
+    this.#nodes.delete(nodeId);
+    await node?.kill();
+  }
+
   /** It stops, and all its data directories are gone. */
   async loseDisk(nodeId: number): Promise<void> {
     const spec = this.#specs.get(nodeId)!;

@@ -47,10 +47,23 @@ const layers: readonly (readonly [layer: string, below: readonly string[]])[] = 
     ],
   ],
   ['broker/network', ['broker/handlers', 'broker/logger.ts', 'platform', 'protocol']],
-  ['broker/http', ['broker/node-storage.ts', 'broker/cluster-figures.ts', 'platform', 'protocol']],
+  [
+    'broker/http',
+    ['broker/node-storage.ts', 'broker/cluster-figures.ts', 'broker/groups/lag', 'platform', 'protocol'],
+  ],
   ['broker', ['broker', 'platform', 'protocol']],
   ['client', ['platform', 'protocol']],
-  ['cli', ['client', 'broker/index.ts', 'broker/config', 'platform', 'protocol']],
+  [
+    'cli',
+    [
+      'client',
+      'broker/index.ts',
+      'broker/config',
+      'broker/groups/lag/partition-progress.ts',
+      'platform',
+      'protocol',
+    ],
+  ],
 ];
 
 interface Import {

@@ -5,7 +5,11 @@ import type { NewMetadataRecord } from '../metadata/metadata-record.ts';
 
 /** The features that Kappalog has, as Kafka numbers them: lowest and highest level that this build can serve. */
 export const supportedFeatures: ReadonlyMap<string, { readonly min: number; readonly max: number }> = new Map(
-  [['metadata.version', { min: 30, max: 30 }]],
+  [
+    ['metadata.version', { min: 30, max: 30 }],
+    // 1: groups of the consumer protocol (KIP-848).
+    ['group.version', { min: 0, max: 1 }],
+  ],
 );
 
 /** As a node of this build says it of itself. */

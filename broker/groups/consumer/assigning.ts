@@ -31,16 +31,19 @@ function assign(step: GroupStep, group: ConsumerGroup): void {
   writeRecord(step, { kind: 'target-metadata', group: group.groupId, value });
 }
 
-/** The one that most members ask for; of equals, and where nobody asks, the one that the broker names first. */
 function assignorOf(step: GroupStep, group: ConsumerGroup): Assignor {
+  return assignors.get(assignorNameOf(step, group))!;
+}
+
+/** The one that most members ask for; of equals, and where nobody asks, the one that the broker names first. */
+export function assignorNameOf(step: GroupStep, group: ConsumerGroup): string {
   const names = step.consumerConfig(group.groupId).assignors;
   const votes = new Map(names.map((name) => [name, 0]));
   for (const { serverAssignor } of group.members.values()) {
     const count = serverAssignor === null ? undefined : votes.get(serverAssignor);
     if (count !== undefined) votes.set(serverAssignor!, count + 1);
   }
-  const chosen = names.reduce((best, name) => (votes.get(name)! > votes.get(best)! ? name : best));
-  return assignors.get(chosen)!;
+  return names.reduce((best, name) => (votes.get(name)! > votes.get(best)! ? name : best));
 }
 
 /** Members with the same topics share one set of them, by which an assignor may know that they do. */

@@ -1,10 +1,12 @@
 /** What time brings about in consumer groups, and what happens once their log has been replayed. */
 import type { GroupTimerEvent } from '../group-commands.ts';
 import type { GroupStep } from '../group-step.ts';
+import { onClassicMemberTimeout } from '../migration/classic-membership.ts';
 import { maybeAssign } from './assigning.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
 import { onConsumerSessionTimeout, onRevocationTimeout } from './consumer-leaving.ts';
-import { armMemberSession, watchRevocation } from './consumer-step.ts';
+import { armMemberSession, bumpEpoch, watchRevocation } from './consumer-step.ts';
+import { metadataHash } from './topics-view.ts';
 
 export function expireInConsumerGroup(step: GroupStep, group: ConsumerGroup, event: GroupTimerEvent): void {
   switch (event.kind) {
@@ -12,6 +14,9 @@ export function expireInConsumerGroup(step: GroupStep, group: ConsumerGroup, eve
       return onConsumerSessionTimeout(step, group, event.memberId);
     case 'revocation':
       return onRevocationTimeout(step, group, event.memberId);
+    case 'member-join':
+    case 'member-sync':
+      return onClassicMemberTimeout(step, group, event.memberId);
     case 'assignment':
       return maybeAssign(step, group);
     default:
@@ -26,5 +31,24 @@ export function activateConsumerGroup(step: GroupStep, group: ConsumerGroup): vo
     armMemberSession(step, group, member.memberId);
     watchRevocation(step, group, { before: undefined, after: member });
   }
+  if (group.epoch === group.assignmentEpoch && leavesOut(step, group)) bumpEpoch(step, group);
   maybeAssign(step, group);
+}
+
+/**
+ * Whether a partition that members subscribe to is in nobody's target. Of a member that went the end of the step may have been lost,
+ * which would have given others what it had. Topics that have changed meanwhile are noticed by the next heartbeat.
+ */
+function leavesOut({ topics }: GroupStep, group: ConsumerGroup): boolean {
+  if (group.metadataHash !== metadataHash(topics, group.subscribedTopics)) return false;
+  const counts = new Map<string, number>();
+  for (const memberId of group.members.keys()) {
+    for (const [topicId, { length }] of group.targetOf(memberId)) {
+      counts.set(topicId, (counts.get(topicId) ?? 0) + length);
+    }
+  }
+  return [...group.subscribedTopics].some((name) => {
+    const topicId = topics.idOf(name);
+    return topicId !== undefined && (counts.get(topicId) ?? 0) < topics.partitionCount(topicId);
+  });
 }

@@ -13,6 +13,7 @@ import type { CoordinatedGroup } from '../any-group.ts';
 import type { GroupTimerEvent } from '../group-commands.ts';
 import { newCommittedOffsets } from '../committed-offsets.ts';
 import type { CommittedOffsets } from '../committed-offsets.ts';
+import { ClassicProtocols } from '../migration/classic-protocols.ts';
 import { noPartitions } from './assigned-partitions.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
 import { isReconciledTo } from './consumer-member.ts';
@@ -43,6 +44,9 @@ export interface ConsumerGroupOptions {
 interface MemberTimers {
   readonly session: ShardTimer<GroupTimerEvent>;
   readonly revocation: ShardTimer<GroupTimerEvent>;
+  /** These two of members of the classic protocol only. */
+  readonly join: ShardTimer<GroupTimerEvent>;
+  readonly sync: ShardTimer<GroupTimerEvent>;
 }
 
 export class ConsumerGroup implements CoordinatedGroup {
@@ -53,6 +57,10 @@ export class ConsumerGroup implements CoordinatedGroup {
   metadataHash = 0;
   /** `TopicsView.version` as of which that was; undefined: it is to be looked at. */
   topicsVersion: number | undefined;
+  /** `TopicsView.version` as of which topics were looked for that match its patterns; undefined: not since it was loaded. */
+  patternsVersion: number | undefined;
+  /** Wall time (ms) of that. */
+  patternsRefreshedAtMs = 0;
   readonly offsets: CommittedOffsets;
   readonly assignmentTimer: ShardTimer<GroupTimerEvent>;
   /** Member ids by instance id. */
@@ -70,6 +78,7 @@ export class ConsumerGroup implements CoordinatedGroup {
   readonly #patternUsers = new Map<string, number>();
   readonly #patterns = new Map<string, ResolvedPattern>();
   readonly #timers = new Map<string, MemberTimers>();
+  readonly #classicProtocols = new ClassicProtocols();
 
   constructor(groupId: string, { offsets, isReplayed = false }: ConsumerGroupOptions = {}) {
     this.groupId = groupId;
@@ -111,6 +120,11 @@ export class ConsumerGroup implements CoordinatedGroup {
   topicsOf({ topicNames, topicRegex }: ConsumerMember): readonly string[] {
     const matching = topicRegex === '' ? [] : (this.#patterns.get(topicRegex)?.topics ?? []);
     return matching.length === 0 ? topicNames : [...new Set([...topicNames, ...matching])];
+  }
+
+  /** Of the members that take part by the classic protocol. */
+  get classicProtocols(): Pick<ClassicProtocols, 'memberCount' | 'areSupported'> {
+    return this.#classicProtocols;
   }
 
   get state(): ConsumerGroupState {
@@ -189,6 +203,7 @@ export class ConsumerGroup implements CoordinatedGroup {
     if (isReconciledTo(member, this.#assignmentEpoch)) this.#settledCount++;
     if (member.instanceId !== null) this.staticMembers.set(member.instanceId, member.memberId);
     this.#countSubscriptions(member, 1);
+    this.#classicProtocols.count(member, 1);
     this.#hold(member);
   }
 
@@ -219,6 +234,8 @@ export class ConsumerGroup implements CoordinatedGroup {
       timers = {
         session: new ShardTimer({ kind: 'session', groupId, memberId }),
         revocation: new ShardTimer({ kind: 'revocation', groupId, memberId }),
+        join: new ShardTimer({ kind: 'member-join', groupId, memberId }),
+        sync: new ShardTimer({ kind: 'member-sync', groupId, memberId }),
       };
       this.#timers.set(memberId, timers);
     }
@@ -233,6 +250,7 @@ export class ConsumerGroup implements CoordinatedGroup {
   #release(member: ConsumerMember): void {
     if (isReconciledTo(member, this.#assignmentEpoch)) this.#settledCount--;
     this.#countSubscriptions(member, -1);
+    this.#classicProtocols.count(member, -1);
     for (const held of [member.assigned, member.pendingRevocation]) {
       for (const [topicId, partitions] of held) {
         const holders = this.#holders?.get(topicId);

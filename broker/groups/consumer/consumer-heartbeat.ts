@@ -8,32 +8,23 @@
 import { ErrorCode } from '../../../protocol/index.ts';
 import type { RequestId } from '../../coordinator/state-machine.ts';
 import type { GroupStep } from '../group-step.ts';
+import { upgrade } from '../migration/upgrade.ts';
 import { maybeAssign } from './assigning.ts';
 import { assignedFrom, isSameAssignment } from './assigned-partitions.ts';
-import type { AssignedPartitions } from './assigned-partitions.ts';
 import type {
   ConsumerHeartbeatCommand,
   ConsumerHeartbeatReply,
   ConsumerRefusal,
 } from './consumer-commands.ts';
 import { ConsumerGroup } from './consumer-group.ts';
-import { joiningEpoch, newMember } from './consumer-member.ts';
+import { joiningEpoch } from './consumer-member.ts';
 import type { ConsumerMember } from './consumer-member.ts';
 import { identifyJoining, identifyMember } from './consumer-membership.ts';
 import type { Identified } from './consumer-membership.ts';
 import { leave, replaceStaticMember } from './consumer-leaving.ts';
-import {
-  armMemberSession,
-  bumpEpoch,
-  dropUnusedPatterns,
-  hasSameTopics,
-  noticeTopics,
-  putMember,
-  setPattern,
-  watchRevocation,
-} from './consumer-step.ts';
+import { stalePatterns } from './consumer-patterns.ts';
+import { armMemberSession, countMember, putMember, reconcileMember, setPattern } from './consumer-step.ts';
 import { checkHeartbeat } from './heartbeat-checks.ts';
-import { reconcile } from './reconciliation.ts';
 import { takeOverClassicGroup } from './taking-over.ts';
 
 /** How often members are heard of, at most, while the group has not settled: what one gives up another waits for. */
@@ -62,32 +53,44 @@ export function heartbeatRefusal(
     memberEpoch: 0,
     heartbeatIntervalMs: 0,
     assignment: null,
+    stalePatterns: [],
   };
 }
 
 function answer(step: GroupStep, command: ConsumerHeartbeatCommand): ConsumerHeartbeatReply {
   const { groupId, memberEpoch } = command;
-  const found = step.groups.get(groupId);
   const isJoining = memberEpoch === joiningEpoch;
-  if (!(found instanceof ConsumerGroup)) {
-    const isRoomForIt = found === undefined || found.isEmpty;
-    if (!isJoining || !isRoomForIt) return heartbeatRefusal(command, notFound(groupId, found !== undefined));
-    const identified = { kind: 'new', member: newMember(command.memberId) } as const;
-    return heartbeat(step, takeOverClassicGroup(step, groupId), { command, identified });
-  }
-  const refusal = isJoining ? checkRoom(step, found, command) : undefined;
+  const group = consumerGroup(step, { groupId, isJoining });
+  if (!(group instanceof ConsumerGroup)) return heartbeatRefusal(command, group);
+  const refusal = isJoining ? checkRoom(step, group, command) : undefined;
   if (refusal !== undefined) return heartbeatRefusal(command, refusal);
-  const identified = isJoining ? identifyJoining(found, command) : identifyMember(found, command);
+  const identified = isJoining ? identifyJoining(group, command) : identifyMember(group, command);
   if (identified.kind === 'refused') return heartbeatRefusal(command, identified.refusal);
-  if (memberEpoch < joiningEpoch) return leave(step, found, { command, member: identified.member });
-  return heartbeat(step, found, { command, identified });
+  if (memberEpoch < joiningEpoch) return leave(step, group, { command, member: identified.member });
+  return heartbeat(step, group, { command, identified });
 }
 
-function notFound(groupId: string, isThere: boolean): ConsumerRefusal {
-  const message = isThere
-    ? `Group ${groupId} is not a consumer group.`
-    : `Consumer group ${groupId} not found.`;
-  return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, message };
+/** Who joins makes the group, or has a classic one become it. */
+function consumerGroup(
+  step: GroupStep,
+  { groupId, isJoining }: { readonly groupId: string; readonly isJoining: boolean },
+): ConsumerGroup | ConsumerRefusal {
+  const found = step.groups.get(groupId);
+  if (found instanceof ConsumerGroup) return found;
+  const { GROUP_ID_NOT_FOUND: errorCode } = ErrorCode;
+  if (!isJoining) {
+    if (found === undefined) return { errorCode, message: `Consumer group ${groupId} not found.` };
+    const message = `Group ${groupId} is not a consumer group.`;
+    // A member that was put out as the last of its protocol may come back, and have the group go over once more.
+    return found.usesConsumerProtocol
+      ? { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, message }
+      : { errorCode, message };
+  }
+  if (found === undefined || found.state === 'Empty') return takeOverClassicGroup(step, groupId);
+  const upgraded = upgrade(step, found);
+  if (upgraded.kind === 'upgraded') return upgraded.group;
+  const message = `Group ${groupId} is not a consumer group, and cannot become one with its members: ${upgraded.reason}.`;
+  return { errorCode, message };
 }
 
 function checkRoom(
@@ -120,15 +123,10 @@ function heartbeat(
   const before = group.members.get(memberId);
   putMember(step, group, updated(identified.member, command));
   if (command.topicRegex !== null) notePattern(step, group, command);
-  // Of a member that no target assignment has counted yet the end of the step that took it in may have been lost.
-  const isCounted = group.target.has(memberId) || group.epoch > group.assignmentEpoch;
-  if (before === undefined || !isCounted || !hasSameTopics(before, group.members.get(memberId)!)) {
-    dropUnusedPatterns(step, group);
-    bumpEpoch(step, group);
-  } else noticeTopics(step, group);
+  countMember(step, group, { before, memberId });
   maybeAssign(step, group);
   const owned = command.owned === null ? undefined : assignedFrom(command.owned);
-  const member = reconcileMember(step, group, { member: group.members.get(memberId)!, owned });
+  const member = reconcileMember(step, group, { memberId, owned });
   armMemberSession(step, group, memberId);
   const isAnew = isFullRequest(command) || before === undefined;
   const isChanged = isAnew || !isSameAssignment(before.assigned, member.assigned);
@@ -145,6 +143,7 @@ function updated(member: ConsumerMember, command: ConsumerHeartbeatCommand): Con
     (serverAssignor === null || serverAssignor === member.serverAssignor) &&
     topicNames === null &&
     topicRegex === null &&
+    member.classic === null &&
     command.clientId === member.clientId &&
     command.clientHost === member.clientHost;
   if (isSame) return member;
@@ -154,6 +153,7 @@ function updated(member: ConsumerMember, command: ConsumerHeartbeatCommand): Con
     rackId: rackId ?? member.rackId,
     rebalanceTimeoutMs: rebalanceTimeoutMs === -1 ? member.rebalanceTimeoutMs : rebalanceTimeoutMs,
     serverAssignor: serverAssignor ?? member.serverAssignor,
+    classic: null,
     topicNames: topicNames === null ? member.topicNames : [...new Set(topicNames)].toSorted(),
     topicRegex: topicRegex ?? member.topicRegex,
     clientId: command.clientId,
@@ -172,26 +172,6 @@ function notePattern(
   setPattern(step, group, [topicRegex, { topics: matchingTopics, resolvedAtMs: step.effects.wallMs }]);
   // Others may name it as well.
   if (known !== undefined) group.topicsVersion = undefined;
-}
-
-function reconcileMember(
-  step: GroupStep,
-  group: ConsumerGroup,
-  { member, owned }: { readonly member: ConsumerMember; readonly owned: AssignedPartitions | undefined },
-): ConsumerMember {
-  const { memberId } = member;
-  const target = {
-    epoch: group.assignmentEpoch,
-    assigned: group.targetOf(memberId),
-    isFree: (topicId: string, partition: number): boolean => {
-      const holder = group.holderOf(topicId, partition);
-      return holder === undefined || holder === memberId;
-    },
-  };
-  const after = reconcile(member, target, owned);
-  putMember(step, group, after);
-  watchRevocation(step, group, { before: member, after });
-  return after;
 }
 
 /** One that says all of the member, as it does when it joins and after any error: it may not know what it was told before. */
@@ -219,5 +199,6 @@ function heartbeatReply(
     heartbeatIntervalMs:
       group.state === 'Stable' ? heartbeatIntervalMs : Math.min(heartbeatIntervalMs, unsettledHeartbeatMs),
     assignment: isChanged ? member.assigned : null,
+    stalePatterns: stalePatterns(step, group),
   };
 }

@@ -1,6 +1,7 @@
 /** How members go: by themselves, for a while or for good, and where they are not heard of or do not give up what they are to. */
 import { ErrorCode } from '../../../protocol/index.ts';
 import type { GroupStep } from '../group-step.ts';
+import { maybeDowngrade } from '../migration/downgrade.ts';
 import { maybeAssign } from './assigning.ts';
 import { noPartitions } from './assigned-partitions.ts';
 import type { ConsumerHeartbeatCommand, ConsumerHeartbeatReply } from './consumer-commands.ts';
@@ -30,11 +31,16 @@ export function leave(
     memberEpoch,
     heartbeatIntervalMs: 0,
     assignment: null,
+    stalePatterns: [],
   };
 }
 
-/** What the member had is for others. It has to join anew if it is there still. */
+/**
+ * What the member had is for others. It has to join anew if it is there still. The group may be a classic one then, with the members
+ * that are left.
+ */
 export function fenceMember(step: GroupStep, group: ConsumerGroup, memberId: string): void {
+  if (maybeDowngrade(step, group, memberId)) return;
   dropMember(step, group, memberId);
   dropUnusedPatterns(step, group);
   bumpEpoch(step, group);

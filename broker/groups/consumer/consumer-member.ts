@@ -1,4 +1,5 @@
 /** A member of a consumer group (KIP-848), as it is durable. Immutable: a change is another object. */
+import type { JoinProtocol } from '../group-commands.ts';
 import { noPartitions } from './assigned-partitions.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
 
@@ -7,6 +8,13 @@ import type { AssignedPartitions } from './assigned-partitions.ts';
  * until it has. Unreleased: it is in the epoch of the target, and waits for partitions that others have yet to give up.
  */
 export type MemberState = 'stable' | 'unrevoked' | 'unreleased';
+
+/** How a member takes part that goes by the classic protocol: with JoinGroup, SyncGroup and Heartbeat. */
+export interface ClassicPart {
+  readonly sessionTimeoutMs: number;
+  /** In order of its preference; at least one, and all say the same of its subscription. The buffers are the member's own. */
+  readonly protocols: readonly JoinProtocol[];
+}
 
 export interface ConsumerMember {
   readonly memberId: string;
@@ -22,6 +30,8 @@ export interface ConsumerMember {
   readonly topicNames: readonly string[];
   /** Empty: none. */
   readonly topicRegex: string;
+  /** Null where it takes part by heartbeats of KIP-848. */
+  readonly classic: ClassicPart | null;
   /** 0 before its first assignment; -2 for a static member that is away and comes back. */
   readonly epoch: number;
   readonly previousEpoch: number;
@@ -47,6 +57,7 @@ export function newMember(memberId: string): ConsumerMember {
     serverAssignor: null,
     topicNames: [],
     topicRegex: '',
+    classic: null,
     epoch: joiningEpoch,
     previousEpoch: joiningEpoch,
     state: 'stable',

@@ -24,7 +24,8 @@ export function identifyJoining(
 ): Identified {
   const former = instanceId === null ? undefined : group.staticMember(instanceId);
   if (former !== undefined && former.memberId !== memberId) {
-    if (former.epoch !== staticLeavingEpoch) {
+    // One of the classic protocol is known by its instance id alone, and says nothing when it leaves for a while.
+    if (former.epoch !== staticLeavingEpoch && former.classic === null) {
       return refused(
         ErrorCode.UNRELEASED_INSTANCE_ID,
         `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance id is ` +
@@ -57,6 +58,12 @@ export function identifyMember(group: ConsumerGroup, command: ConsumerHeartbeatC
     return refused(
       ErrorCode.UNKNOWN_MEMBER_ID,
       `Member ${memberId} is not a member of group ${group.groupId}.`,
+    );
+  }
+  if (member.classic !== null) {
+    return refused(
+      ErrorCode.UNKNOWN_MEMBER_ID,
+      `Member ${memberId} takes part in group ${group.groupId} by the classic protocol.`,
     );
   }
   return memberEpoch > 0 && !isEpochAccepted(member, command)

@@ -11,6 +11,7 @@ import {
 } from '../../../protocol/index.ts';
 import { assignedFrom, noPartitions, topicPartitionsOf, union } from './assigned-partitions.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
+import { ownProtocols } from '../group.ts';
 import type { ResolvedPattern } from './consumer-group.ts';
 import type { ConsumerMember, MemberState } from './consumer-member.ts';
 
@@ -31,6 +32,7 @@ export type MemberMetadata = Pick<
   | 'serverAssignor'
   | 'topicNames'
   | 'topicRegex'
+  | 'classic'
 >;
 
 /** How far a member has come. */
@@ -109,6 +111,7 @@ function encodePattern(
 }
 
 function encodeMember(member: MemberMetadata): Buffer {
+  const { classic } = member;
   return encodeCoordinatorValue('ConsumerGroupMemberMetadataValue', version, {
     instanceId: member.instanceId,
     rackId: member.rackId,
@@ -118,6 +121,10 @@ function encodeMember(member: MemberMetadata): Buffer {
     subscribedTopicRegex: member.topicRegex,
     rebalanceTimeoutMs: member.rebalanceTimeoutMs,
     serverAssignor: member.serverAssignor,
+    classicMemberMetadata: classic && {
+      sessionTimeoutMs: classic.sessionTimeoutMs,
+      supportedProtocols: [...classic.protocols],
+    },
   });
 }
 
@@ -188,6 +195,9 @@ export function decodeConsumerRecord(key: Buffer, value: Buffer | null): Consume
 
 function decodeMember(bytes: Buffer): MemberMetadata {
   const { value } = decodeCoordinatorValue('ConsumerGroupMemberMetadataValue', bytes);
+  const { classicMemberMetadata } = value;
+  // Where nothing is said of it, as in records of Kafka 3.7, its default is one without protocols.
+  const classic = (classicMemberMetadata?.supportedProtocols.length ?? 0) > 0 ? classicMemberMetadata : null;
   return {
     instanceId: value.instanceId,
     rackId: value.rackId,
@@ -197,6 +207,10 @@ function decodeMember(bytes: Buffer): MemberMetadata {
     serverAssignor: value.serverAssignor,
     topicNames: value.subscribedTopicNames,
     topicRegex: value.subscribedTopicRegex ?? '',
+    classic: classic && {
+      sessionTimeoutMs: classic.sessionTimeoutMs,
+      protocols: ownProtocols(classic.supportedProtocols),
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 /** Rebuilds consumer groups from their records, which may come in any order that compaction leaves. */
 import type { AnyGroup } from '../any-group.ts';
 import { Group } from '../group.ts';
+import type { InterruptedMigrations } from '../migration/interrupted-migrations.ts';
 import type { ConsumerGroupRecord } from './consumer-records.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { newMember } from './consumer-member.ts';
@@ -14,8 +15,16 @@ export function keepOffsetsOnly(groups: ReplayedGroups, { groupId, offsets }: An
   else groups.set(groupId, new Group(groupId, -1, offsets));
 }
 
-export function replayConsumerRecord(groups: ReplayedGroups, record: ConsumerGroupRecord): void {
+export function replayConsumerRecord(
+  groups: ReplayedGroups,
+  interrupted: InterruptedMigrations,
+  record: ConsumerGroupRecord,
+): void {
   const found = groups.get(record.group);
+  if (found instanceof Group && found.hasRecord) {
+    interrupted.replay(found, record);
+    return;
+  }
   let group = found instanceof ConsumerGroup ? found : undefined;
   if (group === undefined) {
     // A tombstone of what is not there: the record before it has been compacted away.
@@ -23,16 +32,15 @@ export function replayConsumerRecord(groups: ReplayedGroups, record: ConsumerGro
     group = new ConsumerGroup(record.group, { offsets: found?.offsets, isReplayed: true });
     groups.set(record.group, group);
   }
-  apply(groups, group, record);
+  if (record.kind === 'consumer-group' && record.value === null) keepOffsetsOnly(groups, group);
+  else applyConsumerRecord(group, record);
 }
 
-function apply(groups: ReplayedGroups, group: ConsumerGroup, record: ConsumerGroupRecord): void {
+/** Of any but the one that writes the group off. */
+export function applyConsumerRecord(group: ConsumerGroup, record: ConsumerGroupRecord): void {
   switch (record.kind) {
     case 'consumer-group':
-      if (record.value === null) {
-        keepOffsetsOnly(groups, group);
-        return;
-      }
+      if (record.value === null) return;
       group.epoch = record.value.epoch;
       group.metadataHash = record.value.metadataHash;
       return;

@@ -3,12 +3,14 @@
  * that each of them makes. Every change of a group is written down as it is made.
  */
 import type { GroupStep } from '../group-step.ts';
+import { hasSameProtocols } from '../group.ts';
 import { isSameAssignment } from './assigned-partitions.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
 import type { ConsumerGroup, ResolvedPattern } from './consumer-group.ts';
-import type { ConsumerMember } from './consumer-member.ts';
+import type { ClassicPart, ConsumerMember } from './consumer-member.ts';
 import { encodeConsumerRecord } from './consumer-records.ts';
 import type { ConsumerGroupRecord } from './consumer-records.ts';
+import { reconcile } from './reconciliation.ts';
 import { metadataHash } from './topics-view.ts';
 
 export function writeRecord(step: GroupStep, record: ConsumerGroupRecord): void {
@@ -33,8 +35,7 @@ export function putMember(step: GroupStep, group: ConsumerGroup, member: Consume
 /** Nothing of the member is left, neither in the group nor, by tombstones, in the log. */
 export function dropMember(step: GroupStep, group: ConsumerGroup, memberId: string): void {
   const timers = group.timersOf(memberId);
-  step.effects.disarm(timers.session);
-  step.effects.disarm(timers.revocation);
+  for (const timer of Object.values(timers)) step.effects.disarm(timer);
   group.forgetTimers(memberId);
   group.remove(memberId);
   for (const kind of ['current', 'target', 'member'] as const) {
@@ -89,24 +90,62 @@ export function dropUnusedPatterns(step: GroupStep, group: ConsumerGroup): void 
 
 /** It is gone unless it is heard of within its session timeout. */
 export function armMemberSession(step: GroupStep, group: ConsumerGroup, memberId: string): void {
-  const { sessionTimeoutMs } = step.consumerConfig(group.groupId);
+  const classic = group.members.get(memberId)?.classic;
+  const { sessionTimeoutMs } = classic ?? step.consumerConfig(group.groupId);
   step.effects.arm(group.timersOf(memberId).session, sessionTimeoutMs);
 }
 
-/** Runs while the member is to give up partitions. */
+/** Runs while the member is to give up partitions. One of the classic protocol has its time for rejoining instead. */
 export function watchRevocation(
   step: GroupStep,
   group: ConsumerGroup,
   { before, after }: { readonly before: ConsumerMember | undefined; readonly after: ConsumerMember },
 ): void {
   const { revocation } = group.timersOf(after.memberId);
-  if (after.state !== 'unrevoked') step.effects.disarm(revocation);
+  if (after.state !== 'unrevoked' || after.classic !== null) step.effects.disarm(revocation);
   else if (before?.state !== 'unrevoked' || before.epoch !== after.epoch) {
     step.effects.arm(revocation, after.rebalanceTimeoutMs);
   }
 }
 
-export function hasSameTopics(one: ConsumerMember, other: ConsumerMember): boolean {
+/** A new target assignment is to count the member where it is new, or reads other topics than before. */
+export function countMember(
+  step: GroupStep,
+  group: ConsumerGroup,
+  { before, memberId }: { readonly before: ConsumerMember | undefined; readonly memberId: string },
+): void {
+  // Of a member that no target assignment has counted yet the end of the step that took it in may have been lost.
+  const isCounted = group.target.has(memberId) || group.epoch > group.assignmentEpoch;
+  if (before !== undefined && isCounted && hasSameTopics(before, group.members.get(memberId)!)) {
+    noticeTopics(step, group);
+    return;
+  }
+  dropUnusedPatterns(step, group);
+  bumpEpoch(step, group);
+}
+
+/** Brings the member a step towards its part of the target; `owned`: what it says that it has, undefined where it does not say. */
+export function reconcileMember(
+  step: GroupStep,
+  group: ConsumerGroup,
+  { memberId, owned }: { readonly memberId: string; readonly owned: AssignedPartitions | undefined },
+): ConsumerMember {
+  const before = group.members.get(memberId)!;
+  const target = {
+    epoch: group.assignmentEpoch,
+    assigned: group.targetOf(memberId),
+    isFree: (topicId: string, partition: number): boolean => {
+      const holder = group.holderOf(topicId, partition);
+      return holder === undefined || holder === memberId;
+    },
+  };
+  const after = reconcile(before, target, owned);
+  putMember(step, group, after);
+  watchRevocation(step, group, { before, after });
+  return after;
+}
+
+function hasSameTopics(one: ConsumerMember, other: ConsumerMember): boolean {
   return isSameList(one.topicNames, other.topicNames) && one.topicRegex === other.topicRegex;
 }
 
@@ -118,8 +157,14 @@ function hasOtherMetadata(before: ConsumerMember, after: ConsumerMember): boolea
     before.clientHost !== after.clientHost ||
     before.rebalanceTimeoutMs !== after.rebalanceTimeoutMs ||
     before.serverAssignor !== after.serverAssignor ||
+    !isSameClassicPart(before.classic, after.classic) ||
     !hasSameTopics(before, after)
   );
+}
+
+function isSameClassicPart(before: ClassicPart | null, after: ClassicPart | null): boolean {
+  if (before === null || after === null) return before === after;
+  return before.sessionTimeoutMs === after.sessionTimeoutMs && hasSameProtocols(before, after.protocols);
 }
 
 function hasOtherAssignment(before: ConsumerMember, after: ConsumerMember): boolean {

@@ -3,6 +3,9 @@ export interface TopicsView {
   /** Another one whenever a topic has come, gone, or got partitions. */
   readonly version: number;
   idOf(name: string): string | undefined;
+  nameOf(topicId: string): string | undefined;
+  /** Of all topics, as they are now. */
+  names(): readonly string[];
   /** Whether the topic with this id is known to have been deleted; it does not come again. */
   isDeleted(topicId: string): boolean;
   /** 0 where there is no such topic. */

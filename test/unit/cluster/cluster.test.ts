@@ -26,7 +26,7 @@ describe('operations', () => {
     host.opening.open();
     expect((await creating).map(({ kind }) => kind)).toEqual(['created', 'created']);
     expect([...host.openNow.keys()]).toEqual(['a-0', 'a-1', 'b-0']);
-    expect(log.batches.map((batch) => batch.length)).toEqual([1, 1, 5]);
+    expect(log.batches.map((batch) => batch.length)).toEqual([2, 1, 5]);
   });
 
   it('see all that was decided before them, though it is not committed when they come', async () => {
@@ -63,7 +63,7 @@ describe('operations', () => {
     ]);
     await cluster.deleteTopics([cluster.image.topic('u')?.id ?? '']);
     expect(log.batches).toHaveLength(4);
-    expect(contents(cluster.image)).toEqual({ ...before, endOffset: 5 });
+    expect(contents(cluster.image)).toEqual({ ...before, endOffset: 6 });
   });
 
   it('fail with the log, and leave the image as it was', async () => {

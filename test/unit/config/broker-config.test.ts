@@ -207,6 +207,7 @@ describe('the table of honoured settings', () => {
       dynamic.filter((name) => honouredSettings.has(name) && topicSettingsFrom(name).length === 0),
     ).toEqual([
       'follower.replication.throttled.rate',
+      'group.consumer.assignment.interval.ms',
       'kappalog.catch.up.bytes.per.second',
       'kappalog.drained.nodes',
       'kappalog.scrub.bytes.per.second',

@@ -77,7 +77,7 @@ describe('values of settings', () => {
 
   it('takes every default', () => {
     const all = [...topicConfigDefinitions.values(), ...brokerConfigDefinitions.values()];
-    expect([topicConfigDefinitions.size, brokerConfigDefinitions.size]).toEqual([39, 388]);
+    expect([topicConfigDefinitions.size, brokerConfigDefinitions.size]).toEqual([39, 391]);
     const refused = all.filter(
       (subject) =>
         typeof subject.default === 'string' && parseConfigValue(subject, subject.default).kind === 'fault',

@@ -5,7 +5,6 @@ import {
   checkGroupOverrides,
   consumerBrokerSettings,
   consumerGroupSettings,
-  unservedSettings,
 } from '../../../broker/config/consumer-group-settings.ts';
 import { honouredSettings } from '../../../broker/config/honoured-settings.ts';
 import {
@@ -21,9 +20,6 @@ function configOf(settings: Record<string, string> = {}): BrokerConfig {
 function groupOf(settings: Record<string, string>): ReadonlyMap<string, string> {
   return new Map(Object.entries(settings));
 }
-
-/** These hold once members of consumer groups are served. */
-const whenServed = it.skipIf(unservedSettings.size > 0);
 
 describe('settings of consumer groups', () => {
   it('are of Kafka, in order of name, each with a sentence', () => {
@@ -41,11 +37,7 @@ describe('settings of consumer groups', () => {
 
   it('have the defaults of Kafka', () => {
     expect(consumerGroupConfigOf(configOf(), new Map())).toEqual(defaultConsumerGroupConfig);
-    expect(consumerProtocolConfigOf(configOf())).toEqual({
-      isServed: true,
-      migrationPolicy: 'bidirectional',
-      patternRefreshIntervalMs: 600_000,
-    });
+    expect(consumerProtocolConfigOf(configOf())).toEqual({ isServed: true });
   });
 
   it('of a group count before those of the broker, within its bounds', () => {
@@ -66,14 +58,13 @@ describe('settings of consumer groups', () => {
     const config = configOf();
     const assignmentIntervalMs = () => consumerGroupConfigOf(config, new Map()).assignmentIntervalMs;
     expect(assignmentIntervalMs()).toBe(1_000);
-    if (unservedSettings.has('group.consumer.assignment.interval.ms')) return;
     config.setDynamic('dynamic-cluster', new Map([['group.consumer.assignment.interval.ms', '30']]));
     expect(assignmentIntervalMs()).toBe(30);
   });
 
-  it('are all or none there for users', () => {
+  it('are there for users', () => {
     const names = [...consumerBrokerSettings.keys()];
-    expect(names.filter((name) => honouredSettings.has(name) === unservedSettings.has(name))).toEqual([]);
+    expect(names.filter((name) => !honouredSettings.has(name))).toEqual([]);
   });
 
   it.each([
@@ -102,14 +93,7 @@ describe('settings of consumer groups', () => {
     expect(checkGroupOverrides(groupOf({ [name]: value }), configOf())).toBe(message);
   });
 
-  it('cannot be set on a group while they have no effect', () => {
-    for (const name of consumerGroupSettings.keys()) {
-      const fault = checkGroupOverrides(groupOf({ [name]: '50000' }), configOf());
-      if (unservedSettings.has(name)) expect(fault).toContain('Kappalog does not honour it');
-    }
-  });
-
-  whenServed.each([
+  it.each([
     [
       { 'consumer.session.timeout.ms': '44999' },
       'must be at least group.consumer.min.session.timeout.ms (45000)',
@@ -130,7 +114,7 @@ describe('settings of consumer groups', () => {
     expect(checkGroupOverrides(overrides, configOf(), overrides)).toBeUndefined();
   });
 
-  whenServed('must leave a session longer than a heartbeat', () => {
+  it('must leave a session longer than a heartbeat', () => {
     const config = configOf({
       'group.consumer.min.session.timeout.ms': '6000',
       'group.consumer.max.session.timeout.ms': '60000',
@@ -144,7 +128,7 @@ describe('settings of consumer groups', () => {
     );
   });
 
-  whenServed.each([
+  it.each([
     [{ 'group.consumer.min.session.timeout.ms': '60001' }, 'must be no more than group.consumer.max.session'],
     [{ 'group.consumer.session.timeout.ms': '60001' }, 'must be no more than group.consumer.max.session'],
     [{ 'group.consumer.heartbeat.interval.ms': '1' }, 'must be at least group.consumer.min.heartbeat'],
@@ -165,7 +149,7 @@ describe('settings of consumer groups', () => {
     },
   );
 
-  whenServed('are taken at start', () => {
+  it('are taken at start', () => {
     const config = configOf({
       'group.consumer.migration.policy': 'Upgrade',
       'group.coordinator.rebalance.protocols': 'classic',
@@ -173,11 +157,12 @@ describe('settings of consumer groups', () => {
       'group.consumer.assignors': 'range',
       'group.consumer.max.size': '7',
     });
-    expect(consumerProtocolConfigOf(config)).toEqual({
-      isServed: false,
-      migrationPolicy: 'upgrade',
+    expect(consumerProtocolConfigOf(config)).toEqual({ isServed: false });
+    expect(consumerGroupConfigOf(config, new Map())).toMatchObject({
+      assignors: ['range'],
+      sizeMax: 7,
       patternRefreshIntervalMs: 10_000,
+      migrationPolicy: 'upgrade',
     });
-    expect(consumerGroupConfigOf(config, new Map())).toMatchObject({ assignors: ['range'], sizeMax: 7 });
   });
 });

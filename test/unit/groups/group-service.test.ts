@@ -21,6 +21,7 @@ function serviceOf() {
     partitionCount: () => 1,
     batchSizeBytesMax: () => 1_000_000,
     onShardFailure: (_, cause) => failures.push(cause),
+    onLargePatterns: (_, patterns) => failures.push(patterns),
   });
   const commit = async (committedOffset: number) => {
     const offset = { partitionIndex: 0, committedOffset, committedLeaderEpoch: -1, committedMetadata: null };

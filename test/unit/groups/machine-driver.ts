@@ -19,6 +19,7 @@ import { defaultConsumerGroupConfig, defaultGroupConfig } from '../../../broker/
 import type { ConsumerGroupConfig, GroupConfig } from '../../../broker/groups/group-config.ts';
 import { GroupMachine } from '../../../broker/groups/group-machine.ts';
 import { Group } from '../../../broker/groups/group.ts';
+import type { MigrationNotice } from '../../../broker/groups/migration/migration-notice.ts';
 import { ErrorCode, errorName } from '../../../protocol/index.ts';
 
 export interface DrivenRecord {
@@ -36,6 +37,8 @@ export interface Asked<Reply> {
 export const noTopics: TopicsView = {
   version: 0,
   idOf: () => undefined,
+  nameOf: () => undefined,
+  names: () => [],
   isDeleted: () => false,
   partitionCount: () => 0,
 };
@@ -54,7 +57,11 @@ export class MachineDriver {
   topics: TopicsView;
   nowMs = 0;
   readonly records: DrivenRecord[];
+  /** How many records the log had when the last step began. */
+  recordsBefore = 0;
   readonly machine: GroupMachine;
+  /** Of groups that changed their protocol, or could not. */
+  readonly notices: MigrationNotice[] = [];
   readonly replies = new Map<RequestId, GroupReply>();
   readonly #timers = new ShardTimers<GroupTimerEvent>();
   #lastRequest = 0;
@@ -76,6 +83,7 @@ export class MachineDriver {
       config: () => this.config,
       consumerConfig: () => this.consumerConfig,
       topics: () => this.topics,
+      onMigration: (notice) => this.notices.push(notice),
     });
     for (const [offset, { key, value }] of records.entries()) {
       this.machine.replay({ offset, timestamp: 0, key, value, producerId: -1 });
@@ -95,6 +103,7 @@ export class MachineDriver {
   ask<Command extends GroupCommand>(command: Command): Asked<ReplyTo<Command>> {
     this.#lastRequest += 1;
     const id = this.#lastRequest;
+    this.recordsBefore = this.records.length;
     this.machine.execute(command, id, this.#effects());
     const { replies } = this;
     return {
@@ -121,6 +130,7 @@ export class MachineDriver {
       if (deadlineMs === undefined || deadlineMs > untilMs) break;
       this.nowMs = Math.max(this.nowMs, deadlineMs);
       const event = this.#timers.popDue(this.nowMs);
+      this.recordsBefore = this.records.length;
       if (event !== undefined) this.machine.expire(event, this.#effects());
     }
     this.nowMs = untilMs;

@@ -2,10 +2,13 @@
  * A node as the handlers of groups see it: a cluster and a group service whose logs are in memory. Requests and
  * responses go through the codecs of the version that is asked for, as on the wire.
  */
+import { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { GroupService, groupsTopic } from '../../../broker/groups/group-service.ts';
-import { defaultConsumerGroupConfig, defaultGroupConfig } from '../../../broker/groups/group-config.ts';
+import { consumerGroupConfigOf, defaultGroupConfig } from '../../../broker/groups/group-config.ts';
 import { topicsViewOf } from '../../../broker/node-groups.ts';
 import type { GroupConfig } from '../../../broker/groups/group-config.ts';
+import { consumerGroupDescribe } from '../../../broker/handlers/consumer-group-describe.ts';
+import { consumerGroupHeartbeat } from '../../../broker/handlers/consumer-group-heartbeat.ts';
 import { deleteGroups } from '../../../broker/handlers/delete-groups.ts';
 import { describeGroups } from '../../../broker/handlers/describe-groups.ts';
 import { findCoordinator } from '../../../broker/handlers/find-coordinator.ts';
@@ -28,6 +31,8 @@ import { Leaderships } from '../../../broker/cluster/partitions/leaderships.ts';
 import { openMemoryCluster } from '../cluster/memory-cluster.ts';
 
 const handlers: readonly AnyHandler[] = [
+  consumerGroupDescribe,
+  consumerGroupHeartbeat,
   deleteGroups,
   describeGroups,
   findCoordinator,
@@ -42,6 +47,8 @@ const handlers: readonly AnyHandler[] = [
 ];
 
 export type GroupApi =
+  | 'ConsumerGroupDescribe'
+  | 'ConsumerGroupHeartbeat'
   | 'DeleteGroups'
   | 'DescribeGroups'
   | 'FindCoordinator'
@@ -60,6 +67,8 @@ export type WireResponse<Api extends GroupApi> = MessageTypes[`${Api}Response`];
 export interface GroupNodeOptions {
   readonly config?: Partial<GroupConfig>;
   readonly topics?: Readonly<Record<string, number>>;
+  /** Of the broker, beside those in `config`. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Denies what it returns true for. */
   readonly deny?: (operation: string, resourceType: string, name: string) => boolean;
 }
@@ -69,21 +78,26 @@ export class GroupNode {
   readonly logs: MemoryCoordinatorLog[] = [];
   readonly groups: GroupService;
   readonly cluster: Awaited<ReturnType<typeof openMemoryCluster>>['cluster'];
+  readonly config: BrokerConfig;
   deny: NonNullable<GroupNodeOptions['deny']>;
 
   private constructor(cluster: GroupNode['cluster'], options: GroupNodeOptions) {
     this.cluster = cluster;
     this.deny = options.deny ?? (() => false);
+    this.config = new BrokerConfig(new Map(Object.entries(options.settings ?? {})));
     this.groups = new GroupService({
       clock: this.clock,
       ids: new RandomIds(new SeededRandom(7)),
       config: () => ({ ...defaultGroupConfig, ...options.config }),
-      consumerConfig: () => defaultConsumerGroupConfig,
+      consumerConfig: () => consumerGroupConfigOf(this.config, new Map()),
       topics: () => topicsViewOf(cluster.image),
       partitionCount: () => cluster.image.topic(groupsTopic)?.partitions.length ?? 50,
       batchSizeBytesMax: () => 1_048_588,
       onShardFailure: (_partition, cause) => {
         throw cause;
+      },
+      onLargePatterns: (groupId) => {
+        throw new Error(`the patterns of ${groupId} match too many topics`);
       },
     });
   }
@@ -143,6 +157,7 @@ export class GroupNode {
     const node = {
       nodeId: 1,
       cluster: this.cluster,
+      config: this.config,
       groups: this.groups,
       partitions: {
         /** This node leads everything that there is. */

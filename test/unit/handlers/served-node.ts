@@ -2,6 +2,7 @@
  * A node without a network: its storage, metadata and handlers are the real ones, on a disk in memory. Requests go through
  * the dispatcher, so that each version is encoded and decoded as on a connection.
  */
+import { noTopics } from '../groups/machine-driver.ts';
 import { unpooled } from '../../../platform/buffer-pool.ts';
 import { Cluster } from '../../../broker/cluster/cluster.ts';
 import { Leaderships } from '../../../broker/cluster/partitions/leaderships.ts';
@@ -139,10 +140,11 @@ export async function serveNode(
       ids,
       config: () => groupConfigOf(config),
       consumerConfig: () => defaultConsumerGroupConfig,
-      topics: () => ({ version: 0, idOf: () => undefined, isDeleted: () => false, partitionCount: () => 0 }),
+      topics: () => noTopics,
       partitionCount: () => 1,
       batchSizeBytesMax: () => 1_000_000,
       onShardFailure: () => {},
+      onLargePatterns: () => {},
     }),
     fetchSessions: new FetchSessions({ clock, random, slots: () => 10 }),
     handlers,

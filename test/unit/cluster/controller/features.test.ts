@@ -20,14 +20,17 @@ function update(level: number, rest: { name?: string; allowDowngrade?: boolean }
 describe('levels of features', () => {
   it('are written once for a new cluster', () => {
     const state = bootstrapped();
-    expect([...state.image.features]).toEqual([[name, 30]]);
+    expect([...state.image.features]).toEqual([
+      [name, 30],
+      ['group.version', 1],
+    ]);
     expect(decideBootstrap(state.image).records).toEqual([]);
   });
 
   it('stay as they are where they are what is asked for', () => {
     const state = bootstrapped();
     expect(carryOut(state, decideUpdateFeatures(state, [update(30)])).result).toEqual([{ name }]);
-    expect(state.log).toHaveLength(1);
+    expect(state.log).toHaveLength(2);
   });
 
   it.each([
@@ -88,7 +91,7 @@ describe('levels of features', () => {
   it('are what each node serves of them, whatever the release of the controller', () => {
     const state = bootstrapped();
     const register = (nodeId: number, minSupportedVersion: number, maxSupportedVersion: number): string => {
-      const features = [{ name, minSupportedVersion, maxSupportedVersion }];
+      const features = [{ name, minSupportedVersion, maxSupportedVersion }, ...servedFeatures().slice(1)];
       const node = { nodeId, incarnationId: uuid(nodeId), endpoints: [], rack: null, host: null };
       const decision = decideRegistration(state, { ...node, logDirectories: [], features });
       if (decision.result.kind === 'refused') return decision.result.message;
@@ -100,7 +103,7 @@ describe('levels of features', () => {
       'Node 2 does not support level 30 of metadata.version, which this cluster has agreed on.',
     );
     expect([...state.image.brokers.values()].map(({ features }) => features)).toEqual([
-      [{ name, minSupportedVersion: 30, maxSupportedVersion: 31 }],
+      [{ name, minSupportedVersion: 30, maxSupportedVersion: 31 }, ...servedFeatures().slice(1)],
     ]);
   });
 });

@@ -145,12 +145,15 @@ describe('the metadata image', () => {
   it('holds the features that a new cluster starts with, and forgets one that goes to level 0', () => {
     const state = stateOf({ nodes: [] });
     carryOut(state, decideBootstrap(state.image));
-    expect([...state.image.features]).toEqual([['metadata.version', 30]]);
+    expect([...state.image.features]).toEqual([
+      ['metadata.version', 30],
+      ['group.version', 1],
+    ]);
     carryOut(state, {
       records: [{ type: 'FeatureLevelRecord', value: { name: 'metadata.version', featureLevel: 0 } }],
       result: undefined,
     });
-    expect([...state.image.features]).toEqual([]);
+    expect([...state.image.features]).toEqual([['group.version', 1]]);
   });
 
   it('knows a node by its last registration, with a new epoch each time', () => {

@@ -15,12 +15,13 @@ import type { MachineDriver } from '../machine-driver.ts';
 
 /** Topics whose id is their name, in as many characters as an id has. */
 export class Topics implements TopicsView {
-  version = 0;
+  version: number;
   readonly #counts = new Map<string, number>();
   /** Ids that do not come again. */
   readonly #deleted = new Set<string>();
 
-  constructor(counts: Readonly<Record<string, number>> = {}) {
+  constructor(counts: Readonly<Record<string, number>> = {}, version = 0) {
+    this.version = version;
     for (const [name, count] of Object.entries(counts)) this.set(name, count);
   }
 
@@ -38,6 +39,15 @@ export class Topics implements TopicsView {
 
   idOf(name: string): string | undefined {
     return this.#counts.has(name) ? topicId(name) : undefined;
+  }
+
+  nameOf(id: string): string | undefined {
+    const name = nameOf(id);
+    return this.#counts.has(name) ? name : undefined;
+  }
+
+  names(): readonly string[] {
+    return [...this.#counts.keys()];
   }
 
   isDeleted(id: string): boolean {

@@ -33,6 +33,7 @@ describe('members of a consumer group', () => {
     expect(client.heartbeat()).toEqual({
       errorCode: ErrorCode.NONE,
       errorMessage: null,
+      stalePatterns: [],
       memberId: 'a',
       memberEpoch: 1,
       heartbeatIntervalMs: 5_000,
@@ -268,6 +269,21 @@ describe('what is refused', () => {
   });
 });
 
+test('what a member had that left is given to others, also where only its end was written', () => {
+  const { driver } = driverWith();
+  const clients = ['a', 'b'].map((memberId) => new ConsumerClient(driver, { memberId }));
+  settle(driver, clients);
+  const [a, b] = clients;
+  const before = driver.records.length;
+  b!.leave();
+  const tombstones = driver.records.slice(before).filter(({ value }) => value === null);
+  const next = driver.reloaded(before + tombstones.length);
+  expect([...groupOf(next).members.keys()]).toEqual(['a']);
+  a!.driver = next;
+  settle(next, [a!]);
+  expect(shown(a!.owned)).toEqual({ t: [0, 1, 2, 3] });
+});
+
 describe('groups of both protocols', () => {
   test('an empty classic group becomes a consumer group and keeps its offsets, and the other way around', () => {
     const { driver } = driverWith();
@@ -275,7 +291,7 @@ describe('groups of both protocols', () => {
     const a = new ConsumerClient(driver, { memberId: 'a' });
     expect(a.heartbeat().errorCode).toBe(ErrorCode.NONE);
     expect(driver.committed()).toEqual({ 't-0': 5 });
-    const joining = driver.member('classic');
+    const joining = driver.member('worker', { protocolType: 'connect' });
     joining.join();
     expect(joining.joined!.reply!.errorCode).toBe(ErrorCode.INCONSISTENT_GROUP_PROTOCOL);
     a.leave();
