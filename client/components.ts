@@ -2,6 +2,7 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Network, TlsOptions } from '../platform/network.ts';
 import type { Random } from '../platform/random.ts';
+import type { SaslOptions } from './sasl/sasl-options.ts';
 
 export interface Components {
   readonly clock: Clock;
@@ -23,6 +24,7 @@ export interface Settings {
   readonly retryBackoffMaxMs: number;
   readonly retryTimeoutMs: number;
   readonly tls: TlsOptions | undefined;
+  readonly sasl: SaslOptions | undefined;
 }
 
 export interface BrokerAddress {

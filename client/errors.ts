@@ -22,6 +22,8 @@ const clientErrors = {
   BAD_RESPONSE: { retriable: false },
   /** A partition has no committed offset, or its offset is out of range, and `from` is 'none'. */
   NO_OFFSET: { retriable: false },
+  /** A callback that the application gave to a consumer threw; `cause` is what it threw. */
+  CALLBACK_FAILED: { retriable: false },
 } as const;
 
 export type ClientErrorCode = keyof typeof clientErrors;
@@ -42,6 +44,13 @@ const advice: Partial<Record<KafkaErrorCode, string>> = {
   NON_EMPTY_GROUP: 'Stop the members of the group first.',
   UNSUPPORTED_COMPRESSION_TYPE: 'The broker does not take this codec: choose another one.',
   INCONSISTENT_GROUP_PROTOCOL: 'Members of one group must share at least one assignor.',
+  UNRELEASED_INSTANCE_ID:
+    'Another member that is still there has this groupInstanceId: each member needs one of its own.',
+  FENCED_INSTANCE_ID:
+    'Another member has come with the same groupInstanceId and taken the place of this one: each member needs one of its own.',
+  INVALID_REGULAR_EXPRESSION:
+    'Patterns are resolved by the broker, in the syntax of RE2: there is no lookaround and no backreference.',
+  GROUP_MAX_SIZE_REACHED: 'Raise the size that the broker allows groups to have, or start fewer members.',
   INVALID_SESSION_TIMEOUT:
     'Choose sessionTimeoutMs within group.min.session.timeout.ms and group.max.session.timeout.ms of the broker.',
 };

@@ -9,8 +9,12 @@ export type {
   ConfigSource,
   CreatedTopic,
   FeatureDescription,
+  ConsumerGroupMember,
   GroupDescription,
+  GroupFilter,
   GroupListing,
+  MemberIdentity,
+  MemberResult,
   GroupMember,
   GroupOffset,
   GroupOffsetInput,
@@ -55,6 +59,7 @@ export type {
   KappalogOptions,
   OffsetSpec,
   ProducerOptions,
+  RebalanceListener,
   RetryOptions,
 } from './options.ts';
 export type { Producer, ProducerCloseOptions } from './producer/producer.ts';
@@ -79,3 +84,5 @@ export type {
   ReplayResult,
   ReplaySink,
 } from './replay/replay.ts';
+export type { OAuthToken } from './sasl/oauth-bearer.ts';
+export type { SaslOptions, SaslPassword, SaslToken } from './sasl/sasl-options.ts';

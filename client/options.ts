@@ -3,6 +3,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { TlsOptions } from '../platform/network.ts';
 import type { CompressionCodec } from '../protocol/index.ts';
 import type { TopicPartition } from './messages.ts';
+import type { SaslOptions } from './sasl/sasl-options.ts';
 
 /** Every call takes one of these: an abort rejects it with code 'ABORTED'. */
 export interface CallOptions {
@@ -36,6 +37,8 @@ export interface KappalogOptions {
   readonly metadataMaxAgeMs?: number;
   readonly retry?: RetryOptions;
   readonly tls?: TlsOptions;
+  /** Who the client is, for listeners that ask. Passwords go with PLAIN as they are: use it with `tls`. */
+  readonly sasl?: SaslOptions;
   /** Clock, network and randomness; the real ones where absent. */
   readonly platform?: Platform;
 }
@@ -77,6 +80,22 @@ export interface Assignment extends TopicPartition {
 
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky';
 
+/**
+ * What the application is told as its group changes. One callback runs at a time; what it returns is awaited. One that throws ends the
+ * iteration, with CALLBACK_FAILED.
+ */
+export interface RebalanceListener {
+  /** They are this consumer's now. Nothing of them is handed out before the callback is over: it may seek. */
+  onAssigned?(partitions: readonly TopicPartition[]): void | Promise<void>;
+  /**
+   * They go to other members when the callback is over, also when the consumer closes. The loop has finished with what it held of them, and
+   * with `autoCommit` that is committed; `commit` may still be called for them. All that has four fifths of `rebalanceTimeoutMs`.
+   */
+  onRevoked?(partitions: readonly TopicPartition[]): void | Promise<void>;
+  /** They are gone already, and nothing of them can be committed any more: the group has put this member out. */
+  onLost?(partitions: readonly TopicPartition[]): void | Promise<void>;
+}
+
 export interface ConsumerOptions {
   /** Needed with `topics`; with `assign` it only names where offsets are committed. */
   readonly groupId?: string;
@@ -84,6 +103,19 @@ export interface ConsumerOptions {
   readonly groupInstanceId?: string;
   /** Subscribes: the group shares the partitions of these topics among its members. */
   readonly topics?: readonly string[];
+  /**
+   * Subscribes to all topics whose whole name matches, also to those that are made later. With the protocol 'consumer' the broker matches, in the
+   * syntax of RE2; with 'classic' the client does, as a JavaScript RegExp, and leaves out internal topics. A leading `(?i)` ignores case in both.
+   */
+  readonly topicPattern?: string | RegExp;
+  /**
+   * 'classic': one of the members shares the partitions out. 'consumer': the broker does (KIP-848), members that keep what they have read on
+   * meanwhile; needs Kappalog or Apache Kafka from 4.0 on. Default 'classic'.
+   */
+  readonly groupProtocol?: 'classic' | 'consumer';
+  /** With 'consumer', how the broker shares out: 'uniform', 'range', or another that it has. Default: the broker's first. */
+  readonly groupRemoteAssignor?: string;
+  readonly rebalance?: RebalanceListener;
   /** Reads exactly these partitions. */
   readonly assign?: readonly Assignment[];
   /** Where to start without a commit, and after an offset went out of range; 'none' throws instead. Default 'earliest'. */
@@ -104,12 +136,12 @@ export interface ConsumerOptions {
   readonly partitionMaxBytes?: number;
   /** Fetched and not yet handed out, over all partitions; fetching pauses above it. Default 16 MiB. */
   readonly prefetchBytes?: number;
-  /** A member that is silent for this long leaves the group. Default 45,000. */
+  /** A member that is silent for this long leaves the group. With 'consumer' the broker decides. Default 45,000. */
   readonly sessionTimeoutMs?: number;
   /** How long members have to finish and join again when the group changes. Default 60,000. */
   readonly rebalanceTimeoutMs?: number;
-  /** Default 3,000. */
+  /** With 'consumer' the broker decides. Default 3,000. */
   readonly heartbeatIntervalMs?: number;
-  /** In order of preference; all members must share one. Default ['range', 'roundrobin']. */
+  /** With 'classic', in order of preference; all members must share one. Default ['range', 'roundrobin']. */
   readonly assignors?: readonly AssignorName[];
 }

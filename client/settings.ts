@@ -1,6 +1,7 @@
 import type { BrokerAddress, Settings } from './components.ts';
 import { invalidArgument } from './errors.ts';
 import type { KappalogOptions } from './options.ts';
+import { checkSasl } from './sasl/sasl-options.ts';
 
 const portDefault = 9092;
 
@@ -17,6 +18,7 @@ export function resolveSettings(options: KappalogOptions): Settings {
     retryBackoffMaxMs: positive('retry.backoffMaxMs', options.retry?.backoffMaxMs ?? 1_000),
     retryTimeoutMs: positive('retry.timeoutMs', options.retry?.timeoutMs ?? 60_000),
     tls: options.tls,
+    sasl: options.sasl && checkSasl(options.sasl),
   };
 }
 

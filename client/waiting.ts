@@ -51,32 +51,47 @@ export function backoffMs(random: Random, attempt: number, firstMs: number, maxM
 
 /** Something to wait for that happens again and again. A notification wakes all that wait, and nobody who comes later. */
 export class Bell {
-  #waiters: (() => void)[] = [];
+  readonly #waiters = new Set<() => void>();
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
 
   ring(): void {
-    const waiters = this.#waiters;
-    if (waiters.length === 0) return;
-    this.#waiters = [];
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
     for (const wake of waiters) wake();
   }
 
-  /** Runs `wake` once, at the next ring. */
-  onRing(wake: () => void): void {
-    this.#waiters.push(wake);
-  }
-
   next(): Promise<void> {
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return new Promise((resolve) => this.#waiters.add(resolve));
   }
 
   /** Resolves at the next ring, or after `limitMs`, whichever comes first. */
   nextWithin(clock: Clock, limitMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = clock.after(limitMs, resolve);
-      this.#waiters.push(() => {
+      const wake = (): void => {
         timer.cancel();
         resolve();
+      };
+      const timer = clock.after(limitMs, () => {
+        this.#waiters.delete(wake);
+        resolve();
       });
+      this.#waiters.add(wake);
     });
   }
+}
+
+export interface TimeLimit {
+  readonly signal: AbortSignal;
+  cancel(): void;
+}
+
+/** Its signal fires after `limitMs`, unless it is cancelled before. */
+export function timeLimit(clock: Clock, limitMs: number): TimeLimit {
+  const controller = new AbortController();
+  const timer = clock.after(Math.max(0, limitMs), () => controller.abort());
+  return { signal: controller.signal, cancel: () => timer.cancel() };
 }

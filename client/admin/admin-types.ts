@@ -215,17 +215,53 @@ export interface GroupMember {
   readonly groupInstanceId: string | null;
   readonly clientId: string;
   readonly clientHost: string;
+  /** What it reads. */
   readonly assignment: readonly TopicPartition[];
+  /** Of a group of the consumer protocol; null in others. */
+  readonly consumer: ConsumerGroupMember | null;
+}
+
+/** What the coordinator of a group of the consumer protocol (KIP-848) knows of a member. */
+export interface ConsumerGroupMember {
+  /** It has come to what the group is to have in this epoch. */
+  readonly epoch: number;
+  readonly rack: string | null;
+  readonly topics: readonly string[];
+  /** The pattern that it subscribes by. */
+  readonly topicPattern: string | null;
+  /** What it is to read once others have given it up. */
+  readonly targetAssignment: readonly TopicPartition[];
+  /** By which protocol it takes part, in a group that is being moved; null from brokers before 4.1. */
+  readonly protocol: 'classic' | 'consumer' | null;
 }
 
 export interface GroupDescription {
   readonly groupId: string;
+  readonly type: 'classic' | 'consumer';
   readonly state: string;
   readonly protocolType: string;
   /** The assignor that the group settled on. */
   readonly protocol: string;
   readonly coordinator: number;
   readonly members: readonly GroupMember[];
+  /** Of a group of the consumer protocol: what it is to be, and what an assignment was made for. Null in others. */
+  readonly epoch: number | null;
+  readonly assignmentEpoch: number | null;
+}
+
+/** Which groups to list; all where absent. Names are those of the listing, in any case of letters. */
+export interface GroupFilter {
+  readonly states?: readonly string[];
+  readonly types?: readonly string[];
+}
+
+/** A member, by its id or, where it is static, by its instance id. */
+export type MemberIdentity = { readonly memberId: string } | { readonly groupInstanceId: string };
+
+export interface MemberResult {
+  readonly member: MemberIdentity;
+  /** Null where it is out. */
+  readonly error: KafkaError | null;
 }
 
 export interface GroupOffset extends TopicPartition {

@@ -4,8 +4,11 @@ import { Cluster } from '../cluster/cluster.ts';
 import type { CallOptions } from '../options.ts';
 import type { TopicPartition } from '../messages.ts';
 import { alterConfigs, describeConfigs, type DescribeConfigsOptions } from './configs.ts';
-import { deleteGroups, describeGroups, listGroups } from './groups.ts';
-import { commitGroupOffsets, fetchGroupOffsets } from './group-offsets.ts';
+import { deleteGroups, describeGroups, listGroups, removeGroupMembers } from './groups.ts';
+import type { RemoveMembersOptions } from './groups.ts';
+import { commitGroupOffsets, deleteGroupOffsets, fetchGroupOffsets } from './group-offsets.ts';
+import { recordTimes } from './record-times.ts';
+import type { RecordPosition } from './record-times.ts';
 import { alterReplicaLogDirs, describeLogDirs, type LogDirOptions } from './log-dirs.ts';
 import { describeCluster, describeFeatures, unregisterBroker } from './nodes.ts';
 import { listOffsets } from './offsets.ts';
@@ -27,9 +30,12 @@ import type {
   CreatedTopic,
   FeatureDescription,
   GroupDescription,
+  GroupFilter,
   GroupListing,
   GroupOffset,
   GroupOffsetInput,
+  MemberIdentity,
+  MemberResult,
   LogDirDescription,
   ReplicaLogDir,
   ReplicaLogDirResult,
@@ -180,13 +186,36 @@ export class Admin {
   }
 
   /** The groups of all brokers, by id. */
-  listGroups(options: CallOptions = {}): Promise<GroupListing[]> {
+  listGroups(options: CallOptions & GroupFilter = {}): Promise<GroupListing[]> {
     return listGroups(this.#cluster, options);
   }
 
   /** A group that does not exist is described as 'Dead'. */
   describeGroups(groupIds: readonly string[], options: CallOptions = {}): Promise<GroupDescription[]> {
     return describeGroups(this.#cluster, groupIds, options);
+  }
+
+  /** As if they had left; one that is alive joins again. Needs Kafka from 2.4 on. */
+  removeGroupMembers(
+    groupId: string,
+    members: readonly MemberIdentity[],
+    options: RemoveMembersOptions = {},
+  ): Promise<MemberResult[]> {
+    return removeGroupMembers(this.#cluster, groupId, members, options);
+  }
+
+  /** Of a group with members only those that none of them reads; the others come back with GROUP_SUBSCRIBED_TO_TOPIC. */
+  deleteGroupOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<PartitionResult[]> {
+    return deleteGroupOffsets(this.#cluster, groupId, partitions, options);
+  }
+
+  /** When the first record at or after each offset was written, in the order of `positions`. */
+  recordTimes(positions: readonly RecordPosition[], options: CallOptions = {}): Promise<(number | null)[]> {
+    return recordTimes(this.#cluster, positions, options);
   }
 
   /** Rejects with NON_EMPTY_GROUP while a group has members. */

@@ -3,7 +3,8 @@ import { atCoordinator } from '../cluster/at-coordinator.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { brokerError } from '../errors.ts';
 import type { CallOptions } from '../options.ts';
-import type { GroupOffset, GroupOffsetInput } from './admin-types.ts';
+import type { TopicPartition } from '../messages.ts';
+import type { GroupOffset, GroupOffsetInput, PartitionResult } from './admin-types.ts';
 
 /** From this version on, one request asks for many groups. */
 const manyGroupsFrom = 8;
@@ -75,5 +76,35 @@ export async function commitGroupOffsets(
       for (const { errorCode } of partitions)
         if (errorCode !== ErrorCode.NONE) throw brokerError(errorCode, doing);
     }
+  });
+}
+
+/** Of a live group only what none of its members reads can be deleted. In the order of `partitions`. */
+export async function deleteGroupOffsets(
+  cluster: Cluster,
+  groupId: string,
+  partitions: readonly TopicPartition[],
+  options: CallOptions,
+): Promise<PartitionResult[]> {
+  const doing = `delete offsets of the group ${groupId}`;
+  const body = {
+    groupId,
+    topics: [...Map.groupBy(partitions, ({ topic }) => topic)].map(([name, items]) => ({
+      name,
+      partitions: items.map(({ partition }) => ({ partitionIndex: partition })),
+    })),
+  };
+  const answered = await atCoordinator(cluster, groupId, { doing, ...options }, async (node) => {
+    const response = await cluster.request('OffsetDelete', body, { target: node, signal: options.signal });
+    if (response.errorCode !== ErrorCode.NONE) throw brokerError(response.errorCode, doing);
+    return response.topics.flatMap(({ name, partitions: answers }) =>
+      answers.map(({ partitionIndex, errorCode }) => [`${name}/${partitionIndex}`, errorCode] as const),
+    );
+  });
+  const errors = new Map(answered);
+  return partitions.map(({ topic, partition }): PartitionResult => {
+    const errorCode = errors.get(`${topic}/${partition}`) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION;
+    if (errorCode === ErrorCode.NONE) return { topic, partition, error: null };
+    return { topic, partition, error: brokerError(errorCode, `${doing} for ${topic}-${partition}`) };
   });
 }

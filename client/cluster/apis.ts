@@ -26,6 +26,7 @@ const spokenVersions = {
   SyncGroup: [0, 5],
   DescribeGroups: [0, 6],
   ListGroups: [0, 5],
+  SaslHandshake: [1, 1],
   ApiVersions: [0, 4],
   CreateTopics: [2, 7],
   DeleteTopics: [1, 6],
@@ -33,7 +34,8 @@ const spokenVersions = {
   OffsetForLeaderEpoch: [2, 4],
   DescribeConfigs: [1, 4],
   CreatePartitions: [0, 3],
-  DeleteGroups: [0, 2],
+  DeleteGroups: [0, 3],
+  OffsetDelete: [0, 0],
   IncrementalAlterConfigs: [0, 1],
   DescribeCluster: [0, 2],
   DeleteRecords: [0, 2],
@@ -43,7 +45,10 @@ const spokenVersions = {
   AlterPartitionReassignments: [0, 1],
   ListPartitionReassignments: [0, 0],
   DescribeQuorum: [0, 2],
+  SaslAuthenticate: [0, 2],
   UnregisterBroker: [0, 0],
+  ConsumerGroupHeartbeat: [0, 1],
+  ConsumerGroupDescribe: [0, 1],
 } as const satisfies Record<string, readonly [min: number, max: number]>;
 
 export type ApiName = keyof typeof spokenVersions;

@@ -7,7 +7,8 @@ import { codec, ErrorCode, type ApiVersionsResponse, type Reader } from '../../p
 import type { ByteStream } from '../../platform/network.ts';
 import type { BrokerAddress, Components } from '../components.ts';
 import { showAddress } from '../components.ts';
-import { brokerError, closedError, KafkaError } from '../errors.ts';
+import { brokerError, closedError, KafkaError, toKafkaError } from '../errors.ts';
+import { authenticate } from '../sasl/authenticate.ts';
 import { backoffMs, sleep } from '../waiting.ts';
 import { apiVersionsFirstTry, BrokerVersions, describeApi } from './apis.ts';
 import { Connection } from './connection.ts';
@@ -99,7 +100,7 @@ export class BrokerLink {
   }
 
   async #open(stream: ByteStream): Promise<Connection> {
-    const { clock, settings } = this.#components;
+    const { clock, random, settings } = this.#components;
     const connection = new Connection(stream, {
       clock,
       clientId: settings.clientId,
@@ -110,10 +111,19 @@ export class BrokerLink {
       this.#throwIfClosed();
     }
     this.#connection = connection;
-    connection.onClose(() => {
+    connection.onEnd(() => {
       if (this.#connection === connection) this.#connection = undefined;
     });
     connection.versions = await negotiate(connection, settings.connectTimeoutMs);
+    const { sasl, connectTimeoutMs: timeoutMs } = settings;
+    if (sasl !== undefined) {
+      try {
+        await authenticate(connection, { clock, random, sasl, timeoutMs });
+      } catch (error) {
+        connection.close(toKafkaError(error, `authenticate to ${this.#options.peer}`));
+        throw error;
+      }
+    }
     return connection;
   }
 
@@ -127,7 +137,9 @@ export class BrokerLink {
   #describe(error: unknown): KafkaError {
     if (error instanceof KafkaError && error.code === 'CLOSED') return error;
     const why = error instanceof Error ? error.message : String(error);
-    const message = `Could not connect to ${this.#options.peer}: ${why} ${this.#options.hint}`.trimEnd();
+    // A broker that answers is there.
+    const hint = error instanceof KafkaError && !error.retriable ? '' : this.#options.hint;
+    const message = `Could not connect to ${this.#options.peer}: ${why} ${hint}`.trimEnd();
     if (error instanceof KafkaError) return new KafkaError(error.code, message, { cause: error });
     return new KafkaError('CONNECTION_FAILED', message, { cause: error });
   }

@@ -20,6 +20,8 @@ export interface ConnectionOptions {
 export interface SendOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** It goes out also while others are held. */
+  readonly isAhead?: boolean;
 }
 
 interface Pending {
@@ -33,6 +35,8 @@ interface Pending {
 }
 
 const correlationIdMax = 0x7fffffff;
+/** What a broker answers before it knows who asks. */
+const firstApis: ReadonlySet<ApiName> = new Set(['ApiVersions', 'SaslHandshake', 'SaslAuthenticate']);
 
 export class Connection {
   readonly #stream: ByteStream;
@@ -41,11 +45,15 @@ export class Connection {
   /** Unanswered requests, oldest first. */
   readonly #pending: Pending[] = [];
   #nextCorrelationId = 0;
+  /** It has answered more than which versions it serves, or who it talks to. */
+  #isServing = false;
   #heardAtMs = 0;
   #timer: Timer | undefined;
   #timerDeadlineMs = Infinity;
   #closeError: KafkaError | undefined;
-  #onClose: ((error: KafkaError) => void) | undefined;
+  readonly #onEnd: ((error: KafkaError) => void)[] = [];
+  /** Requests that wait to go out; undefined while they need not. */
+  #held: (() => void)[] | undefined;
   /** What the broker serves; known once ApiVersions is answered. */
   versions = new BrokerVersions({ apiKeys: [] });
 
@@ -56,7 +64,8 @@ export class Connection {
     this.#frames = new FrameReader((frame) => this.#onFrame(frame));
     stream.onData((chunk) => this.#onData(chunk));
     stream.onClose((error) => {
-      const why = error === undefined ? 'the broker closed the connection' : error.message;
+      const why =
+        (error === undefined ? 'the broker closed the connection' : error.message) + this.#suspicion;
       this.#end(
         new KafkaError('CONNECTION_FAILED', `Lost the connection to ${options.peer}: ${why}`, {
           cause: error,
@@ -86,8 +95,19 @@ export class Connection {
   }
 
   /** Runs once, when the connection has ended. */
-  onClose(handler: (error: KafkaError) => void): void {
-    this.#onClose = handler;
+  onEnd(handler: (error: KafkaError) => void): void {
+    this.#onEnd.push(handler);
+  }
+
+  /** Requests that are made from here on go out when they are released, in their order. */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const begin of held) begin();
   }
 
   /** Sends one request and resolves with its decoded answer. Rejects with CONNECTION_FAILED, TIMED_OUT, ABORTED or BAD_RESPONSE. */
@@ -113,45 +133,66 @@ export class Connection {
     const { signal } = options;
     return new Promise<R>((resolve, reject) => {
       if (signal?.aborted === true) return reject(abortedError(signal, `ask for ${api}`));
-      if (this.#closeError !== undefined) return reject(this.#closeError);
-      const correlationId = this.#takeCorrelationId();
-      const parts = this.#frame(api, version, correlationId, body);
       const onAbort = (): void => reject(abortedError(signal!, `ask for ${api}`));
-      const sentAtMs = this.#options.clock.monotonicMs();
+      const fail = (error: KafkaError): void => {
+        signal?.removeEventListener('abort', onAbort);
+        reject(error);
+      };
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#await({
-        correlationId,
-        api,
-        sentAtMs,
-        deadlineMs: sentAtMs + options.timeoutMs,
-        succeed: (reader) => {
-          signal?.removeEventListener('abort', onAbort);
-          skipResponseHeader(api, version, reader);
-          const response = decode(reader);
-          if (reader.remaining > 0) throw new KafkaError('BAD_RESPONSE', `The answer to ${api} is too long.`);
-          resolve(response);
-        },
-        fail: (error) => {
-          signal?.removeEventListener('abort', onAbort);
-          reject(error);
-        },
+      this.#begin(options.isAhead === true, () => {
+        if (this.#closeError !== undefined) return fail(this.#closeError);
+        if (signal?.aborted === true) return undefined;
+        const correlationId = this.#takeCorrelationId();
+        const sentAtMs = this.#options.clock.monotonicMs();
+        this.#await({
+          correlationId,
+          api,
+          sentAtMs,
+          deadlineMs: sentAtMs + options.timeoutMs,
+          succeed: (reader) => {
+            signal?.removeEventListener('abort', onAbort);
+            skipResponseHeader(api, version, reader);
+            const response = decode(reader);
+            if (reader.remaining > 0)
+              throw new KafkaError('BAD_RESPONSE', `The answer to ${api} is too long.`);
+            resolve(response);
+          },
+          fail,
+        });
+        this.#stream.write(this.#frame(api, version, correlationId, body));
+        return undefined;
       });
-      this.#stream.write(parts);
     });
   }
 
   /** Sends a request that has no answer (Produce with acks 0); resolves when its bytes have left or the connection has ended. */
   sendUnanswered<A extends ApiName>(api: A, version: number, body: RequestOf<A>): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closeError !== undefined) return reject(this.#closeError);
-      this.#stream.write(this.#frame(api, version, this.#takeCorrelationId(), body), resolve);
+      this.#begin(false, () => {
+        if (this.#closeError !== undefined) return reject(this.#closeError);
+        this.#stream.write(this.#frame(api, version, this.#takeCorrelationId(), body), resolve);
+        return undefined;
+      });
     });
+  }
+
+  #begin(isAhead: boolean, begin: () => void): void {
+    if (this.#held === undefined || isAhead) begin();
+    else this.#held.push(begin);
   }
 
   /** Ends at once; unanswered requests are rejected with `error`. */
   close(error: KafkaError): void {
     this.#stream.destroy();
     this.#end(error);
+  }
+
+  /** A broker that wants to know first who it talks to says nothing, but ends. */
+  get #suspicion(): string {
+    const isUnserved = !this.#isServing && this.#pending.some(({ api }) => !firstApis.has(api));
+    return isUnserved
+      ? ', which it does at this moment where its listener asks for SASL: see the option `sasl`'
+      : '';
   }
 
   #takeCorrelationId(): number {
@@ -213,6 +254,7 @@ export class Connection {
       );
     }
     this.#pending.shift();
+    this.#isServing ||= !firstApis.has(pending.api);
     try {
       pending.succeed(new Reader(frame));
     } catch (error) {
@@ -234,7 +276,8 @@ export class Connection {
     this.#closeError = error;
     this.#disarm();
     for (const pending of this.#pending.splice(0)) pending.fail(error);
-    this.#onClose?.(error);
+    this.release();
+    for (const tell of this.#onEnd) tell(error);
   }
 }
 

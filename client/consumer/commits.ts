@@ -1,17 +1,38 @@
-/** Commits for one consumer: in the background, on demand, and before partitions are given up. One at a time, in order. */
+/**
+ * Commits for one consumer: in the background, on demand, and before partitions are given up. One at a time, in order. An offset is
+ * committed as long as the partition is held, since when the commit was asked for: who had it since then may have committed more.
+ */
 import type { Timer } from '../../platform/clock.ts';
 import type { Cluster, RetryLimits } from '../cluster/cluster.ts';
-import { commitOnce, type CommittedOffset, type Committer } from '../group/committed-offsets.ts';
-import type { Message } from '../messages.ts';
+import { KafkaError, toKafkaError } from '../errors.ts';
+import {
+  commitOnce,
+  type CommittedOffset,
+  type Committer,
+  type RefusedOffset,
+} from '../group/committed-offsets.ts';
+import type { Message, TopicPartition } from '../messages.ts';
 import { abortable } from '../waiting.ts';
+import type { PartitionSet } from './partition-set.ts';
 import type { PartitionState } from './partition-state.ts';
 
 export interface CommitsOptions {
   /** Undefined: nothing is committed by itself. */
   readonly autoCommitIntervalMs: number | undefined;
+  readonly partitions: PartitionSet;
+  /** Whether a group says which partitions are whose. */
+  readonly isMember: boolean;
   committer(): Committer;
-  states(): readonly PartitionState[];
 }
+
+interface Commit {
+  readonly offset: CommittedOffset;
+  /** The partition when the commit was asked for; undefined where it was not held. */
+  readonly state: PartitionState | undefined;
+}
+
+/** The group has changed. Who has the partition still may commit under the number that it goes by then. */
+const changed: ReadonlySet<string> = new Set(['ILLEGAL_GENERATION', 'STALE_MEMBER_EPOCH']);
 
 export class Commits {
   readonly #cluster: Cluster;
@@ -46,20 +67,23 @@ export class Commits {
 
   /** All that is finished and not committed yet. */
   commitPositions(options: RetryLimits = {}): Promise<void> {
-    return this.commitStates(this.#options.states(), options);
+    return this.commitStates(this.#options.partitions.held, options);
   }
 
   commitStates(states: readonly PartitionState[], options: RetryLimits = {}): Promise<void> {
     const changed = states.filter(
       (state) => state.target === undefined && state.position !== state.committed,
     );
-    const offsets = changed.map((state) => ({
-      topic: state.topic,
-      partition: state.partition,
-      offset: state.position,
-      leaderEpoch: state.positionEpoch,
+    const commits = changed.map((state) => ({
+      state,
+      offset: {
+        topic: state.topic,
+        partition: state.partition,
+        offset: state.position,
+        leaderEpoch: state.positionEpoch,
+      },
     }));
-    return this.#commit(offsets, options);
+    return this.#commit(commits, options);
   }
 
   /** The messages are done: their partitions' commits go right behind the highest of each. */
@@ -70,43 +94,86 @@ export class Commits {
       if (offset + 1 > (highest.get(key)?.offset ?? -1))
         highest.set(key, { topic, partition, offset: offset + 1, leaderEpoch });
     }
-    const offsets = [...highest.values()];
-    for (const { topic, partition, offset, leaderEpoch } of offsets) {
-      // What is committed by hand is finished, or a later commit of what was finished before would take it back.
-      const state = this.#stateOf(topic, partition);
-      if (state === undefined || state.target !== undefined) continue;
-      if (offset > state.position && offset <= state.readOffset) state.finish(offset, leaderEpoch);
-    }
-    return this.#commit(offsets, options);
+    const commits = [...highest.values()].map((item) => {
+      const state = this.#options.partitions.findHeld(item);
+      if (state !== undefined) finish(state, item);
+      return { offset: item, state };
+    });
+    return this.#commit(commits, options);
   }
 
-  #commit(offsets: readonly CommittedOffset[], options: RetryLimits): Promise<void> {
-    if (offsets.length === 0) return this.#tail;
-    const done = this.#tail.then(() => this.#send(offsets, options));
+  #commit(commits: readonly Commit[], options: RetryLimits): Promise<void> {
+    if (commits.length === 0) return this.#tail;
+    const done = this.#tail.then(() => this.#send(commits, options));
     // Each caller hears of its own failure.
     this.#tail = done.catch(() => undefined);
     return done;
   }
 
-  async #send(offsets: readonly CommittedOffset[], options: RetryLimits): Promise<void> {
-    const committer = this.#options.committer();
-    const doing = `commit offsets for the group ${committer.groupId}`;
-    const attempt = (): Promise<void> =>
-      commitOnce(this.#cluster, committer, offsets, { signal: options.signal });
-    await this.#cluster.retry(doing, attempt, options);
-    for (const { topic, partition, offset } of offsets) {
-      const state = this.#stateOf(topic, partition);
-      if (state !== undefined) state.committed = offset;
+  async #send(commits: readonly Commit[], options: RetryLimits): Promise<void> {
+    const { groupId } = this.#options.committer();
+    const gone: Commit[] = [];
+    let due = commits;
+    const attempt = async (): Promise<void> => {
+      gone.push(...due.filter((commit) => !this.#mayCommit(commit)));
+      due = due.filter((commit) => this.#mayCommit(commit));
+      const refused = await this.#try(due, options.signal);
+      due = due.filter(({ offset }) => refused.some((item) => isSame(item, offset)));
+      if (refused[0] !== undefined) throw this.#judged(refused[0].error);
+    };
+    await this.#cluster.retry(`commit offsets for the group ${groupId}`, attempt, options);
+    if (gone[0] !== undefined) throw goneError(gone[0].offset, groupId);
+  }
+
+  /** One attempt; returns what was refused. */
+  async #try(commits: readonly Commit[], signal: AbortSignal | undefined): Promise<readonly RefusedOffset[]> {
+    if (commits.length === 0) return [];
+    const offsets = commits.map(({ offset }) => offset);
+    try {
+      const refused = await commitOnce(this.#cluster, this.#options.committer(), offsets, { signal });
+      for (const { state, offset } of commits) {
+        const isTaken = !refused.some((item) => isSame(item, offset));
+        if (state !== undefined && isTaken) state.committed = offset.offset;
+      }
+      return refused;
+    } catch (error) {
+      throw this.#judged(toKafkaError(error, 'commit offsets'));
     }
   }
 
-  #stateOf(topic: string, partition: number): PartitionState | undefined {
-    return this.#options.states().find((item) => item.topic === topic && item.partition === partition);
+  /** Whether to try again. The member learns of a change while it takes part; once it has stopped, only that of others can pass. */
+  #judged(error: KafkaError): KafkaError {
+    const { code, message } = error;
+    const mayPass = code === 'REBALANCE_IN_PROGRESS' || (changed.has(code) && !this.#isStopped);
+    return this.#options.isMember && mayPass ? new KafkaError(code, message, { retriable: true }) : error;
+  }
+
+  #mayCommit({ state }: Commit): boolean {
+    if (!this.#options.isMember) return true;
+    return state !== undefined && this.#options.partitions.isHeld(state);
   }
 
   async #commitInBackground(): Promise<void> {
     // The next round tries again; what is never committed is read again.
-    await this.commitPositions().catch(() => undefined);
+    const timeoutMs = this.#options.autoCommitIntervalMs;
+    await this.commitPositions({ timeoutMs }).catch(() => undefined);
     this.start();
   }
+}
+
+function isSame(one: TopicPartition, other: TopicPartition): boolean {
+  return one.topic === other.topic && one.partition === other.partition;
+}
+
+function finish(state: PartitionState, { offset, leaderEpoch }: CommittedOffset): void {
+  if (state.target !== undefined) return;
+  // What is committed by hand is finished, or a later commit of what was finished before would take it back.
+  if (offset > state.position && offset <= state.readOffset) state.finish(offset, leaderEpoch);
+}
+
+function goneError({ topic, partition }: CommittedOffset, groupId: string): KafkaError {
+  return new KafkaError(
+    'ILLEGAL_GENERATION',
+    `Could not commit the offset of ${topic}-${partition} for the group ${groupId}: the group has given the partition to another member, which reads again what was not committed.`,
+  );
 }

@@ -1,7 +1,10 @@
 import { invalidArgument } from '../errors.ts';
 import { assignors } from '../group/assignors.ts';
+import type { GroupOptions } from '../group/join-group.ts';
 import type { MembershipOptions } from '../group/membership.ts';
-import type { Assignment, AssignorName, ConsumerOptions } from '../options.ts';
+import { compilePattern, patternText } from '../group/topic-pattern.ts';
+import type { Assignment, AssignorName, ConsumerOptions, RebalanceListener } from '../options.ts';
+import type { Settings } from '../components.ts';
 import { notNegative, positive } from '../settings.ts';
 import type { FetcherOptions } from './fetcher.ts';
 
@@ -10,10 +13,11 @@ export interface ResolvedConsumerOptions extends FetcherOptions {
   readonly groupInstanceId: string | null;
   readonly assign: readonly Assignment[];
   /** Set where topics are subscribed to. */
-  readonly group: MembershipOptions | undefined;
+  readonly group: GroupOptions | undefined;
   readonly isAutoCommit: boolean;
   readonly autoCommitIntervalMs: number | undefined;
   readonly rebalanceTimeoutMs: number;
+  readonly listener: RebalanceListener;
 }
 
 const defaultAssignors: readonly AssignorName[] = ['range', 'roundrobin'];
@@ -22,7 +26,7 @@ const mebibyte = 1024 * 1024;
 /** Fills in the defaults; throws INVALID_ARGUMENT for what cannot be meant. */
 export function resolveConsumerOptions(
   options: ConsumerOptions,
-  requestTimeoutMs: number,
+  { requestTimeoutMs, rack }: Pick<Settings, 'requestTimeoutMs' | 'rack'>,
 ): ResolvedConsumerOptions {
   const { groupId } = options;
   const isAutoCommit = options.autoCommit ?? groupId !== undefined;
@@ -34,12 +38,13 @@ export function resolveConsumerOptions(
     groupId,
     groupInstanceId: options.groupInstanceId ?? null,
     assign: checkAssign(options),
-    group: groupOptions(options, rebalanceTimeoutMs),
+    group: groupOptions(options, { rebalanceTimeoutMs, rackId: rack === '' ? null : rack }),
     isAutoCommit,
     autoCommitIntervalMs: isAutoCommit
       ? positive('autoCommitIntervalMs', options.autoCommitIntervalMs ?? 5_000)
       : undefined,
     rebalanceTimeoutMs,
+    listener: options.rebalance ?? {},
     from: options.from ?? 'earliest',
     isReadCommitted: (options.isolation ?? 'read_committed') === 'read_committed',
     maxWaitMs: notNegative('maxWaitMs', options.maxWaitMs ?? 500),
@@ -52,10 +57,15 @@ export function resolveConsumerOptions(
 }
 
 function checkAssign(options: ConsumerOptions): readonly Assignment[] {
-  const { assign, topics } = options;
-  if ((assign === undefined) === (topics === undefined)) {
-    throw invalidArgument('A consumer needs either `topics` (with a `groupId`) or `assign`.');
+  const { assign, topics, topicPattern } = options;
+  const ways = [assign, topics, topicPattern].filter((way) => way !== undefined);
+  if (ways.length !== 1) {
+    throw invalidArgument(
+      'A consumer needs one of `topics` and `topicPattern` (with a `groupId`), and `assign`.',
+    );
   }
+  if (assign !== undefined && options.rebalance !== undefined)
+    throw invalidArgument('`rebalance` is for subscriptions: partitions in `assign` stay as they are.');
   const seen = new Set<string>();
   for (const { topic, partition, offset } of assign ?? []) {
     if (!Number.isSafeInteger(partition) || partition < 0)
@@ -70,14 +80,42 @@ function checkAssign(options: ConsumerOptions): readonly Assignment[] {
   return assign ?? [];
 }
 
-function groupOptions(options: ConsumerOptions, rebalanceTimeoutMs: number): MembershipOptions | undefined {
-  const { groupId, topics } = options;
-  if (topics === undefined) return undefined;
+function groupOptions(
+  options: ConsumerOptions,
+  { rebalanceTimeoutMs, rackId }: { readonly rebalanceTimeoutMs: number; readonly rackId: string | null },
+): GroupOptions | undefined {
+  const { groupId, topics, topicPattern, groupProtocol = 'classic' } = options;
+  if (topics === undefined && topicPattern === undefined) return undefined;
   if (groupId === undefined)
     throw invalidArgument(
-      '`topics` needs a `groupId`: the group shares the partitions out. Use `assign` without one.',
+      'A subscription needs a `groupId`: the group shares the partitions out. Use `assign` without one.',
     );
-  if (topics.length === 0) throw invalidArgument('`topics` is empty.');
+  if (topics?.length === 0) throw invalidArgument('`topics` is empty.');
+  if (topicPattern === '') throw invalidArgument('`topicPattern` is empty.');
+  const common = {
+    groupId,
+    groupInstanceId: options.groupInstanceId ?? null,
+    topics: [...new Set(topics)],
+    rebalanceTimeoutMs,
+  };
+  if (groupProtocol === 'classic') return classicOptions(options, common);
+  if (groupProtocol !== 'consumer')
+    throw invalidArgument(`\`groupProtocol\` is 'classic' or 'consumer', not '${String(groupProtocol)}'.`);
+  refuse(options, ['sessionTimeoutMs', 'heartbeatIntervalMs', 'assignors'], decidedByBroker);
+  return {
+    protocol: 'consumer',
+    ...common,
+    pattern: topicPattern === undefined ? undefined : patternText(topicPattern),
+    remoteAssignor: options.groupRemoteAssignor ?? null,
+    rackId,
+  };
+}
+
+const decidedByBroker =
+  "the broker decides with `groupProtocol: 'consumer'` (settings of the group: consumer.session.timeout.ms, consumer.heartbeat.interval.ms), and `groupRemoteAssignor` names an assignor of its own";
+
+function classicOptions(options: ConsumerOptions, common: MembershipOptions): GroupOptions {
+  refuse(options, ['groupRemoteAssignor'], "only `groupProtocol: 'consumer'` has assignors of the broker");
   const sessionTimeoutMs = positive('sessionTimeoutMs', options.sessionTimeoutMs ?? 45_000);
   const heartbeatIntervalMs = positive(
     'heartbeatIntervalMs',
@@ -90,13 +128,18 @@ function groupOptions(options: ConsumerOptions, rebalanceTimeoutMs: number): Mem
   if (chosen.length === 0 || !names.every((name) => Object.hasOwn(assignors, name))) {
     throw invalidArgument(`\`assignors\` must name some of ${Object.keys(assignors).join(', ')}.`);
   }
+  const { topicPattern } = options;
   return {
-    groupId,
-    groupInstanceId: options.groupInstanceId ?? null,
-    topics: [...new Set(topics)],
+    protocol: 'classic',
+    ...common,
+    pattern: topicPattern === undefined ? undefined : compilePattern(topicPattern),
     assignors: chosen,
     sessionTimeoutMs,
-    rebalanceTimeoutMs,
     heartbeatIntervalMs,
   };
+}
+
+function refuse(options: ConsumerOptions, names: readonly (keyof ConsumerOptions)[], reason: string): void {
+  const name = names.find((item) => options[item] !== undefined);
+  if (name !== undefined) throw invalidArgument(`\`${name}\` cannot be set: ${reason}.`);
 }

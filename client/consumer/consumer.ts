@@ -8,23 +8,26 @@
 import type { Components } from '../components.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { closedError, invalidArgument, type KafkaError, toKafkaError } from '../errors.ts';
-import { Membership } from '../group/membership.ts';
+import { anyReader, type OffsetReader } from '../group/committed-offsets.ts';
+import { joinGroup } from '../group/join-group.ts';
+import type { Membership } from '../group/membership.ts';
 import type { Message, MessageBatch, TopicPartition } from '../messages.ts';
 import type { CallOptions, ConsumerOptions, OffsetSpec } from '../options.ts';
-import { abortable, Bell, sleep } from '../waiting.ts';
+import { abortable, Bell, sleep, timeLimit } from '../waiting.ts';
 import { Commits } from './commits.ts';
 import { resolveConsumerOptions, type ResolvedConsumerOptions } from './consumer-options.ts';
 import { Fetcher } from './fetcher.ts';
+import { Hand } from './hand.ts';
 import { BatchIterator, MessageIterator, type Handout } from './iterators.ts';
+import { PartitionSet } from './partition-set.ts';
 import { PartitionState } from './partition-state.ts';
+import { Rebalancing } from './rebalancing.ts';
 import { resolveTargets } from './start-offsets.ts';
 
 /** Handing out what is buffered must not keep sockets and timers waiting for longer than this. */
 const turnMs = 10;
-/** What closing may take for committing and leaving the group, each. */
+/** What closing may take for a callback that runs, for committing, for the last callback and for leaving the group, each. */
 const farewellMs = 5_000;
-/** Members wait for the application to finish with what it holds for this share of the rebalance timeout. */
-const revokeShare = 0.8;
 
 export interface Position extends TopicPartition {
   /** The next offset that is not finished; -1 while it is being looked up. */
@@ -41,28 +44,28 @@ export class Consumer implements AsyncIterable<Message> {
   readonly #options: ResolvedConsumerOptions;
   readonly #cluster: Cluster;
   readonly #fetcher: Fetcher;
-  readonly #membership: Membership | undefined;
+  readonly #partitions: PartitionSet;
   readonly #commits: Commits | undefined;
+  readonly #membership: Membership | undefined;
+  readonly #rebalancing: Rebalancing | undefined;
   readonly #onClosed: () => void;
-  /** Partitions that are read, in the order in which they are served; rotated. */
-  #states: PartitionState[] = [];
   /** Rings when an iteration that waits should look again. */
   readonly #changed = new Bell();
-  /** Rings when the application asks for more, and so holds nothing. */
-  readonly #emptyHanded = new Bell();
-  #isInHand = false;
+  readonly #hand = new Hand();
   #isIterating = false;
   #hasStarted = false;
   #isResolving = false;
   #error: KafkaError | undefined;
   #closing: Promise<void> | undefined;
+  /** While it closes, the application may commit in its last callback. */
+  #isSayingFarewell = false;
   #turnStartMs = 0;
 
   /** Made by `Kappalog.consumer`. Throws INVALID_ARGUMENT. */
   constructor(components: Components, options: ConsumerOptions, onClosed: () => void) {
     this.#components = components;
     this.#onClosed = onClosed;
-    const resolved = resolveConsumerOptions(options, components.settings.requestTimeoutMs);
+    const resolved = resolveConsumerOptions(options, components.settings);
     this.#options = resolved;
     this.#cluster = new Cluster(components, {
       owner: 'consumer',
@@ -74,12 +77,13 @@ export class Consumer implements AsyncIterable<Message> {
       onTarget: () => this.#resolve(),
       onFatal: (error) => this.#fail(error),
     });
-    this.#membership = resolved.group === undefined ? undefined : this.#join(resolved.group);
-    this.#commits = this.#makeCommits();
     const start = resolved.groupId === undefined && resolved.from !== 'none' ? resolved.from : 'committed';
-    this.#states = resolved.assign.map(
-      (item) => new PartitionState(item, item.offset ?? start, item.endOffset),
+    this.#partitions = new PartitionSet(
+      resolved.assign.map((item) => new PartitionState(item, item.offset ?? start, item.endOffset)),
     );
+    this.#commits = this.#makeCommits();
+    this.#rebalancing = this.#makeRebalancing();
+    this.#membership = this.#makeMembership();
   }
 
   /** Messages one by one, of all partitions in turn. One iteration at a time; a later one goes on where this one ended. */
@@ -101,19 +105,20 @@ export class Consumer implements AsyncIterable<Message> {
     this.#start();
     for (;;) {
       this.#throwIfOver();
-      const isSettled = this.#states.every((state) => state.target === undefined);
-      if (isSettled && (this.#membership === undefined || this.#states.length > 0)) return;
+      const states = this.#partitions.read;
+      const isSettled = states.every((state) => state.target === undefined && !state.isWithheld);
+      if (isSettled && (this.#membership === undefined || states.length > 0)) return;
       await abortable(this.#changed.next(), options.signal, 'wait for the assignment');
     }
   }
 
   /** The partitions that are read now. */
   assignment(): TopicPartition[] {
-    return this.#states.map(({ topic, partition }) => ({ topic, partition }));
+    return this.#partitions.read.map(({ topic, partition }) => ({ topic, partition }));
   }
 
   positions(): Position[] {
-    return this.#states.map(({ topic, partition, position, target }) => ({
+    return this.#partitions.read.map(({ topic, partition, position, target }) => ({
       topic,
       partition,
       offset: target === undefined ? position : -1,
@@ -122,7 +127,7 @@ export class Consumer implements AsyncIterable<Message> {
 
   /** As of the last answer from each partition's leader, or the replica that is read in its place. */
   lag(): Lag[] {
-    return this.#states.map(({ topic, partition, position, target, highWatermark }) => ({
+    return this.#partitions.read.map(({ topic, partition, position, target, highWatermark }) => ({
       topic,
       partition,
       lag: target !== undefined || highWatermark < 0 ? -1 : Math.max(0, highWatermark - position),
@@ -131,7 +136,7 @@ export class Consumer implements AsyncIterable<Message> {
 
   /** Goes on reading from elsewhere, with the next message. Throws where the partition is not assigned. */
   seek(to: TopicPartition & { readonly offset: OffsetSpec }): void {
-    const state = this.#state(to);
+    const state = this.#partitions.at(to);
     if (typeof to.offset === 'number' && (!Number.isSafeInteger(to.offset) || to.offset < 0)) {
       throw invalidArgument(`An offset must be a whole number from 0, not ${to.offset}.`);
     }
@@ -143,23 +148,23 @@ export class Consumer implements AsyncIterable<Message> {
 
   /** Hands out nothing more of these partitions, and fetches nothing, until `resume`. */
   pause(partitions: readonly TopicPartition[]): void {
-    for (const item of partitions) this.#state(item).isPaused = true;
+    for (const item of partitions) this.#partitions.at(item).isPaused = true;
   }
 
   resume(partitions: readonly TopicPartition[]): void {
-    for (const item of partitions) this.#state(item).isPaused = false;
+    for (const item of partitions) this.#partitions.at(item).isPaused = false;
     this.#fetcher.schedule();
     this.#changed.ring();
   }
 
   /**
    * Commits a message (or several): it, and all before it in its partition, are done. Without one: all that the loop
-   * has finished with. Rejects with REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION or UNKNOWN_MEMBER_ID where the group has
-   * moved on: another member will read the messages again.
+   * has finished with. Rejects with ILLEGAL_GENERATION or UNKNOWN_MEMBER_ID where the group has given their partitions to
+   * another member, which will read the messages again.
    */
   async commit(message?: Message | readonly Message[], options: CallOptions = {}): Promise<void> {
     if (this.#commits === undefined) throw invalidArgument('Committing needs a `groupId`.');
-    this.#throwIfOver();
+    if (!this.#isSayingFarewell) this.#throwIfOver();
     if (message === undefined) return this.#commits.commitPositions(options);
     const messages: readonly Message[] = Array.isArray(message) ? message : [message];
     return this.#commits.commitMessages(messages, options);
@@ -176,39 +181,63 @@ export class Consumer implements AsyncIterable<Message> {
   }
 
   async #close(): Promise<void> {
-    for (const state of this.#states) state.drop();
+    for (const state of this.#partitions.read) state.drop();
     this.#changed.ring();
-    this.#emptyHanded.ring();
+    this.#rebalancing?.close(farewellMs);
     this.#fetcher.stop();
     await this.#membership?.stop();
-    const limit = new AbortController();
-    const timer = this.#components.clock.after(farewellMs, () => limit.abort());
+    const { clock } = this.#components;
+    const limit = timeLimit(clock, farewellMs);
     // What could not be committed is read again by the next member, and a member that cannot say farewell times out.
     await this.#commits?.stop(limit.signal).catch(() => undefined);
-    await abortable(this.#membership?.leave(farewellMs) ?? Promise.resolve(), limit.signal, 'leave').catch(
-      () => undefined,
-    );
-    timer.cancel();
+    this.#isSayingFarewell = true;
+    await this.#rebalancing?.tellRevoked(this.#partitions.read, farewellMs);
+    this.#isSayingFarewell = false;
+    const left = this.#membership?.leave(farewellMs) ?? Promise.resolve();
+    await abortable(left, limit.signal, 'leave').catch(() => undefined);
+    limit.cancel();
+    this.#rebalancing?.end();
+    // Whatever came of it, they are for others now.
+    if (this.#membership !== undefined) this.#partitions.lose(this.#partitions.read);
     this.#cluster.close();
     this.#onClosed();
   }
 
   #makeCommits(): Commits | undefined {
-    const { groupId, groupInstanceId, autoCommitIntervalMs } = this.#options;
+    const { groupId, groupInstanceId, autoCommitIntervalMs, group } = this.#options;
     if (groupId === undefined) return undefined;
     const standalone = { groupId, groupInstanceId, generation: -1, memberId: '' };
     return new Commits(this.#cluster, {
       autoCommitIntervalMs,
+      partitions: this.#partitions,
+      isMember: group !== undefined,
       committer: () => this.#membership?.committer ?? standalone,
-      states: () => this.#states,
     });
   }
 
-  #join(group: NonNullable<ResolvedConsumerOptions['group']>): Membership {
-    return new Membership(this.#cluster, group, {
-      onRevoke: (partitions) => this.#revoke(partitions),
-      onLost: (partitions) => this.#drop(partitions),
-      onAssign: (partitions) => this.#add(partitions),
+  #makeRebalancing(): Rebalancing | undefined {
+    if (this.#options.group === undefined || this.#commits === undefined) return undefined;
+    return new Rebalancing({
+      clock: this.#components.clock,
+      partitions: this.#partitions,
+      hand: this.#hand,
+      commits: this.#commits,
+      listener: this.#options.listener,
+      isAutoCommit: this.#options.isAutoCommit,
+      rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs,
+      onChanged: () => this.#onPartitions(),
+      onFailed: (error) => this.#fail(error),
+    });
+  }
+
+  #makeMembership(): Membership | undefined {
+    const { group } = this.#options;
+    const rebalancing = this.#rebalancing;
+    if (group === undefined || rebalancing === undefined) return undefined;
+    return joinGroup(this.#cluster, group, {
+      onRevoke: (partitions) => rebalancing.onRevoke(partitions),
+      onLost: (partitions) => rebalancing.onLost(partitions),
+      onAssign: (partitions) => rebalancing.onAssign(partitions),
       onFatal: (error) => this.#fail(error),
     });
   }
@@ -218,7 +247,7 @@ export class Consumer implements AsyncIterable<Message> {
     if (this.#hasStarted) return;
     this.#hasStarted = true;
     this.#commits?.start();
-    this.#cluster.track(this.#states.map((state) => state.topic));
+    this.#cluster.track(this.#partitions.read.map((state) => state.topic));
     this.#membership?.start();
     this.#resolve();
   }
@@ -226,61 +255,44 @@ export class Consumer implements AsyncIterable<Message> {
   /** Looks targets up until there are none, with pauses after failures; then fetching begins. */
   #resolve(): void {
     if (!this.#hasStarted) return;
-    this.#fetcher.assign(this.#states);
-    if (this.#isResolving || this.#states.every((state) => state.target === undefined)) return;
+    this.#fetcher.assign(this.#partitions.read);
+    if (this.#isResolving || this.#partitions.read.every((state) => state.target === undefined)) return;
     this.#isResolving = true;
     void this.#resolveAll();
   }
 
   async #resolveAll(): Promise<void> {
-    try {
-      while (this.#closing === undefined && this.#states.some((state) => state.target !== undefined)) {
-        await resolveTargets(this.#cluster, this.#states, this.#options);
+    const reader = (): OffsetReader => this.#membership?.reader ?? anyReader;
+    const options = { ...this.#options, reader };
+    for (;;) {
+      const waiting = this.#partitions.read.filter((state) => state.target !== undefined);
+      if (this.#closing !== undefined || waiting.length === 0) break;
+      try {
+        await resolveTargets(this.#cluster, waiting, options);
+      } catch (error) {
+        const failure = toKafkaError(error, 'look up where to start');
+        if (this.#mayStillGo(waiting, failure)) continue;
+        if (this.#closing === undefined) this.#fail(failure);
+        break;
       }
-    } catch (error) {
-      if (this.#closing === undefined) this.#fail(toKafkaError(error, 'look up where to start'));
     }
     this.#isResolving = false;
     this.#changed.ring();
     this.#fetcher.schedule();
   }
 
-  /** Takes partitions away at once, and commits them when the application holds nothing any more, or time is short. */
-  async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
-    const states = this.#find(partitions);
-    this.#drop(partitions);
-    const limitMs = this.#options.rebalanceTimeoutMs * revokeShare;
-    if (this.#isInHand) await this.#emptyHanded.nextWithin(this.#components.clock, limitMs);
-    // The group goes on without this commit; what it would have held is read again.
-    if (this.#options.isAutoCommit)
-      await this.#commits?.commitStates(states, { timeoutMs: farewellMs }).catch(() => undefined);
+  /** What a group has taken away meanwhile need not be found any more, and it takes away what has been deleted. */
+  #mayStillGo(states: readonly PartitionState[], { code }: KafkaError): boolean {
+    if (this.#membership === undefined) return false;
+    return code === 'UNKNOWN_TOPIC_OR_PARTITION' || !states.some((state) => this.#partitions.isHeld(state));
   }
 
-  #drop(partitions: readonly TopicPartition[]): void {
-    const gone = new Set(this.#find(partitions));
-    for (const state of gone) state.drop();
-    this.#states = this.#states.filter((state) => !gone.has(state));
-    this.#fetcher.assign(this.#states);
-  }
-
-  #add(partitions: readonly TopicPartition[]): void {
-    this.#states.push(...partitions.map((item) => new PartitionState(item, 'committed')));
-    this.#cluster.track(partitions.map((item) => item.topic));
+  /** What is read, or may be handed out, has changed. */
+  #onPartitions(): void {
+    this.#cluster.track(this.#partitions.read.map((state) => state.topic));
     this.#changed.ring();
+    this.#fetcher.assign(this.#partitions.read);
     this.#resolve();
-  }
-
-  #find(partitions: readonly TopicPartition[]): PartitionState[] {
-    const has = (state: PartitionState): boolean =>
-      partitions.some(({ topic, partition }) => topic === state.topic && partition === state.partition);
-    return this.#states.filter(has);
-  }
-
-  #state(at: TopicPartition): PartitionState {
-    const state = this.#find([at])[0];
-    if (state === undefined)
-      throw invalidArgument(`${at.topic}-${at.partition} is not assigned to this consumer.`);
-    return state;
   }
 
   #fail(error: KafkaError): void {
@@ -302,26 +314,21 @@ export class Consumer implements AsyncIterable<Message> {
       next: () => this.#nextHandout(options.signal),
       end: () => {
         this.#isIterating = false;
-        this.#setInHand(false);
+        this.#hand.empty();
       },
     };
   }
 
-  #setInHand(isInHand: boolean): void {
-    this.#isInHand = isInHand;
-    if (!isInHand) this.#emptyHanded.ring();
-  }
-
   /** The next messages; undefined where the iteration is over. */
   async #nextHandout(signal: AbortSignal | undefined): Promise<Handout | undefined> {
-    this.#setInHand(false);
+    this.#hand.empty();
     await this.#maybeYield();
     for (;;) {
       if (this.#closing !== undefined) return undefined;
       if (this.#error !== undefined) throw this.#error;
       const handout = this.#takeHandout();
       if (handout !== undefined) {
-        this.#setInHand(true);
+        this.#hand.fill();
         return handout;
       }
       if (this.#isAtEnd) return undefined;
@@ -331,16 +338,16 @@ export class Consumer implements AsyncIterable<Message> {
   }
 
   get #isAtEnd(): boolean {
-    return this.#membership === undefined && this.#states.every((state) => state.isAtEnd);
+    return this.#membership === undefined && this.#partitions.read.every((state) => state.isAtEnd);
   }
 
   /** From the first partition that has something, which then goes to the end of the line. */
   #takeHandout(): Handout | undefined {
-    for (const state of this.#states) {
-      if (state.isPaused || state.target !== undefined) continue;
+    for (const state of this.#partitions.read) {
+      if (state.isPaused || state.isWithheld || state.target !== undefined) continue;
       const handout = takeFrom(state);
       if (handout === undefined) continue;
-      this.#states.push(...this.#states.splice(this.#states.indexOf(state), 1));
+      this.#partitions.rotate(state);
       this.#fetcher.schedule();
       return handout;
     }

@@ -23,6 +23,8 @@ export class PartitionState implements TopicPartition {
   /** Where to go, once it is looked up; undefined when the offsets above hold. 'committed': the group's commit. */
   target: OffsetSpec | 'committed' | undefined;
   isPaused = false;
+  /** Not handed out while the application's callback is told of it. */
+  isWithheld = false;
   /** Grows when what was fetched no longer counts, by a seek or when the partition is taken away. */
   fetchEpoch = 0;
   /** Grows with each seek: what was handed out before says nothing about the position any more. */

@@ -1,6 +1,6 @@
 /** Looks up where partitions are to start that were told so in other words than an offset. */
 import { listOffsets } from '../admin/offsets.ts';
-import { fetchCommitted } from '../group/committed-offsets.ts';
+import { fetchCommitted, type OffsetReader } from '../group/committed-offsets.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { KafkaError } from '../errors.ts';
 import type { OffsetSpec } from '../options.ts';
@@ -10,6 +10,8 @@ export interface StartOptions {
   readonly groupId: string | undefined;
   readonly from: 'earliest' | 'latest' | 'none';
   readonly isReadCommitted: boolean;
+  /** Who asks for the group's offsets. */
+  readonly reader: () => OffsetReader;
 }
 
 /** Moves every state that has a target to its offset. States that were sent elsewhere meanwhile are left alone. */
@@ -59,8 +61,8 @@ async function resolveCommitted(
 ): Promise<void> {
   if (states.length === 0) return;
   const epochs = states.map((state) => state.seekEpoch);
-  const committed =
-    options.groupId === undefined ? [] : await fetchCommitted(cluster, options.groupId, states);
+  const { groupId, reader } = options;
+  const committed = groupId === undefined ? [] : await fetchCommitted(cluster, { groupId, reader }, states);
   states.forEach((state, index) => {
     if (state.seekEpoch !== epochs[index] || state.target !== 'committed') return;
     const commit = committed.find(

@@ -3,7 +3,11 @@
  * form hands a partition to its new owner only when the old one has given it up: it is left out of this assignment, and
  * the old owner's joining again brings the next.
  */
-import { Reader, Writer } from '../../protocol/index.ts';
+import {
+  decodeStickyUserData,
+  encodeCooperativeStickyUserData,
+  encodeStickyUserData,
+} from '../../protocol/index.ts';
 import type { TopicPartition } from '../messages.ts';
 import {
   compareMembers,
@@ -18,18 +22,14 @@ import {
 export const stickyAssignor: Assignor = {
   name: 'sticky',
   mode: 'eager',
-  userData: encodeStickyUserData,
+  userData: stickyUserData,
   assign: (members, partitionCounts) => share(members, partitionCounts, ownersByUserData(members)),
 };
 
 export const cooperativeStickyAssignor: Assignor = {
   name: 'cooperative-sticky',
   mode: 'cooperative',
-  userData(_owned, generation) {
-    const writer = new Writer();
-    writer.int32(generation);
-    return writer.finish();
-  },
+  userData: (_owned, generation) => encodeCooperativeStickyUserData(generation),
   assign(members, partitionCounts) {
     const owners = ownersBySubscription(members);
     const assignment = share(members, partitionCounts, owners);
@@ -137,12 +137,12 @@ function claim(owners: Owners, contested: Map<string, number>, item: TopicPartit
 
 function settleClaims(
   members: readonly GroupMember[],
-  claimsOf: (member: GroupMember) => { owned: readonly TopicPartition[]; generation: number },
+  claims: (member: GroupMember) => { owned: readonly TopicPartition[]; generation: number },
 ): Owners {
   const owners: Owners = new Map();
   const contested = new Map<string, number>();
   for (const member of members) {
-    const { owned, generation } = claimsOf(member);
+    const { owned, generation } = claims(member);
     for (const item of owned) claim(owners, contested, item, { memberId: member.memberId, generation });
   }
   for (const [key, generation] of contested)
@@ -158,36 +158,29 @@ function ownersBySubscription(members: readonly GroupMember[]): Owners {
 }
 
 function ownersByUserData(members: readonly GroupMember[]): Owners {
-  return settleClaims(members, ({ subscription }) => decodeStickyUserData(subscription.userData));
+  return settleClaims(members, ({ subscription }) => claimsOf(subscription.userData));
 }
 
-function encodeStickyUserData(owned: readonly TopicPartition[], generation: number): Buffer | null {
+function stickyUserData(owned: readonly TopicPartition[], generation: number): Buffer | null {
   if (owned.length === 0) return null;
-  const topics = Map.groupBy(owned, (item) => item.topic);
-  const writer = new Writer();
-  writer.count(topics.size);
-  for (const [topic, items] of topics) {
-    writer.string(topic);
-    writer.count(items.length);
-    for (const item of items) writer.int32(item.partition);
-  }
-  writer.int32(generation);
-  return writer.finish();
+  const partitions = [...Map.groupBy(owned, (item) => item.topic)].map(([topic, items]) => ({
+    topic,
+    partitions: items.map(({ partition }) => partition),
+  }));
+  return encodeStickyUserData({ partitions, generation });
 }
 
 /** What cannot be read counts as nothing owned: the assignment is then less sticky, and no less right. */
-function decodeStickyUserData(bytes: Buffer | null): { owned: TopicPartition[]; generation: number } {
-  const owned: TopicPartition[] = [];
-  if (bytes === null) return { owned, generation: -1 };
-  const reader = new Reader(bytes);
+function claimsOf(userData: Buffer | null): { owned: readonly TopicPartition[]; generation: number } {
+  const nothing = { owned: [], generation: -1 };
+  if (userData === null) return nothing;
   try {
-    for (let topics = reader.count(6); topics > 0; topics--) {
-      const topic = reader.string();
-      for (let count = reader.count(4); count > 0; count--) owned.push({ topic, partition: reader.int32() });
-    }
-    // Members of the oldest version leave the generation out.
-    return { owned, generation: reader.remaining >= 4 ? reader.int32() : -1 };
+    const { partitions, generation } = decodeStickyUserData(userData);
+    const owned = partitions.flatMap(({ topic, partitions: numbers }) =>
+      numbers.map((partition) => ({ topic, partition })),
+    );
+    return { owned, generation };
   } catch {
-    return { owned: [], generation: -1 };
+    return nothing;
   }
 }

@@ -309,7 +309,7 @@ export class Sender {
       port,
       rack,
     }));
-    for (const item of readAnswers(response, this.#cluster.metadata, sent)) {
+    for (const item of readAnswers(response, body, sent)) {
       const { queue, batch, answer } = item;
       if (!isCurrent(item)) continue;
       if (answer === undefined)

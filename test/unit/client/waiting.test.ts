@@ -50,4 +50,15 @@ describe('waiting', () => {
     await Promise.all(both);
     expect([wakes, clock.pendingTimers]).toEqual([2, 0]);
   });
+
+  it('a bell keeps nothing of those whose time was over before it rang', async () => {
+    const clock = new ManualClock();
+    const bell = new Bell();
+    for (let round = 0; round < 3; round++) {
+      const waiting = bell.nextWithin(clock, 1_000);
+      clock.advance(1_000);
+      await waiting;
+    }
+    expect([bell.waiting, clock.pendingTimers]).toEqual([0, 0]);
+  });
 });
