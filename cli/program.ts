@@ -128,6 +128,14 @@ function addConsume(program: Command, context: CommandContext): void {
     .option('-n, --count <NUMBER>', 'stop after so many records')
     .option('-p, --partitions <LIST>', 'only these partitions, such as 0,2')
     .option('-g, --group <GROUP>', 'read as a member of this group and commit what was read')
+    .addOption(
+      new Option(
+        '--group-protocol <PROTOCOL>',
+        'who shares the partitions out: a member, or the broker (KIP-848)',
+      )
+        .choices(['classic', 'consumer'])
+        .default('classic'),
+    )
     .option(
       '-f, --format <FORMAT>',
       'how to print a record: %k %v %t %p %o %T (time) %s (epoch ms) %h (default: %v\\n)',
@@ -148,17 +156,63 @@ function addConsume(program: Command, context: CommandContext): void {
 }
 
 function addGroup(program: Command, context: CommandContext): void {
-  const group = program.command('group').description('list, describe and delete consumer groups');
-  const load = () => import('./group/group.ts');
-  client(group.command('list').description('list groups')).action(async (options) =>
-    (await load()).listGroups(options, context),
-  );
+  const group = program
+    .command('group')
+    .description('list, describe, watch, reset and delete consumer groups');
+  client(group.command('list').description('list groups'))
+    .option('--state <STATE>', 'only groups in this state, such as Stable or Empty; can be repeated', collect)
+    .option('--type <TYPE>', 'only groups of this type: classic or consumer; can be repeated', collect)
+    .action(async (options) => (await import('./group/list.ts')).listGroups(options, context));
+  client(group.command('describe').argument('<group...>').description('members, offsets and lag of groups'))
+    .option('--members', 'what each member reads')
+    .action(async (groups, options) =>
+      (await import('./group/describe.ts')).describeGroups(groups, options, context),
+    );
   client(
-    group.command('describe').argument('<group...>').description('members, offsets and lag of groups'),
-  ).action(async (groups, options) => (await load()).describeGroups(groups, options, context));
+    group
+      .command('lag')
+      .argument('<group>')
+      .description('watch how far a group is behind, and when it will have caught up'),
+  )
+    .option('--every <TIME>', 'how often to look', '10s')
+    .option('--count <NUMBER>', 'end after so many looks (default: with Ctrl-C)')
+    .action(async (name, options) => (await import('./group/lag.ts')).showLag(name, options, context));
+  client(
+    group
+      .command('reset')
+      .argument('<group>')
+      .description('set where a group reads on; shows what would change unless told to --execute'),
+  )
+    .option('--to <POSITION>', 'start, end, current, an offset, -N (the last N), or a time: -2h, 2026-11-22')
+    .option('--shift <RECORDS>', 'on from where it is, or back where negative')
+    .option('--file <FILE>', 'lines of topic,partition,offset')
+    .option(
+      '--topic <TOPIC[:PARTITIONS]>',
+      'only these, such as orders:0,2 (default: all that is committed); can be repeated',
+      collect,
+    )
+    .option('--execute', 'do it')
+    .option('--export', 'print it as lines that --file reads; nothing is changed')
+    .action(async (name, options) => (await import('./group/reset.ts')).resetGroup(name, options, context));
+  const load = () => import('./group/delete.ts');
   client(group.command('delete').argument('<group...>').description('delete groups without members'))
     .option('-y, --yes', 'do not ask')
     .action(async (groups, options) => (await load()).deleteGroups(groups, options, context));
+  client(
+    group
+      .command('delete-offsets')
+      .argument('<group>')
+      .description('delete what a group has committed for topics'),
+  )
+    .requiredOption('--topic <TOPIC[:PARTITIONS]>', 'such as orders or orders:0,2; can be repeated', collect)
+    .option('-y, --yes', 'do not ask')
+    .action(async (name, options) => (await load()).deleteOffsets(name, options, context));
+  client(group.command('remove-member').argument('<group>').description('take members out of a group'))
+    .option('--instance <NAME>', 'a static member by its instance id; can be repeated', collect)
+    .option('--member <ID>', 'a member by its id; can be repeated', collect)
+    .option('--all', 'all members')
+    .option('-y, --yes', 'do not ask')
+    .action(async (name, options) => (await load()).removeMembers(name, options, context));
 }
 
 function addReplay(program: Command, context: CommandContext, finish: (code: ExitCode) => void): void {

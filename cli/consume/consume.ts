@@ -2,8 +2,9 @@
 import type { Consumer, Message } from '../../client/index.ts';
 import { existingTopic, withClient } from '../client.ts';
 import type { CommandContext } from '../command-context.ts';
+import type { Interruption } from '../interruption.ts';
 import { formatCount } from '../table.ts';
-import { openConsumer } from './open-consumer.ts';
+import { openConsumer, openMember } from './open-consumer.ts';
 import { watchClosedOutput } from './pipe-watch.ts';
 import { futureEnd, readingOf, withinTimes, type ConsumeOptions, type Reading } from './reading.ts';
 
@@ -18,9 +19,17 @@ export async function consume(
     await existingTopic(client.admin(), topic);
     const stop = stopSignal(reading, context);
     const unwatch = reading.until === undefined ? watchClosedOutput(context.interruption) : () => undefined;
-    const consumer = await openConsumer(client, reading, context);
+    const printed = new PrintedMessages(context.interruption);
+    const { group: groupId } = reading;
+    const consumer: Consumer | undefined =
+      groupId === undefined
+        ? await openConsumer(client, reading, context)
+        : openMember(client, reading, { groupId, commit: () => printed.commit(consumer) });
     try {
-      const count = consumer === undefined ? 0 : await print(consumer, reading, stop.signal, context);
+      const count =
+        consumer === undefined
+          ? 0
+          : await print({ consumer, printed, signal: stop.signal }, reading, context);
       context.output.note(`Read ${formatCount(count)} record${count === 1 ? '' : 's'} from ${topic}.`);
     } finally {
       stop.cancel();
@@ -45,17 +54,21 @@ function stopSignal(
   return { signal: AbortSignal.any([interruption.signal, clock.signal]), cancel: () => clearTimeout(timer) };
 }
 
+interface Printing {
+  readonly consumer: Consumer;
+  readonly printed: PrintedMessages;
+  readonly signal: AbortSignal;
+}
+
 /** Returns how many records were printed. With a group, these are committed once stdout has them, and none else. */
 async function print(
-  consumer: Consumer,
+  { consumer, printed, signal }: Printing,
   reading: Reading,
-  signal: AbortSignal,
-  { output, interruption }: CommandContext,
+  { output }: CommandContext,
 ): Promise<number> {
   const write = (piece: string | Buffer): void =>
     typeof piece === 'string' ? output.write(piece) : output.writeContent(piece);
   let count = 0;
-  const printed = new PrintedMessages(consumer);
   try {
     for await (const batch of consumer.batches({ signal })) {
       for (const message of batch.messages) {
@@ -66,45 +79,54 @@ async function print(
         count += 1;
       }
       await output.flush();
+      printed.noteFlushed();
       if (count >= reading.countMax || signal.aborted) break;
-      if (reading.group !== undefined) await printed.maybeCommit();
+      if (reading.group !== undefined) await printed.maybeCommit(consumer);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
   await output.flush();
-  // What went into a pipe that nobody reads any more is not done.
-  if (reading.group !== undefined && interruption.reason !== 'closed-output') await printed.commit();
+  printed.noteFlushed();
+  if (reading.group !== undefined) await printed.commit(consumer);
   return count;
 }
 
 const commitIntervalMs = 1_000;
 
-/** The last printed message of each partition, to commit. */
+/** The last message of each partition that stdout has, to commit. */
 class PrintedMessages {
-  readonly #consumer: Consumer;
+  readonly #interruption: Interruption;
   readonly #last = new Map<number, Message>();
+  /** Those that are on their way to stdout. */
+  readonly #unflushed = new Map<number, Message>();
   #committedAt = performance.now();
 
-  constructor(consumer: Consumer) {
-    this.#consumer = consumer;
+  constructor(interruption: Interruption) {
+    this.#interruption = interruption;
   }
 
   add(message: Message): void {
-    this.#last.set(message.partition, message);
+    this.#unflushed.set(message.partition, message);
   }
 
-  async maybeCommit(): Promise<void> {
-    if (performance.now() - this.#committedAt >= commitIntervalMs) await this.commit();
+  noteFlushed(): void {
+    for (const [partition, message] of this.#unflushed) this.#last.set(partition, message);
+    this.#unflushed.clear();
   }
 
-  async commit(): Promise<void> {
+  async maybeCommit(consumer: Consumer): Promise<void> {
+    if (performance.now() - this.#committedAt >= commitIntervalMs) await this.commit(consumer);
+  }
+
+  async commit(consumer: Consumer | undefined): Promise<void> {
     this.#committedAt = performance.now();
-    if (this.#last.size === 0) return;
+    // What went into a pipe that nobody reads any more is not done.
+    if (this.#last.size === 0 || this.#interruption.reason === 'closed-output') return;
     const messages = [...this.#last.values()];
     this.#last.clear();
     try {
-      await this.#consumer.commit(messages);
+      await consumer?.commit(messages);
     } catch (error) {
       // The group has moved on: another member reads these again, which is what a group promises.
       if (!isFenced(error)) throw error;
@@ -113,7 +135,13 @@ class PrintedMessages {
 }
 
 function isFenced(error: unknown): boolean {
-  const codes = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID'];
+  const codes = [
+    'REBALANCE_IN_PROGRESS',
+    'ILLEGAL_GENERATION',
+    'STALE_MEMBER_EPOCH',
+    'UNKNOWN_MEMBER_ID',
+    'FENCED_INSTANCE_ID',
+  ];
   return (
     error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
   );

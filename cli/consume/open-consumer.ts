@@ -2,18 +2,31 @@ import type { Assignment, Consumer, Kappalog, PartitionRange } from '../../clien
 import type { CommandContext } from '../command-context.ts';
 import { futureEnd, type Reading } from './reading.ts';
 
-/** A consumer for the reading; undefined where there is nothing to read, as the range is empty. */
+/** A member of the reading's group, which calls `commit` before other members go on with what it has printed. */
+export function openMember(
+  client: Kappalog,
+  { topic, groupProtocol, from, isolation }: Reading,
+  member: { readonly groupId: string; readonly commit: () => Promise<void> },
+): Consumer {
+  return client.consumer({
+    groupId: member.groupId,
+    groupProtocol,
+    topics: [topic],
+    from: from === 'end' ? 'latest' : 'earliest',
+    // Committed here, record by printed record, instead of by the client, batch by finished batch.
+    autoCommit: false,
+    rebalance: { onRevoked: member.commit },
+    isolation,
+  });
+}
+
+/** A consumer for the reading, which names no group; undefined where there is nothing to read, as the range is empty. */
 export async function openConsumer(
   client: Kappalog,
   reading: Reading,
   context: CommandContext,
 ): Promise<Consumer | undefined> {
-  const { topic, group, from, isolation } = reading;
-  if (group !== undefined) {
-    const start = from === 'end' ? 'latest' : 'earliest';
-    // Committed here, record by printed record, instead of by the client, batch by finished batch.
-    return client.consumer({ groupId: group, topics: [topic], from: start, autoCommit: false, isolation });
-  }
+  const { isolation } = reading;
   const assign = await assignments(client, reading, context);
   return assign.length === 0 ? undefined : client.consumer({ assign, isolation });
 }

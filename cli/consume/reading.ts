@@ -12,6 +12,7 @@ export interface ConsumeOptions extends ClientOptions {
   readonly count?: string;
   readonly partitions?: string;
   readonly group?: string;
+  readonly groupProtocol: 'classic' | 'consumer';
   readonly format?: string;
   readonly isolation: 'read_committed' | 'read_uncommitted';
 }
@@ -19,6 +20,7 @@ export interface ConsumeOptions extends ClientOptions {
 export interface Reading {
   readonly topic: string;
   readonly group: string | undefined;
+  readonly groupProtocol: ConsumeOptions['groupProtocol'];
   readonly from: ReplayPosition;
   /** Undefined: go on as records come. */
   readonly until: ReplayPosition | undefined;
@@ -34,13 +36,15 @@ export function readingOf(
   options: ConsumeOptions,
   { nowMs, output }: CommandContext,
 ): Reading {
-  const { group, until, count, partitions, format, isolation } = options;
+  const { group, groupProtocol, until, count, partitions, format, isolation } = options;
   const from = parsePosition(options.from ?? 'start', '--from', nowMs);
   if (group !== undefined) refuseWithGroup(options, from);
+  else if (groupProtocol !== 'classic') throw usageError('--group-protocol needs a --group.');
   if (output.json && format !== undefined) throw usageError('Give --format or -o json, not both.');
   return {
     topic,
     group,
+    groupProtocol,
     from,
     until: until === undefined ? undefined : parsePosition(until, '--until', nowMs),
     countMax: count === undefined ? Number.POSITIVE_INFINITY : parseCount(count, '--count', 1),

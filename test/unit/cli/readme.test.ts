@@ -46,8 +46,10 @@ describe('README', () => {
       (match) => `${match[1]} ${match[2]} ${match[3]!.replace(' (label `api`)', '')}`,
     );
     const rows = /^\| `(\S+)` \| (\S+) \| ([^|]*) \| [^|]*\|$/gm;
-    for (const match of section('cluster metrics', operations).matchAll(rows)) {
-      documented.push(`${match[1]} ${match[2]} ${match[3]}`);
+    for (const name of ['cluster metrics', 'group metrics']) {
+      for (const match of section(name, operations).matchAll(rows)) {
+        documented.push(`${match[1]} ${match[2]} ${match[3]}`);
+      }
     }
     expect(documented.sort()).toEqual(told.sort());
   });
