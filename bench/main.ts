@@ -3,6 +3,7 @@
  *
  *   npm run bench log -- ...   the commit log alone: bench/log.ts
  *   npm run bench raft -- ...  consensus between three nodes: bench/raft.ts
+ *   npm run bench groups -- ...  coordinators of groups: bench/groups.ts
  *   npm run bench cluster -- ...  three nodes against three of Apache Kafka: bench/cluster.ts
  *   npm run bench -- [--pairs 5] [--rows TEXT] [--quick] [--subject kappalog|kafka]
  *
@@ -22,6 +23,7 @@ import { ChildProcesses } from '../test/support/child-processes.ts';
 import { Kbench } from '../test/support/kbench.ts';
 import { residentBytes } from '../test/support/process-stats.ts';
 import { benchCluster } from './cluster.ts';
+import { benchGroups } from './groups.ts';
 import { benchLog } from './log.ts';
 import { type Bench, type Sample, type Target, measureShape } from './measure.ts';
 import { benchRaft } from './raft.ts';
@@ -31,6 +33,7 @@ import { type Row, markdown } from './table.ts';
 /** Benches of parts, by the word after the command. */
 const parts: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   cluster: benchCluster,
+  groups: benchGroups,
   log: benchLog,
   raft: benchRaft,
 };
