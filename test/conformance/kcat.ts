@@ -52,7 +52,8 @@ export async function kcatSuite(suite: Suite): Promise<void> {
 
 type Kcat = (args: string[], input?: string) => Promise<string>;
 
-async function installKcat(children: ChildProcesses): Promise<void> {
+/** Throws SkipCheck where it cannot be had. */
+export async function installKcat(children: ChildProcesses): Promise<void> {
   if (await present(children)) return;
   if (process.getuid?.() !== 0) throw new SkipCheck('kcat is not installed, and only root could install it');
   const options = { timeoutMs: 300_000, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };

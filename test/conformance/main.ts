@@ -18,6 +18,8 @@ import { Checks } from './checks.ts';
 import { clusterSuite } from './cluster/cluster-suite.ts';
 import { dumpLogSuite } from './dump-log.ts';
 import { franzGoSuite } from './franz-go.ts';
+import { groupsSuite } from './groups/groups-suite.ts';
+import { groupToolsSuite } from './groups/tools/group-tools-suite.ts';
 import { javaToolsSuite } from './java-tools.ts';
 import { kafkaDirectorySuite } from './kafka-directory.ts';
 import { kafkajsSuite } from './kafkajs.ts';
@@ -35,11 +37,11 @@ const { values } = parseArgs({
   },
 });
 
-const help = `npm run test:conformance -- [options]: foreign clients against a running broker, and Kafka's tools against three nodes.
-  --only TEXT        checks whose names contain this: kcat, kafkajs, java, franz-go, segments, cluster, rolling or more of a name
+const help = `npm run test:conformance -- [options]: foreign clients against a running broker, alone and in groups, and Kafka's tools against three nodes.
+  --only TEXT        checks whose names contain this: kcat, kafkajs, java, franz-go, segments, cluster, rolling, groups or more of a name
   --short            fewer records and combinations
   --target KIND      kappalog, or kafka: the same checks against Apache Kafka
-  --port NUMBER      the first of some twenty ports (23000)
+  --port NUMBER      the first of some fifty ports (23000)
   --keep             leave the data directories`;
 
 async function main(kind: BrokerKind): Promise<boolean> {
@@ -76,6 +78,8 @@ async function main(kind: BrokerKind): Promise<boolean> {
   await dumpLogSuite(suite, jars, restart);
   await broker.kill();
   await clusterSuite(suite, { kind, port: spec.port + 10, jarsMissing: jars });
+  await groupsSuite(suite, { kind, port: spec.port + 20 });
+  await groupToolsSuite(suite, { kind, port: spec.port + 40, jarsMissing: jars });
   if (!values.keep) rmSync(directory, { recursive: true });
   console.log(checks.summary());
   return checks.failed === 0;

@@ -8,6 +8,8 @@ import { javaOptions } from './java-tools.ts';
 const source = resolve(import.meta.dirname, 'kafka/ToolRunner.java');
 
 const mainClasses = {
+  // Of ../kafka, and so only where its class path is given.
+  adminCalls: 'AdminCalls',
   apiVersions: 'org.apache.kafka.tools.BrokerApiVersionsCommand',
   cluster: 'org.apache.kafka.tools.ClusterTool',
   configs: 'kafka.admin.ConfigCommand',
@@ -15,6 +17,7 @@ const mainClasses = {
   elections: 'org.apache.kafka.tools.LeaderElectionCommand',
   features: 'org.apache.kafka.tools.FeatureCommand',
   groups: 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
+  allGroups: 'org.apache.kafka.tools.GroupsCommand',
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
   offsets: 'org.apache.kafka.tools.GetOffsetShell',
   quorum: 'org.apache.kafka.tools.MetadataQuorumCommand',
@@ -49,8 +52,9 @@ export class ToolRunner {
   #waiting: { resolve(answer: Answer): void; reject(error: Error): void } | undefined;
   #complaints = '';
 
-  constructor(children: ChildProcesses) {
-    this.#child = children.converse(javaCommand, [...javaOptions, '-cp', kafkaClassPath(), source]);
+  /** `classPath`: Kafka's jars, and more where it is given. */
+  constructor(children: ChildProcesses, classPath = kafkaClassPath()) {
+    this.#child = children.converse(javaCommand, [...javaOptions, '-cp', classPath, source]);
     this.#child.stdout.on('data', (bytes: Buffer) => this.#take(bytes));
     this.#child.stderr.on('data', (bytes: Buffer) => (this.#complaints += bytes.toString()));
     this.#child.once('exit', () =>
