@@ -26,7 +26,19 @@ export class Checks {
 
   /** Runs one check; a rejection fails it and the run goes on. */
   async check(name: string, body: () => Promise<void>): Promise<void> {
-    if (!this.mayRun(name)) return;
+    if (this.mayRun(name)) await this.#run(name, body);
+  }
+
+  /** Runs what has checks of its own. That it does not get to its end, for what is between them, is a failure too, and the run goes on. */
+  async suite(name: string, body: () => Promise<void>): Promise<void> {
+    try {
+      await body();
+    } catch (error) {
+      this.#fail(`${name} to its end`, error);
+    }
+  }
+
+  async #run(name: string, body: () => Promise<void>): Promise<void> {
     const begin = performance.now();
     try {
       await body();
@@ -37,10 +49,14 @@ export class Checks {
         this.skip(name, error.message);
         return;
       }
-      this.failed += 1;
-      const message = error instanceof Error ? error.message : String(error);
-      console.log(`FAIL  ${name}\n      ${message.replaceAll('\n', '\n      ')}`);
+      this.#fail(name, error);
     }
+  }
+
+  #fail(name: string, error: unknown): void {
+    this.failed += 1;
+    const message = error instanceof Error ? error.message : String(error);
+    console.log(`FAIL  ${name}\n      ${message.replaceAll('\n', '\n      ')}`);
   }
 
   skip(name: string, reason: string): void {

@@ -69,17 +69,20 @@ async function main(kind: BrokerKind): Promise<boolean> {
     `${kind} answers on ${broker.address} after ${broker.readyMs.toFixed(0)} ms; data in ${directory}`,
   );
   const suite = { checks, children, broker, short: values.short, directory };
-  await kcatSuite(suite);
-  await kafkajsSuite(suite);
-  await javaToolsSuite(suite, jars);
-  await franzGoSuite(suite);
-  await segmentsSuite(suite, jars);
-  await kafkaDirectorySuite(suite, jars);
-  await dumpLogSuite(suite, jars, restart);
+  await checks.suite('kcat', () => kcatSuite(suite));
+  await checks.suite('kafkajs', () => kafkajsSuite(suite));
+  await checks.suite('java', () => javaToolsSuite(suite, jars));
+  await checks.suite('franz-go', () => franzGoSuite(suite));
+  await checks.suite('segments', () => segmentsSuite(suite, jars));
+  await checks.suite('kafka-directory', () => kafkaDirectorySuite(suite, jars));
+  await checks.suite('dump-log', () => dumpLogSuite(suite, jars, restart));
   await broker.kill();
-  await clusterSuite(suite, { kind, port: spec.port + 10, jarsMissing: jars });
-  await groupsSuite(suite, { kind, port: spec.port + 20 });
-  await groupToolsSuite(suite, { kind, port: spec.port + 40, jarsMissing: jars });
+  await checks.suite('cluster', () => clusterSuite(suite, { kind, port: spec.port + 10, jarsMissing: jars }));
+  await checks.suite('groups', () => groupsSuite(suite, { kind, port: spec.port + 20 }));
+  const toolsPort = spec.port + 40;
+  await checks.suite('groups: tools', () =>
+    groupToolsSuite(suite, { kind, port: toolsPort, jarsMissing: jars }),
+  );
   if (!values.keep) rmSync(directory, { recursive: true });
   console.log(checks.summary());
   return checks.failed === 0;

@@ -32,6 +32,7 @@ import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownMemberIdException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 final class GroupMember implements ConsumerRebalanceListener {
@@ -95,13 +96,23 @@ final class GroupMember implements ConsumerRebalanceListener {
     private void run() {
         subscribe();
         while (command == null) {
-            ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(50));
+            ConsumerRecords<String, String> records = poll();
             for (TopicPartition partition : records.partitions()) take(partition, records.records(partition));
         }
         consumer.close(CloseOptions.groupMembershipOperation(command.equals("leave")
             ? CloseOptions.GroupMembershipOperation.LEAVE_GROUP
             : CloseOptions.GroupMembershipOperation.DEFAULT));
         emit("left", Map.of());
+    }
+
+    /** A member that an administrator has taken out joins anew; that a request of it was under way just then its user is told. */
+    private ConsumerRecords<String, String> poll() {
+        try {
+            return consumer.poll(Duration.ofMillis(50));
+        } catch (UnknownMemberIdException error) {
+            error.printStackTrace();
+            return ConsumerRecords.empty();
+        }
     }
 
     private void subscribe() {
