@@ -4,7 +4,8 @@
  *
  * Invariants: the machine has seen every committed record before its first command; each step's records are appended at
  * once and in order; a reply leaves only when everything appended until its step is committed. Where the log takes nothing for a while
- * (leadership is on its way to another node, and may not get there), no further step is made until it has taken the records of the last.
+ * (leadership is on its way to another node, and may not get there), no further step is made until it has taken the records of the last, and
+ * no timer runs.
  * Losing leadership, a failed append and a step that throws end the shard for good: machine, timers and undelivered replies are dropped,
  * and whoever waits learns that this is not the coordinator (any more). Another shard begins with what the log has.
  */
@@ -19,8 +20,8 @@ import type { ShardTimer } from './shard-timers.ts';
 
 export type ShardState = 'loading' | 'active' | 'failed' | 'unloaded';
 
-/** Why a shard could not answer: it is still replaying its log, or it is not the coordinator (any more). */
-export type Unavailability = 'loading' | 'not-coordinator';
+/** Why a shard could not answer: it is still replaying its log, its log takes nothing just now, or it is not the coordinator (any more). */
+export type Unavailability = 'loading' | 'busy' | 'not-coordinator';
 
 export type Outcome<Reply> =
   | { readonly kind: 'replied'; readonly reply: Reply }
@@ -59,6 +60,7 @@ const refusedPauseMs = 20;
 
 const notCoordinator: Outcome<never> = { kind: 'unavailable', reason: 'not-coordinator' };
 const loadInProgress: Outcome<never> = { kind: 'unavailable', reason: 'loading' };
+const isBusy: Outcome<never> = { kind: 'unavailable', reason: 'busy' };
 
 export class CoordinatorShard<Command, Reply, TimerEvent> {
   readonly #log: CoordinatorLog;
@@ -77,6 +79,10 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   #appendedEndOffset = 0;
   #refused: Refused<Reply> | undefined = undefined;
   #retry: Timer | undefined = undefined;
+  /** When the log began to take nothing. */
+  #refusedSinceMs = 0;
+  /** For how long, all in all, timers stood still because the log took nothing. */
+  #stoodStillMs = 0;
   #wakeUp: { readonly timer: Timer; readonly deadlineMs: number } | undefined = undefined;
 
   constructor(options: ShardOptions<Command, Reply, TimerEvent>) {
@@ -130,8 +136,9 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
 
   /** Gives a command to the machine. Never rejects for a reason of the environment. */
   submit(command: Command): Promise<Outcome<Reply>> {
-    if (this.#state === 'loading' || this.#refused !== undefined) return Promise.resolve(loadInProgress);
+    if (this.#state === 'loading') return Promise.resolve(loadInProgress);
     if (this.#state !== 'active') return Promise.resolve(notCoordinator);
+    if (this.#refused !== undefined) return Promise.resolve(isBusy);
     this.#lastRequest += 1;
     const request = this.#lastRequest;
     const outcome = new Promise<Outcome<Reply>>((resolve) => this.#waiting.set(request, resolve));
@@ -156,7 +163,7 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
 
   #step(run: (effects: Effects<Reply, TimerEvent>) => void): void {
     const step = new Step<Reply, TimerEvent>(this.#timers, {
-      monotonicMs: this.#clock.monotonicMs(),
+      monotonicMs: this.#timersMs(),
       wallMs: this.#clock.wallMs(),
       recordSizeBytesMax: this.#batchSizeBytesMax() - batchOverheadBytes - recordOverheadBytes,
     });
@@ -190,6 +197,7 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
       else this.#fail(error);
       return;
     }
+    if (this.#refused !== undefined) this.#stoodStillMs += this.#clock.monotonicMs() - this.#refusedSinceMs;
     this.#refused = undefined;
     if (step.replies.length > 0) {
       this.#held.push({ endOffset: this.#appendedEndOffset, replies: step.replies });
@@ -199,6 +207,7 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
   }
 
   #appendLater(step: Refused<Reply>): void {
+    if (this.#refused === undefined) this.#refusedSinceMs = this.#clock.monotonicMs();
     this.#refused = step;
     this.#retry = this.#clock.after(refusedPauseMs, () => {
       if (this.#state === 'active') this.#append(step);
@@ -229,19 +238,25 @@ export class CoordinatorShard<Command, Reply, TimerEvent> {
       if (this.#wakeUp.deadlineMs <= deadlineMs) return;
       this.#wakeUp.timer.cancel();
     }
-    const delayMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+    // Whole: a fraction that is lost in the sums would bring it up for ever a little before its time.
+    const delayMs = Math.ceil(Math.max(0, deadlineMs - this.#timersMs()));
     this.#wakeUp = { timer: this.#clock.after(delayMs, () => this.#expireTimers()), deadlineMs };
   }
 
   #expireTimers(): void {
     this.#wakeUp = undefined;
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#timersMs();
     while (this.#state === 'active' && this.#refused === undefined) {
       const event = this.#timers.popDue(nowMs);
       if (event === undefined) break;
       this.#step((effects) => this.#machine.expire(event, effects));
     }
     if (this.#state === 'active') this.#scheduleWakeUp();
+  }
+
+  /** What timers go by. It stands still while the log takes nothing: nobody can be heard of then. */
+  #timersMs(): number {
+    return this.#clock.monotonicMs() - this.#stoodStillMs;
   }
 
   #fail(cause: unknown): void {

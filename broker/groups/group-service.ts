@@ -291,7 +291,7 @@ export class GroupService {
     }));
   }
 
-  /** The groups that this node coordinates. COORDINATOR_LOAD_IN_PROGRESS where some of them are not loaded yet. */
+  /** The groups that this node coordinates. COORDINATOR_LOAD_IN_PROGRESS, or COORDINATOR_NOT_AVAILABLE, where some of them cannot be told just now. */
   async listGroups(
     request: Body<ListGroupsCommand>,
   ): Promise<{ errorCode: ErrorCode; groups: ListedGroup[] }> {
@@ -300,8 +300,8 @@ export class GroupService {
     const groups: ListedGroup[] = [];
     for (const outcome of outcomes) {
       if (outcome.kind === 'replied') groups.push(...replyTo(command, outcome.reply).groups);
-      else if (outcome.reason === 'loading')
-        return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] };
+      else if (outcome.reason !== 'not-coordinator')
+        return { errorCode: errorOfUnavailability[outcome.reason], groups: [] };
     }
     return { errorCode: ErrorCode.NONE, groups };
   }
@@ -326,6 +326,7 @@ export class GroupService {
 
 const errorOfUnavailability: Readonly<Record<Unavailability, ErrorCode>> = {
   loading: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+  busy: ErrorCode.COORDINATOR_NOT_AVAILABLE,
   'not-coordinator': ErrorCode.NOT_COORDINATOR,
 };
 

@@ -31,6 +31,7 @@ import type { GroupStep } from './group-step.ts';
 import { Group, hasSameProtocols, noAssignment, ownProtocols } from './group.ts';
 import type { Member } from './group.ts';
 import { joinConsumerGroup } from './migration/classic-join.ts';
+import { canGoOn } from './static-return.ts';
 import { maybeCompleteJoin, prepareRebalance, rebalanceOrCompleteJoin } from './rebalance.ts';
 
 interface Join {
@@ -220,7 +221,9 @@ function replaceStatic(
   const member: Member = { ...newMember(group, command), assignment: oldMember.assignment, isNew: false };
   group.replaceStatic(oldMember, member);
   armSession(step, member);
-  if (group.state === 'Stable' && keepsStableGroup(step, group)) {
+  const canStay =
+    group.state === 'Stable' && canGoOn(group, { former: oldMember, returned: member }, step.topics);
+  if (canStay && keepsStableGroup(step, group)) {
     step.effects.reply(request, replacementReply(group, member, { command, oldLeaderId }));
     return;
   }

@@ -2,7 +2,7 @@
  * Whether the tests would see it: plants known bugs, one at a time, in copies of the sources, and prints for each the seed or the test
  * that finds it. Of the commit log, of the consensus core (broker/raft), and of the shell around it that does its input and output.
  *
- *   npm run test:mutations -- [--area log|raft|scenarios|shell] [--seeds 1500] [--from 2000000] [--only WORDS] [--workers N]
+ *   npm run test:mutations -- [--area log|raft|scenarios|shell|groups] [--seeds 1500] [--from 2000000] [--only WORDS] [--workers N]
  *
  * A text that is not found exactly once ends the run: then the list needs care, not the sources. Ends with code 1 when a bug
  * survives. The working tree is not touched.
@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkHunt, hunt } from './hunt.ts';
 import type { Catch, HuntOptions } from './hunt.ts';
+import { groupMutations } from './group-mutations.ts';
 import { logMutations } from './log-mutations.ts';
 import type { Hunt, Mutation } from './mutation.ts';
 import { raftMutations } from './raft-mutations.ts';
@@ -24,6 +25,7 @@ const areas: Readonly<Record<string, readonly Mutation[]>> = {
   scenarios: scenarioMutations,
   shell: shellMutations,
   log: logMutations,
+  groups: groupMutations,
 };
 
 const root = join(import.meta.dirname, '../..');

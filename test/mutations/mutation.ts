@@ -30,7 +30,7 @@ export interface TestFolders {
 /** One of the histories of a simulator has to fail. */
 export interface Seeds {
   readonly kind: 'seeds';
-  readonly simulator: 'log' | 'cluster' | 'core';
+  readonly simulator: 'log' | 'cluster' | 'core' | 'groups';
   /** What has to happen often for it to be found soon. */
   readonly focus?: string;
 }

@@ -2,13 +2,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { groupMutations } from './group-mutations.ts';
 import { logMutations } from './log-mutations.ts';
 import { raftMutations } from './raft-mutations.ts';
 import { scenarioMutations, scenariosFile } from './scenario-mutations.ts';
 import { shellMutations } from './shell-mutations.ts';
 
 const root = join(import.meta.dirname, '../..');
-const all = [...logMutations, ...raftMutations, ...scenarioMutations, ...shellMutations];
+const all = [...logMutations, ...raftMutations, ...scenarioMutations, ...shellMutations, ...groupMutations];
 
 describe('planted bugs', () => {
   it('have names of their own, and at least 25 are known bugs of Raft', () => {

@@ -261,4 +261,31 @@ export const regressions: readonly Regression[] = [
     foundBy:
       'a node that joined waited for ever to be registered where another had come to lead the metadata once it had all of it',
   },
+  {
+    simulator: 'groups',
+    seed: 1717,
+    foundBy:
+      'sessions ran out while the log took nothing, though heartbeats were answered as if all were well',
+  },
+  {
+    simulator: 'groups',
+    seed: 620,
+    foundBy: 'a heartbeat that came while the log took nothing was answered, and not counted',
+  },
+  {
+    simulator: 'groups',
+    seed: 1020,
+    foundBy:
+      'a static leader that came back was told to skip the assignment, though a topic had grown meanwhile',
+  },
+  {
+    simulator: 'groups',
+    seed: 2565,
+    foundBy: 'a static member that came back to other topics kept what it had before',
+  },
+  {
+    simulator: 'groups',
+    seed: 1123,
+    foundBy: 'generations counted anew when a member of the classic protocol took the place of the only one',
+  },
 ];

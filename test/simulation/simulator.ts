@@ -3,6 +3,7 @@
  * disk and the clock that they share.
  */
 import { simulateCluster } from './cluster/cluster-simulation.ts';
+import { simulateGroups } from './groups/groups-simulation.ts';
 import { simulateLog } from './log/log-simulation.ts';
 import { simulateNodes } from './nodes/nodes-simulation.ts';
 import { SimulationFailure } from './simulation-failure.ts';
@@ -47,6 +48,7 @@ export const simulators: Readonly<Record<string, Simulator>> = {
   log: simulateLog,
   cluster: simulateCluster,
   nodes: simulateNodes,
+  groups: simulateGroups,
 };
 
 /** Runs one seed; an error that nobody has waited for counts against it, too. */

@@ -3,7 +3,7 @@ import type { GroupStep } from '../group-step.ts';
 import { assignors } from './assignors/assignor.ts';
 import type { Assignor, AssignorMember } from './assignors/assignor.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
-import { setTarget, writeRecord } from './consumer-step.ts';
+import { noticeTopics, setTarget, writeRecord } from './consumer-step.ts';
 
 /**
  * Makes one where members or topics have changed since the last; at the soonest an assignment interval after it, so that members that
@@ -20,6 +20,8 @@ export function maybeAssign(step: GroupStep, group: ConsumerGroup): void {
 
 function assign(step: GroupStep, group: ConsumerGroup): void {
   step.effects.disarm(group.assignmentTimer);
+  // It is of the topics as they are now, which may not be those that the epoch began with.
+  noticeTopics(step, group);
   const { topics } = step;
   const assigned = assignorOf(step, group).assign({
     members: assignorMembers(step, group),

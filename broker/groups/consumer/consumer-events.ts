@@ -36,15 +36,17 @@ export function activateConsumerGroup(step: GroupStep, group: ConsumerGroup): vo
 }
 
 /**
- * Whether a partition that members subscribe to is in nobody's target. Of a member that went the end of the step may have been lost,
- * which would have given others what it had. Topics that have changed meanwhile are noticed by the next heartbeat.
+ * Whether a partition that members subscribe to is in the target of none of those. Of a member that went, or subscribes to other topics
+ * now, the end of the step may have been lost, which would have given others what it had. Topics that have changed meanwhile are
+ * noticed by the next heartbeat.
  */
 function leavesOut({ topics }: GroupStep, group: ConsumerGroup): boolean {
   if (group.metadataHash !== metadataHash(topics, group.subscribedTopics)) return false;
   const counts = new Map<string, number>();
-  for (const memberId of group.members.keys()) {
-    for (const [topicId, { length }] of group.targetOf(memberId)) {
-      counts.set(topicId, (counts.get(topicId) ?? 0) + length);
+  for (const member of group.members.values()) {
+    const names = new Set(group.topicsOf(member));
+    for (const [topicId, { length }] of group.targetOf(member.memberId)) {
+      if (names.has(topics.nameOf(topicId) ?? '')) counts.set(topicId, (counts.get(topicId) ?? 0) + length);
     }
   }
   return [...group.subscribedTopics].some((name) => {

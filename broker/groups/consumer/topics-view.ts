@@ -23,8 +23,8 @@ export function metadataHash(topics: TopicsView, names: Iterable<string>): numbe
     if (id === undefined) continue;
     const text = `${id}:${topics.partitionCount(id)}`;
     // Sums: order does not matter.
-    low = (low + fnv1a(text, 0x811c9dc5)) >>> 0;
-    high = (high + fnv1a(text, 0x01234567)) >>> 0;
+    low = (low + scattered(fnv1a(text, 0x811c9dc5))) >>> 0;
+    high = (high + scattered(fnv1a(text, 0x01234567))) >>> 0;
   }
   return (high & 0x1fffff) * 2 ** 32 + low;
 }
@@ -35,4 +35,11 @@ function fnv1a(text: string, seed: number): number {
     hash = Math.imul(hash ^ text.charCodeAt(position), 0x01000193);
   }
   return hash >>> 0;
+}
+
+/** Every bit of the hash in every bit of what comes out: sums of hashes that differ in their last characters alone would often be the same. */
+function scattered(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

@@ -44,7 +44,8 @@ export function maybeDowngradeReplaced(step: GroupStep, former: ConsumerGroup, l
   if (former.members.size > 1) return maybeDowngrade(step, former, leavingId);
   if (!isLastOfItsProtocol(former, leavingId) || refusalOf(step, former, []) !== undefined) return false;
   dropMember(step, former, leavingId);
-  takeOverConsumerGroup(step, former);
+  // It had a member until now: its generations go on from its epochs.
+  takeOverConsumerGroup(step, former).generationId = former.epoch;
   step.noticeMigration({ kind: 'downgraded', groupId: former.groupId, reason: '' });
   return true;
 }

@@ -104,7 +104,7 @@ describe('a log that takes nothing for a while', () => {
     const later = watched(shard.submit({ kind: 'add-later', value: 'later', delayMs: 30 }));
     log.refusesAppends = true;
     const held = watched(shard.submit({ kind: 'add', values: ['a', 'b'] }));
-    expect(await shard.submit({ kind: 'read' })).toEqual({ kind: 'unavailable', reason: 'loading' });
+    expect(await shard.submit({ kind: 'read' })).toEqual({ kind: 'unavailable', reason: 'busy' });
     clock.advance(1_000);
     await turn();
     expect([held.outcome, later.outcome, log.batches, machine.list]).toEqual([
@@ -117,9 +117,13 @@ describe('a log that takes nothing for a while', () => {
     clock.advance(20);
     await turn();
     expect(held.outcome).toEqual({ kind: 'replied', reply: 'a,b' });
+    // Of its 30 ms it has all left: nobody could be heard of meanwhile.
+    clock.advance(29);
+    await turn();
+    expect(later.outcome).toBeUndefined();
     clock.advance(1);
     await turn();
-    expect(later.outcome).toEqual({ kind: 'replied', reply: 'a,b,later at 1020' });
+    expect(later.outcome).toEqual({ kind: 'replied', reply: 'a,b,later at 30' });
     expect(await shard.submit({ kind: 'read' })).toEqual({ kind: 'replied', reply: 'a,b,later' });
     expect([shard.state, failures]).toEqual(['active', []]);
   });

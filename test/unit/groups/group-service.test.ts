@@ -82,7 +82,7 @@ test('a commit that the log refuses for a while is taken in the end', async () =
   await groups.lead(0, () => log);
   log.refusesAppends = true;
   const held = commit(5);
-  expect(await commit(6)).toBe(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS);
+  expect(await commit(6)).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE);
   log.refusesAppends = false;
   clock.advance(20);
   expect([await held, await fetched()]).toEqual([ErrorCode.NONE, [5]]);

@@ -272,6 +272,13 @@ export class DrivenMember {
   }
 
   sync(assignments: Readonly<Record<string, string>> = {}): Asked<SyncReply> {
+    const bytes = Object.entries(assignments).map(
+      ([memberId, text]) => [memberId, Buffer.from(text)] as const,
+    );
+    return this.syncBytes(Object.fromEntries(bytes));
+  }
+
+  syncBytes(assignments: Readonly<Record<string, Buffer>>): Asked<SyncReply> {
     this.synced = this.driver.ask({
       kind: 'sync',
       groupId: this.options.groupId ?? 'g',
@@ -282,7 +289,7 @@ export class DrivenMember {
       protocolName: null,
       assignments: Object.entries(assignments).map(([memberId, assignment]) => ({
         memberId,
-        assignment: Buffer.from(assignment),
+        assignment,
       })),
     });
     return this.synced;

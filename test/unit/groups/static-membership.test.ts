@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ErrorCode } from '../../../protocol/index.ts';
+import { encodeConsumerAssignment, ErrorCode } from '../../../protocol/index.ts';
+import { Topics } from './consumer/consumer-client.ts';
 import { durablePart, MachineDriver, stabilize, subscription, syncAll } from './machine-driver.ts';
 import type { DrivenMember } from './machine-driver.ts';
 
@@ -96,6 +97,48 @@ describe('a static member', () => {
       'sticky',
       'sticky',
     ]);
+  });
+
+  describe('of a group of consumers', () => {
+    const assigned = (topic: string, partitions: number[]): Buffer =>
+      encodeConsumerAssignment(0, { assignedPartitions: [{ topic, partitions }], userData: null });
+
+    /** The leader has t-0 and t-1, the follower t-2. */
+    function consumers() {
+      const topics = new Topics({ t: 3, u: 1 });
+      const driver = new MachineDriver({}, [], { topics });
+      const leader = driver.member('s0', { groupInstanceId: 'i0' });
+      const follower = driver.member('s1', { groupInstanceId: 'i1' });
+      for (const member of [leader, follower]) member.join();
+      driver.advance(6_000);
+      for (const member of [leader, follower]) member.accept();
+      leader.syncBytes({ [leader.memberId]: assigned('t', [0, 1]), [follower.memberId]: assigned('t', [2]) });
+      expect(follower.sync().reply!.errorCode).toBe(NONE);
+      const restart = (name: string, groupInstanceId: string, ...names: string[]): string => {
+        const protocols = [{ name: 'range', metadata: subscription(names) }];
+        driver.member(name, { groupInstanceId, protocols }).join();
+        return driver.group()!.state;
+      };
+      return { topics, restart };
+    }
+
+    test('goes on with what it had', () => {
+      const { topics, restart } = consumers();
+      topics.set('u', 5);
+      expect([restart('s0', 'i0', 't'), restart('s1', 'i1', 't')]).toEqual(['Stable', 'Stable']);
+    });
+
+    test('that leads, and comes back when a topic has more partitions, shares them out', () => {
+      const { topics, restart } = consumers();
+      topics.set('t', 4);
+      // The leader looks after the others.
+      expect(restart('s1', 'i1', 't')).toBe('Stable');
+      expect(restart('s0', 'i0', 't')).toBe('PreparingRebalance');
+    });
+
+    test.each(['i0', 'i1'])('that comes back to other topics is given them: %s', (instance) => {
+      expect(consumers().restart('s', instance, 't', 'u')).toBe('PreparingRebalance');
+    });
   });
 
   test('that restarts while assignments are awaited starts over, and fences whoever waits', () => {

@@ -27,6 +27,20 @@ function settle(driver: MachineDriver, clients: readonly ConsumerClient[]): void
 }
 
 describe('members of a consumer group', () => {
+  test('are given what topics have when it is shared out, and again when that changes back', () => {
+    const { driver, topics } = driverWith({ t: 4 }, 1_000);
+    const [a, b] = ['a', 'b'].map((memberId) => new ConsumerClient(driver, { memberId }));
+    settle(driver, [a!]);
+    b!.heartbeat();
+    topics.set('t', 0);
+    driver.advance(1_000);
+    expect(groupOf(driver).target.get('b')).toEqual(new Map());
+    topics.set('t', 4);
+    driver.advance(1_000);
+    settle(driver, [a!, b!]);
+    expect([shown(a!.owned)['t']?.length, shown(b!.owned)['t']?.length]).toEqual([2, 2]);
+  });
+
   test('the first one gets all partitions at once', () => {
     const { driver } = driverWith({ t: 4, u: 1 });
     const client = new ConsumerClient(driver, { memberId: 'a', topics: ['u', 't', 'missing'] });

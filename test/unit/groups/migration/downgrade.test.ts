@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeConsumerRecord } from '../../../../broker/groups/consumer/consumer-records.ts';
 import { ErrorCode } from '../../../../protocol/index.ts';
-import { ConsumerClient } from '../consumer/consumer-client.ts';
+import { ConsumerClient, Topics } from '../consumer/consumer-client.ts';
 import { ClassicClient } from './classic-client.ts';
 import { allOf, classics, consumerGroup, driverWith, inOrder, readers, settle } from './mixed-groups.ts';
 
@@ -44,6 +44,20 @@ describe('a consumer group whose last member of KIP-848 goes', () => {
     settle(driver, [a!, b!, d]);
     expect(inOrder(readers([a!, b!, d]).flat())).toEqual(allOf(6));
     expect(driver.committed()).toEqual({ 't-5': 9 });
+  });
+
+  test('because one of the classic protocol takes its place, when it is alone: the count goes on', () => {
+    const driver = driverWith();
+    const c = new ConsumerClient(driver, { memberId: 'c', instanceId: 'i' });
+    settle(driver, [c]);
+    driver.topics = new Topics({ t: 5 }, 9);
+    settle(driver, [c]);
+    const { epoch } = consumerGroup(driver);
+    c.leave(-2);
+    const [a] = classics(driver, ['a'], { instanceId: 'i' });
+    expect(driver.notices.map(({ kind }) => kind)).toEqual(['downgraded']);
+    expect(a!.generationId).toBe(epoch + 1);
+    expect(readers([a!])).toEqual([[0, 1, 2, 3, 4]]);
   });
 
   test('because it was not heard of', () => {
