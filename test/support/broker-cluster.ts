@@ -61,6 +61,13 @@ export class BrokerCluster {
     return nodeIds.flatMap((nodeId) => this.#nodes.get(nodeId) ?? []);
   }
 
+  /** One that runs. */
+  node(nodeId: number): BrokerProcess {
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) throw new Error(`Node ${nodeId} does not run.`);
+    return node;
+  }
+
   get nodeIds(): readonly number[] {
     return nodeIds;
   }

@@ -36,13 +36,15 @@ export interface GroupSpec {
   readonly isOfBothProtocols?: boolean;
   /** 2 where absent. */
   readonly topics?: number;
+  /** Of each topic; 4 where absent. */
+  readonly partitionsEach?: number;
   /** Of the classic protocol; 6,000 where absent. */
   readonly sessionTimeoutMs?: number;
 }
 
 /** More than any client needs for a rebalance, the time of a session included. */
 const settleMs = 60_000;
-const partitionsEach = 4;
+const defaultPartitionsEach = 4;
 const defaultSessionTimeoutMs = 6_000;
 const heartbeatIntervalMs = 300;
 const rebalanceTimeoutMs = 10_000;
@@ -63,7 +65,9 @@ export class GroupRun {
     this.spec = spec;
     this.#suite = suite;
     this.#topics = new Map(
-      ['a', 'b'].slice(0, spec.topics).map((letter) => [`${spec.name}-${letter}`, partitionsEach]),
+      ['a', 'b']
+        .slice(0, spec.topics)
+        .map((letter) => [`${spec.name}-${letter}`, spec.partitionsEach ?? defaultPartitionsEach]),
     );
     this.#feed = new Feed(suite.kappalog, this.#topics);
   }
