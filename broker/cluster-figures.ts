@@ -8,6 +8,7 @@ import { isStanding } from './cluster/partitions/leaderships.ts';
 import type { Leaderships } from './cluster/partitions/leaderships.ts';
 import type { MetadataImage, TopicImage } from './cluster/metadata/metadata-image.ts';
 import { isReassigning, targetOf } from './cluster/controller/reassignments.ts';
+import type { GroupService } from './groups/group-service.ts';
 import type { LeadershipCounts } from './partition/leadership-watch.ts';
 import type { MemberProgress } from './partition/replica-types.ts';
 import type { PeerTraffic } from './peers/peer-traffic.ts';
@@ -45,7 +46,7 @@ export interface ClusterFiguresOptions {
   readonly cluster: { readonly image: MetadataImage };
   readonly leaderships: Pick<Leaderships, 'of'>;
   readonly storage: CountedStorage;
-  readonly groups: { readonly applyLagRecords: number };
+  readonly groups: Pick<GroupService, 'applyLagRecords' | 'shardCounts'>;
   readonly watch: { readonly counts: LeadershipCounts };
   /** Both undefined where there are no other nodes. */
   readonly network: CountedNetwork | undefined;
@@ -106,6 +107,7 @@ export interface ClusterFigures {
   readonly metadataApplyLag: number;
   readonly metadataVoters: number;
   readonly coordinatorApplyLag: number;
+  readonly coordinators: GroupService['shardCounts'];
   readonly elections: LeadershipCounts;
   readonly activeGroups: number;
   readonly traffic: ReadonlyMap<number, PeerTraffic>;
@@ -134,6 +136,7 @@ export async function readClusterFigures(options: ClusterFiguresOptions): Promis
     metadataApplyLag: Math.max(0, metadata.highWatermark - endOffset),
     metadataVoters: metadata.configuration.voters.length,
     coordinatorApplyLag: options.groups.applyLagRecords,
+    coordinators: options.groups.shardCounts,
     elections: options.watch.counts,
     activeGroups: storage.consensus.tickingGroups,
     traffic: network?.traffics.all() ?? new Map<number, PeerTraffic>(),

@@ -64,7 +64,10 @@ function openService({ platform, config, cluster, logger }: NodeGroupsOptions): 
       cluster.image.topic(groupsTopic)?.partitions.length ?? config.offsetsTopicNumPartitions,
     batchSizeBytesMax: () => cluster.topicConfig(groupsTopic).maxMessageBytes,
     onShardFailure: (partition, cause) => {
-      logger.error({ err: cause, partition }, `the groups in ${groupsTopic} could not be loaded or kept`);
+      logger.error(
+        { err: cause, partition },
+        `the groups in this partition of ${groupsTopic} could not be loaded or kept; it is tried again, until then their members wait`,
+      );
     },
     onMigration: ({ kind, groupId, reason }) => {
       if (reason === '') logger.info({ groupId }, migrationSentences[kind]);

@@ -14,9 +14,6 @@ export interface CoordinatedGroup {
   readonly isForgettable: boolean;
   /** Whether a live member may be reading the topic: its offsets are kept. */
   isSubscribedTo(topic: string): boolean;
-  /**
-   * Wall time (ms) from which the retention of the offsets of topics that nobody reads is counted; 'commit': from each commit; undefined:
-   * they are kept for now.
-   */
+  /** Wall time (ms) from which the retention of its offsets is counted; 'commit': from each commit; undefined: it has members, and keeps them. */
   readonly retentionFrom: number | 'commit' | undefined;
 }

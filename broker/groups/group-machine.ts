@@ -51,10 +51,15 @@ export interface GroupMachineOptions {
   readonly onMigration?: NoticeMigration;
 }
 
+/** Between two slices of work that nobody waits for. */
+const slicePauseMs = 1;
+
 export class GroupMachine implements StateMachine<GroupCommand, GroupReply, GroupTimerEvent> {
   readonly #groups = new Map<string, AnyGroup>();
   readonly #options: GroupMachineOptions;
   readonly #interrupted = new InterruptedMigrations();
+  /** Groups whose offsets have yet to be looked at, while they are. */
+  #toExpire: Iterator<AnyGroup> | undefined;
   readonly #expiryTimer = new ShardTimer<GroupTimerEvent>({ kind: 'expire-offsets' });
 
   constructor(options: GroupMachineOptions) {
@@ -103,8 +108,10 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   expire(event: GroupTimerEvent, effects: GroupEffects): void {
     const step = this.#step(effects);
     if (event.kind === 'expire-offsets') {
-      expireOffsets(step);
-      effects.arm(this.#expiryTimer, step.config.offsetsRetentionCheckIntervalMs);
+      this.#toExpire ??= this.#groups.values();
+      const isDone = expireOffsets(step, this.#toExpire);
+      if (isDone) this.#toExpire = undefined;
+      effects.arm(this.#expiryTimer, isDone ? step.config.offsetsRetentionCheckIntervalMs : slicePauseMs);
       return;
     }
     const group = this.#groups.get(event.groupId);
@@ -126,7 +133,11 @@ export class GroupMachine implements StateMachine<GroupCommand, GroupReply, Grou
   replay(replayed: ReplayedRecord): void {
     const consumerRecord = decodeConsumerRecord(replayed.key, replayed.value);
     if (consumerRecord !== undefined) {
-      replayConsumerRecord(this.#groups, this.#interrupted, consumerRecord);
+      replayConsumerRecord(
+        { groups: this.#groups, interrupted: this.#interrupted },
+        consumerRecord,
+        replayed.timestamp,
+      );
       return;
     }
     const record = decodeGroupRecord(replayed.key, replayed.value);

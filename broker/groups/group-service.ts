@@ -89,6 +89,8 @@ const reloadMsMax = 60_000;
 export class GroupService {
   readonly #options: GroupServiceOptions;
   readonly #shards = new Map<number, GroupShard>();
+  /** Partitions whose groups could not be loaded or kept, and will be loaded again. */
+  readonly #failed = new Set<number>();
   /** Of each shard its groups, for reading. */
   readonly #machines = new Map<number, GroupMachine>();
   readonly #patterns: PatternSubscriptions;
@@ -138,10 +140,12 @@ export class GroupService {
       batchSizeBytesMax: this.#options.batchSizeBytesMax,
       onFailure: (cause) => {
         this.#options.onShardFailure(partition, cause);
+        this.#failed.add(partition);
         clock.after(pauseMs, reload);
       },
     });
     this.#shards.set(partition, shard);
+    this.#failed.delete(partition);
     return shard.load();
   }
 
@@ -149,6 +153,7 @@ export class GroupService {
   resign(partition: number): void {
     this.#shards.get(partition)?.unload();
     this.#shards.delete(partition);
+    this.#failed.delete(partition);
     this.#machines.delete(partition);
   }
 
@@ -165,6 +170,15 @@ export class GroupService {
   /** State of a partition's shard; 'unloaded' where this node does not lead it. */
   stateOf(partition: number): ShardState {
     return this.#shards.get(partition)?.state ?? 'unloaded';
+  }
+
+  /** How many of the partitions that this node leads are in which state; those that failed are loaded again. */
+  get shardCounts(): { readonly loading: number; readonly active: number; readonly failed: number } {
+    const counts = { loading: 0, active: 0, failed: this.#failed.size };
+    for (const { state } of this.#shards.values()) {
+      if (state === 'loading' || state === 'active') counts[state] += 1;
+    }
+    return counts;
   }
 
   /** Over all partitions that this node leads: what of their logs its groups lack, while they load or where that has failed. */
@@ -296,6 +310,7 @@ export class GroupService {
     request: Body<ListGroupsCommand>,
   ): Promise<{ errorCode: ErrorCode; groups: ListedGroup[] }> {
     const command: ListGroupsCommand = { ...request, kind: 'list-groups' };
+    if (this.#failed.size > 0) return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] };
     const outcomes = await Promise.all([...this.#shards.values()].map((shard) => shard.submit(command)));
     const groups: ListedGroup[] = [];
     for (const outcome of outcomes) {

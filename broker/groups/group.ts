@@ -109,10 +109,10 @@ export class Group implements CoordinatedGroup {
     return this.state === 'Empty' && this.pendingMembers.size === 0;
   }
 
-  /** An empty group's runs from when it became empty; a simple group's, and in a stable group of consumers an unsubscribed topic's, from the commit. */
+  /** From when it became empty; of a simple group from each commit. */
   get retentionFrom(): number | 'commit' | undefined {
-    if (this.state === 'Empty') return this.protocolType === undefined ? 'commit' : this.stateTimestampMs;
-    return this.state === 'Stable' && this.subscribedTopics !== undefined ? 'commit' : undefined;
+    if (this.state !== 'Empty') return undefined;
+    return this.protocolType === undefined ? 'commit' : this.stateTimestampMs;
   }
 
   /** Nothing would be lost with it: it was made by a request that came to nothing. */

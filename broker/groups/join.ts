@@ -34,6 +34,9 @@ import { joinConsumerGroup } from './migration/classic-join.ts';
 import { canGoOn } from './static-return.ts';
 import { maybeCompleteJoin, prepareRebalance, rebalanceOrCompleteJoin } from './rebalance.ts';
 
+/** In one group: ids that were given out, with which nobody has come back yet. */
+const pendingMembersMax = 10_000;
+
 interface Join {
   readonly command: JoinCommand;
   readonly request: RequestId;
@@ -87,7 +90,7 @@ function isEmptyConsumerGroup(group: AnyGroup): boolean {
 
 function joinExistingGroup(step: GroupStep, group: Group, join: Join): void {
   const { command, request } = join;
-  if (!hasRoomFor(step, group, command.memberId)) {
+  if (!hasRoomFor(step, group, command)) {
     turnAway(step, group, command.memberId);
     step.effects.reply(request, joinError(ErrorCode.GROUP_MAX_SIZE_REACHED, ''));
   } else if (!group.supports(command.protocolType, command.protocols)) {
@@ -106,9 +109,12 @@ function joinExistingGroup(step: GroupStep, group: Group, join: Join): void {
 /**
  * While members rejoin, room is counted by those who have: so a group that has become too large loses the last to come.
  */
-function hasRoomFor(step: GroupStep, group: Group, memberId: string): boolean {
+function hasRoomFor(step: GroupStep, group: Group, { memberId, groupInstanceId }: JoinCommand): boolean {
   const sizeMax = step.config.groupSizeMax;
-  const member = group.members.get(memberId);
+  // One that has been started again takes nobody's room but its own.
+  const formerId =
+    memberId === '' && groupInstanceId !== null ? group.staticMembers.get(groupInstanceId) : undefined;
+  const member = group.members.get(formerId ?? memberId);
   if (group.state === 'Empty') return true;
   if (group.state !== 'PreparingRebalance') return member !== undefined || group.members.size < sizeMax;
   return member?.awaitingJoin !== undefined || group.awaitingJoinCount < sizeMax;
@@ -123,6 +129,9 @@ function turnAway(step: GroupStep, group: Group, memberId: string): void {
 
 function giveMemberId(step: GroupStep, group: Group, { command, request }: Join): void {
   const memberId = command.freshMemberId;
+  // Who has waited longest will hardly come any more; one that does is given another id.
+  const [oldest] = group.pendingMembers.keys();
+  if (group.pendingMembers.size >= pendingMembersMax) removePendingMember(step, group, oldest!);
   const timer = sessionTimer(group, memberId);
   group.pendingMembers.set(memberId, timer);
   step.effects.arm(timer, command.sessionTimeoutMs);

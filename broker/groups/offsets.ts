@@ -251,24 +251,40 @@ export function forgetDeletedTopics(step: GroupStep, group: CoordinatedGroup): v
   }
 }
 
-/** Removes offsets whose retention is over, and groups of which nothing is left then. */
-export function expireOffsets(step: GroupStep): void {
-  for (const group of step.groups.values()) {
-    for (const [topic, partitions] of group.offsets.topics) {
-      if (group.isSubscribedTo(topic)) continue;
-      for (const [partition, offset] of partitions) {
-        if (isExpired(step, group, offset)) deleteOffset(step, group, { topic, partition });
-      }
-    }
-    if (group.isEmpty && group.offsets.topics.size === 0) removeGroup(step, group);
+/** So many groups and offsets are looked at in one step at least, and no group more: other work waits for it. */
+const expirySlice = 10_000;
+
+/**
+ * Removes offsets whose retention is over, and groups of which nothing is left then. Goes through some of `groups`; false: there are more
+ * of them, for another step.
+ */
+export function expireOffsets(step: GroupStep, groups: Iterator<AnyGroup>): boolean {
+  let looked = 0;
+  for (let next = groups.next(); next.done !== true; next = groups.next()) {
+    looked += 1 + expireOffsetsOf(step, next.value);
+    if (looked >= expirySlice) return false;
   }
+  return true;
+}
+
+/** How many it looked at. */
+function expireOffsetsOf(step: GroupStep, group: AnyGroup): number {
+  let looked = 0;
+  const { retentionFrom } = group;
+  if (retentionFrom === undefined) return looked;
+  for (const [topic, partitions] of group.offsets.topics) {
+    looked += partitions.size;
+    for (const [partition, offset] of partitions) {
+      if (isExpired(step, offset, retentionFrom)) deleteOffset(step, group, { topic, partition });
+    }
+  }
+  if (group.isEmpty && group.offsets.topics.size === 0) removeGroup(step, group);
+  return looked;
 }
 
 /** A commit that came after what the group's retention is counted from counts anew. */
-function isExpired(step: GroupStep, group: CoordinatedGroup, offset: CommittedOffset): boolean {
+function isExpired(step: GroupStep, offset: CommittedOffset, retentionFrom: number | 'commit'): boolean {
   const nowMs = step.effects.wallMs;
-  const { retentionFrom } = group;
-  if (retentionFrom === undefined) return false;
   if (offset.expireTimestampMs !== -1) return nowMs >= offset.expireTimestampMs;
   const { commitTimestampMs } = offset;
   const sinceMs = retentionFrom === 'commit' ? commitTimestampMs : Math.max(commitTimestampMs, retentionFrom);

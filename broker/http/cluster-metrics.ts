@@ -116,6 +116,21 @@ const metadataGauges: readonly Plain[] = [
     of: ({ coordinatorApplyLag }) => coordinatorApplyLag,
   },
   {
+    name: 'kappalog_coordinators_active',
+    help: 'Partitions of __consumer_offsets whose groups this node coordinates.',
+    of: ({ coordinators }) => coordinators.active,
+  },
+  {
+    name: 'kappalog_coordinators_loading',
+    help: 'Partitions of __consumer_offsets whose groups this node is to coordinate, and loads.',
+    of: ({ coordinators }) => coordinators.loading,
+  },
+  {
+    name: 'kappalog_coordinators_failed',
+    help: 'Partitions of __consumer_offsets whose groups this node is to coordinate, and could not load or keep; it tries again.',
+    of: ({ coordinators }) => coordinators.failed,
+  },
+  {
     name: 'kappalog_metadata_voters',
     help: 'Nodes that vote on metadata.',
     of: ({ metadataVoters }) => metadataVoters,

@@ -88,7 +88,7 @@ function optionsOf(
       },
       consensus: { tickingGroups: 2 },
     },
-    groups: { applyLagRecords: 6 },
+    groups: { applyLagRecords: 6, shardCounts: { loading: 1, active: 2, failed: 3 } },
     watch: { counts: noCounts },
     network: undefined,
     copying: undefined,
@@ -125,6 +125,7 @@ describe('the figures of a cluster', () => {
       metadataTerm: 4,
       metadataApplyLag: 3,
       coordinatorApplyLag: 6,
+      coordinators: { loading: 1, active: 2, failed: 3 },
       metadataVoters: 3,
       activeGroups: 2,
     });

@@ -53,6 +53,8 @@ export class ConsumerGroup implements CoordinatedGroup {
   readonly groupId: string;
   /** Grows whenever a new target assignment is to be made. */
   epoch = 0;
+  /** Wall time (ms) at which it began. With the last member that goes another one begins. */
+  epochBeganAtMs = 0;
   /** Of the topics that members subscribe to, as they were when the epoch was last looked at. */
   metadataHash = 0;
   /** `TopicsView.version` as of which that was; undefined: it is to be looked at. */
@@ -142,9 +144,9 @@ export class ConsumerGroup implements CoordinatedGroup {
     return false;
   }
 
-  /** Of topics that nobody reads, and of an empty group, from the commit. */
-  get retentionFrom(): 'commit' {
-    return 'commit';
+  /** From when its last member went. */
+  get retentionFrom(): number | undefined {
+    return this.isEmpty ? this.epochBeganAtMs : undefined;
   }
 
   /** The epoch for which the target assignment was made. */

@@ -15,14 +15,15 @@ export function keepOffsetsOnly(groups: ReplayedGroups, { groupId, offsets }: An
   else groups.set(groupId, new Group(groupId, -1, offsets));
 }
 
+/** `writtenAtMs`: the record's timestamp. */
 export function replayConsumerRecord(
-  groups: ReplayedGroups,
-  interrupted: InterruptedMigrations,
+  { groups, interrupted }: { readonly groups: ReplayedGroups; readonly interrupted: InterruptedMigrations },
   record: ConsumerGroupRecord,
+  writtenAtMs: number,
 ): void {
   const found = groups.get(record.group);
   if (found instanceof Group && found.hasRecord) {
-    interrupted.replay(found, record);
+    interrupted.replay(found, record, writtenAtMs);
     return;
   }
   let group = found instanceof ConsumerGroup ? found : undefined;
@@ -33,15 +34,20 @@ export function replayConsumerRecord(
     groups.set(record.group, group);
   }
   if (record.kind === 'consumer-group' && record.value === null) keepOffsetsOnly(groups, group);
-  else applyConsumerRecord(group, record);
+  else applyConsumerRecord(group, record, writtenAtMs);
 }
 
 /** Of any but the one that writes the group off. */
-export function applyConsumerRecord(group: ConsumerGroup, record: ConsumerGroupRecord): void {
+export function applyConsumerRecord(
+  group: ConsumerGroup,
+  record: ConsumerGroupRecord,
+  writtenAtMs: number,
+): void {
   switch (record.kind) {
     case 'consumer-group':
       if (record.value === null) return;
       group.epoch = record.value.epoch;
+      group.epochBeganAtMs = writtenAtMs;
       group.metadataHash = record.value.metadataHash;
       return;
     case 'target-metadata':

@@ -46,6 +46,7 @@ export function dropMember(step: GroupStep, group: ConsumerGroup, memberId: stri
 /** A new target assignment is to be made. */
 export function bumpEpoch(step: GroupStep, group: ConsumerGroup): void {
   group.epoch += 1;
+  group.epochBeganAtMs = step.effects.wallMs;
   group.metadataHash = metadataHash(step.topics, group.subscribedTopics);
   group.topicsVersion = step.topics.version;
   const value = { epoch: group.epoch, metadataHash: group.metadataHash };

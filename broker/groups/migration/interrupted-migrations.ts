@@ -17,14 +17,14 @@ export class InterruptedMigrations {
   readonly #hidden = new Map<string, ConsumerGroup>();
 
   /** A record of the consumer group came while there is that of the classic one. */
-  replay(former: Group, record: ConsumerGroupRecord): void {
+  replay(former: Group, record: ConsumerGroupRecord, writtenAtMs: number): void {
     const { groupId, offsets } = former;
     const hidden = this.#hidden.get(groupId) ?? new ConsumerGroup(groupId, { offsets, isReplayed: true });
     const isWrittenOff = record.kind === 'consumer-group' && record.value === null;
     if (isWrittenOff) this.#hidden.delete(groupId);
     else {
       this.#hidden.set(groupId, hidden);
-      applyConsumerRecord(hidden, record);
+      applyConsumerRecord(hidden, record, writtenAtMs);
     }
   }
 

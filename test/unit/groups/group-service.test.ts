@@ -56,12 +56,20 @@ test('groups that could not be loaded are loaded again after a while, and what w
   successor.readFailure = new Error('bad sector');
   await groups.lead(0, () => successor);
   expect(await fetched()).toBe(ErrorCode.NOT_COORDINATOR);
+  // Nobody is to take what is left for all that there is.
+  const list = () => groups.listGroups({ states: new Set(), types: new Set() });
+  expect(await list()).toEqual({ errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] });
+  expect(groups.shardCounts).toEqual({ loading: 0, active: 0, failed: 1 });
   successor.readFailure = undefined;
   clock.advance(999);
   expect(groups.stateOf(0)).toBe('failed');
   clock.advance(1);
   await expect.poll(() => groups.stateOf(0)).toBe('active');
   expect([await fetched(), failures]).toEqual([[5], [new Error('bad sector')]]);
+  expect((await list()).groups.map(({ groupId }) => groupId)).toEqual(['g']);
+  expect(groups.shardCounts).toEqual({ loading: 0, active: 1, failed: 0 });
+  groups.resign(0);
+  expect(groups.shardCounts).toEqual({ loading: 0, active: 0, failed: 0 });
 });
 
 test('a coordinator that another has taken over from gives no offsets', async () => {

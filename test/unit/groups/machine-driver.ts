@@ -25,6 +25,8 @@ import { ErrorCode, errorName } from '../../../protocol/index.ts';
 export interface DrivenRecord {
   readonly key: Buffer;
   readonly value: Buffer | null;
+  /** In ms; 0 where absent. */
+  readonly timestamp?: number;
 }
 
 /** A request that was made: its reply, once there is one. */
@@ -85,8 +87,8 @@ export class MachineDriver {
       topics: () => this.topics,
       onMigration: (notice) => this.notices.push(notice),
     });
-    for (const [offset, { key, value }] of records.entries()) {
-      this.machine.replay({ offset, timestamp: 0, key, value, producerId: -1 });
+    for (const [offset, { key, value, timestamp = 0 }] of records.entries()) {
+      this.machine.replay({ offset, timestamp, key, value, producerId: -1 });
     }
     this.machine.activate(this.#effects());
   }
@@ -171,7 +173,7 @@ export class MachineDriver {
       wallMs: this.wallMs,
       recordSizeBytesMax: this.recordSizeBytesMax,
       append: (key, value) => {
-        this.records.push({ key, value });
+        this.records.push({ key, value, timestamp: this.wallMs });
       },
       reply: (request, reply) => {
         if (this.replies.has(request)) throw new Error(`request ${request} is answered twice`);

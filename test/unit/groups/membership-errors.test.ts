@@ -170,3 +170,19 @@ describe('SyncGroup, Heartbeat and LeaveGroup', () => {
     expect(driver.group()).toMatchObject({ state: 'Empty', generationId: 1 });
   });
 });
+
+test('ids that are given out and not used are bounded: the oldest goes, and who comes back with it is given another', () => {
+  const driver = new MachineDriver();
+  const ask = (memberId: string, number: number) =>
+    driver.answer({ ...driver.member('a').joinCommand(), memberId, freshMemberId: `id-${number}` });
+  for (let number = 0; number <= 10_000; number++) {
+    expect(ask('', number).errorCode).toBe(ErrorCode.MEMBER_ID_REQUIRED);
+  }
+  const { pendingMembers } = driver.group()!;
+  expect([pendingMembers.size, pendingMembers.has('id-0'), pendingMembers.has('id-10000')]).toEqual([
+    10_000,
+    false,
+    true,
+  ]);
+  expect(ask('id-0', 0).errorCode).toBe(ErrorCode.UNKNOWN_MEMBER_ID);
+});

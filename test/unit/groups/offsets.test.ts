@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode, errorName } from '../../../protocol/index.ts';
 import { noTopicId } from '../../../broker/groups/group-commands.ts';
+import { ConsumerClient, Topics } from './consumer/consumer-client.ts';
 import { commitCommand, durablePart, MachineDriver, stabilize } from './machine-driver.ts';
 
 const minuteMs = 60_000;
@@ -266,16 +267,53 @@ describe('retention', () => {
       driver.advance(10 * minuteMs);
       expect(a.heartbeat()).toBe('NONE');
     }
-    // A live group keeps what it subscribes to, whatever its age.
-    expect(driver.committed()).toEqual({ 't-0': 1 });
+    // A live group keeps all, whatever its age, and whether anybody reads it still.
+    expect(driver.committed()).toEqual({ 't-0': 1, 'gone-0': 4 });
     a.leave();
     const leftMs = driver.nowMs;
     driver.advance(59 * minuteMs);
-    expect(driver.committed()).toEqual({ 't-0': 1 });
+    expect(driver.committed()).toEqual({ 't-0': 1, 'gone-0': 4 });
     expect(driver.group()!.state).toBe('Empty');
     driver.advance(11 * minuteMs);
     expect(driver.nowMs - leftMs).toBe(70 * minuteMs);
     expect(driver.group()).toBeUndefined();
+    expect(driver.reloaded().machine.groups.size).toBe(0);
+  });
+
+  test('of a consumer group runs from when its last member left, also over a coordinator that takes over', () => {
+    const topics = new Topics({ t: 1 });
+    const driver = new MachineDriver(config, [], { topics });
+    const a = new ConsumerClient(driver, { memberId: 'a' });
+    a.heartbeat();
+    driver.commit({ 't-0': 1, 'u-0': 2 }, { memberId: 'a', generationId: a.epoch });
+    for (let step = 0; step < 300; step += 1) {
+      driver.advance(minuteMs / 2);
+      a.heartbeat();
+    }
+    expect(driver.committed()).toEqual({ 't-0': 1, 'u-0': 2 });
+    a.leave();
+    driver.advance(55 * minuteMs);
+    const next = driver.reloaded();
+    next.advance(4 * minuteMs);
+    expect(next.committed()).toEqual({ 't-0': 1, 'u-0': 2 });
+    next.advance(20 * minuteMs);
+    expect(next.machine.groups.size).toBe(0);
+    expect(next.reloaded().machine.groups.size).toBe(0);
+  });
+
+  test('is looked after in slices, between which there is time for others', () => {
+    const driver = new MachineDriver(config);
+    const groups = Array.from({ length: 25_000 }, (_, number) => `g${number}`);
+    for (const groupId of groups) driver.commit({ 't-0': 1 }, { groupId });
+    driver.advance(60 * minuteMs);
+    const left = [groups.length];
+    for (let ms = 0; ms < 100; ms += 1) {
+      driver.advance(1);
+      const { size } = driver.machine.groups;
+      if (size !== left.at(-1)) left.push(size);
+    }
+    // A group and its offset count for two.
+    expect(left).toEqual([25_000, 20_000, 15_000, 10_000, 5_000, 0]);
     expect(driver.reloaded().machine.groups.size).toBe(0);
   });
 

@@ -141,6 +141,21 @@ describe('a static member', () => {
     });
   });
 
+  test('that restarts in a group that is full takes its old place', () => {
+    const { driver, leader, follower } = stable();
+    driver.config = { ...driver.config, groupSizeMax: 2 };
+    const restarted = driver.member('s1', { groupInstanceId: 'i1' });
+    expect(restarted.join().reply!.errorCode).toBe(NONE);
+    const another = driver.member('s2', { groupInstanceId: 'i2' });
+    expect(another.join().reply!.errorCode).toBe(ErrorCode.GROUP_MAX_SIZE_REACHED);
+    // And while the others rejoin.
+    leader.join();
+    const again = driver.member('s1', { groupInstanceId: 'i1' });
+    again.join();
+    expect([again.accept().generationId, leader.accept().generationId]).toEqual([2, 2]);
+    expect(follower.heartbeat()).toBe('FENCED_INSTANCE_ID');
+  });
+
   test('that restarts while assignments are awaited starts over, and fences whoever waits', () => {
     const driver = new MachineDriver();
     const a = driver.member('a', { groupInstanceId: 'i0' });
