@@ -4,7 +4,7 @@
  *   npm run bench groups -- [--pairs 5] [--rows TEXT] [--quick] [--port 23500]
  *
  * Rows: `PROTOCOL N start | join | leave`, the time that N members need over 100 partitions until all is shared out again; `commits`;
- * `heartbeats`; `idle PROTOCOL`, 2,000 members that do nothing else. `--quick` is a check of the bench, not a measurement. Needs
+ * `heartbeats`; `idle PROTOCOL`, 2,000 members that do nothing else; `load`, a start with a million committed offsets. `--quick` is a check of the bench, not a measurement. Needs
  * java and mvn. Prints Markdown tables and writes them to bench/results/.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,6 +21,8 @@ import { BenchGroup } from './groups/bench-group.ts';
 import type { GroupProtocol, Surroundings } from './groups/bench-group.ts';
 import { sharedPartitions, sharedTopic } from './groups/bench-member.ts';
 import { commitsPerSecond, heartbeatsPerSecond, idleMembers } from './groups/coordinator-load.ts';
+import { commitForGroups, startLoading } from './groups/loading.ts';
+import type { LoadingSample } from './groups/loading.ts';
 import { groupsMarkdown } from './groups/report.ts';
 import type { GroupRow } from './groups/report.ts';
 
@@ -40,6 +42,8 @@ interface Plan {
 const usage = 'npm run bench groups -- [--pairs 5] [--rows TEXT] [--quick] [--port 23500]';
 const protocols: readonly GroupProtocol[] = ['classic', 'consumer'];
 const idleCount = 2_000;
+/** Each commits for 100 partitions. */
+const loadedGroups = 10_000;
 
 export async function benchGroups(args: readonly string[]): Promise<void> {
   const { values } = scriptOptions(usage, {
@@ -69,9 +73,11 @@ export async function benchGroups(args: readonly string[]): Promise<void> {
     times: await measureTimes(pair, plan),
     rates: await measureRates(pair, plan),
     idle: await measureIdle(pair, plan),
+    loading: [] as GroupRow<LoadingSample>[],
   };
   await pair.subject.broker.stop();
   await pair.peer.broker.stop();
+  if ('load'.includes(rows)) report.loading = [await measureLoading(children, { port, directory }, plan)];
   const text = groupsMarkdown(report);
   console.log(text);
   const results = join(projectDirectory, 'bench/results');
@@ -195,4 +201,41 @@ async function measureIdle(pair: Pair, { pairs, rows, quick }: Plan) {
     console.error(`measured ${name}`);
   }
   return measured;
+}
+
+/** On brokers of their own, whose groups are all in one partition of `__consumer_offsets`; one runs at a time. */
+async function measureLoading(
+  children: ChildProcesses,
+  base: { readonly port: number; readonly directory: string },
+  { pairs, quick }: Plan,
+): Promise<GroupRow<LoadingSample>> {
+  const groups = quick ? loadedGroups / 20 : loadedGroups;
+  const { clock, network } = realPlatform();
+  const settings = { 'offsets.topic.num.partitions': '1' };
+  const prepare = async (kind: BrokerKind, port: number) => {
+    const spec = { port, directory: join(base.directory, `load-${kind}`), settings, heap: '1g' };
+    if (kind === 'kafka') await formatKafkaStorage(children, spec);
+    const broker = await startBroker(kind, children, spec);
+    await using client = new Kappalog({ brokers: broker.address });
+    const topic = { name: sharedTopic, partitions: sharedPartitions, replicationFactor: 1 };
+    await client.admin().createTopics([topic]);
+    await client.admin().describeGroups(['none']);
+    const address = { host: broker.host, port: broker.port };
+    await commitForGroups({ clock, network, address }, groups);
+    await broker.stop();
+    return { kind, children, spec };
+  };
+  const subject = await prepare('kappalog', base.port + 20);
+  const peer = await prepare('kafka', base.port + 30);
+  const found = [];
+  const measure = async (which: typeof subject): Promise<LoadingSample> => {
+    const { broker, ...sample } = await startLoading(which, { clock, network }, groups);
+    await broker.stop();
+    return sample;
+  };
+  for (let run = 0; run < pairs; run += 1) {
+    found.push({ subject: await measure(subject), peer: await measure(peer) });
+  }
+  console.error('measured load');
+  return { name: `${groups * sharedPartitions} offsets`, pairs: found };
 }

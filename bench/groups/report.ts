@@ -2,6 +2,7 @@
 import { kafkaVersion } from '../../test/support/apache-kafka-jars.ts';
 import { machine, mebibytes, median } from '../table.ts';
 import type { IdleSample } from './coordinator-load.ts';
+import type { LoadingSample } from './loading.ts';
 
 /** One entry of each for each pair of runs. */
 export interface GroupRow<Sample> {
@@ -17,11 +18,12 @@ export interface GroupsReport {
   /** Requests a second. */
   readonly rates: readonly GroupRow<number>[];
   readonly idle: readonly GroupRow<IdleSample>[];
+  readonly loading: readonly GroupRow<LoadingSample>[];
 }
 
-export function groupsMarkdown({ command, date, times, rates, idle }: GroupsReport): string {
+export function groupsMarkdown({ command, date, times, rates, idle, loading }: GroupsReport): string {
   const kafka = `Apache Kafka ${kafkaVersion()}`;
-  const pairs = Math.max(0, ...[...times, ...rates].map((row) => row.pairs.length));
+  const pairs = Math.max(0, ...[...times, ...rates, ...loading].map((row) => row.pairs.length));
   return [
     `# Groups: Kappalog against ${kafka}, ${date}`,
     '',
@@ -32,6 +34,7 @@ export function groupsMarkdown({ command, date, times, rates, idle }: GroupsRepo
     ...timeTable(times, kafka),
     ...rateTable(rates, kafka),
     ...idleTable(idle, kafka),
+    ...loadingTable(loading, kafka),
   ].join('\n');
 }
 
@@ -81,6 +84,30 @@ function idleTable(rows: GroupsReport['idle'], kafka: string): string[] {
       return [
         `| ${name} | Kappalog | ${cells(pairs.map(({ subject }) => subject)).join(' | ')} | **${ratio.toFixed(2)}** |`,
         `| | ${kafka} | ${cells(pairs.map(({ peer }) => peer)).join(' | ')} | |`,
+      ];
+    }),
+    '',
+  ];
+}
+
+function loadingTable(rows: GroupsReport['loading'], kafka: string): string[] {
+  if (rows.length === 0) return [];
+  const medianOf = (samples: readonly LoadingSample[], key: keyof LoadingSample): string =>
+    median(samples.map((sample) => sample[key])).toFixed(0);
+  return [
+    'A broker that is started again, from its first answer until the coordinator has answered what was committed, and the longest that a',
+    'record which was written meanwhile waited:',
+    '',
+    '| in one partition | broker | ms until it answers | longest write, ms | ratio |',
+    '|---|---|---:|---:|---:|',
+    ...rows.flatMap(({ name, pairs }) => {
+      const ratio = median(pairs.map(({ subject, peer }) => peer.loadedMs / subject.loadedMs));
+      const [own, others] = [pairs.map(({ subject }) => subject), pairs.map(({ peer }) => peer)];
+      const cells = (samples: readonly LoadingSample[]): string =>
+        `${medianOf(samples, 'loadedMs')} | ${medianOf(samples, 'longestWriteMs')}`;
+      return [
+        `| ${name} | Kappalog | ${cells(own)} | **${ratio.toFixed(2)}** |`,
+        `| | ${kafka} | ${cells(others)} | |`,
       ];
     }),
     '',

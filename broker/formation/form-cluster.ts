@@ -106,8 +106,9 @@ const joinMs = 10_000;
 /** Between two questions of a node that has been refused, and for how long it asks again. */
 const refusedMs = 1_000;
 const refusedMsMax = 30_000;
-/** How often it is said that others are waited for. */
+/** How often it is said that others are waited for, and the first time: when all start together they are there by then. */
 const roundsPerWord = 25;
+const roundsToFirstWord = 5;
 
 /** Rejects with a StartError where this node cannot be what it was told to be. */
 export async function formCluster(options: FormingOptions): Promise<Formed> {
@@ -216,7 +217,7 @@ async function form(
       voter.formed(outcome);
       return { ...outcome, addresses: voters };
     }
-    if (round % roundsPerWord === 0) {
+    if (round % roundsPerWord === roundsToFirstWord) {
       const missing = others.filter((id) => !heard.some((answer) => answer.nodeId === id));
       options.onWaiting(
         missing.length === 0
