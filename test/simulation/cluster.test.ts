@@ -5,7 +5,7 @@ import { addCounts, runSeed, simulators } from './simulator.ts';
 import type { Counts, SimulationRun } from './simulator.ts';
 
 const firstSeed = 2_000_000_000;
-const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 200);
+const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 120);
 const cluster = simulators['cluster']!;
 
 /** Of the faults, as they are counted: each happens in a short run, too. */

@@ -5,7 +5,7 @@ import { addCounts, runSeed, simulators } from './simulator.ts';
 import type { Counts, SimulationRun } from './simulator.ts';
 
 const firstSeed = 2_000_000_000;
-const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 150);
+const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 100);
 const groups = simulators['groups']!;
 
 describe('simulated histories of consumer groups', () => {

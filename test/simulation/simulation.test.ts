@@ -6,7 +6,7 @@ import type { Counts } from './simulator.ts';
 
 /** Far from where the long run begins, so that together they see more. */
 const firstSeed = 1_000_000_000;
-const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 150);
+const seeds = Number(process.env['SIMULATION_SEEDS'] ?? 120);
 
 describe('simulated histories of a log directory', () => {
   it('keep all that was flushed and nothing that was not appended', async () => {
