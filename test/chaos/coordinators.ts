@@ -35,9 +35,9 @@ export interface CoordinatorChaosResult {
 }
 
 export interface Effect {
-  /** Every partition of both groups was read on by whoever owned it. */
-  readonly readMs: number;
-  /** Both groups were stable, with all of their members. */
+  /** Of every partition of both groups its owner had read and committed something more; the coordinator has taken it. */
+  readonly committedMs: number;
+  /** Both groups were stable, with all of their members, and each partition with one of them. */
   readonly stableMs: number;
 }
 
@@ -47,6 +47,8 @@ const kinds: readonly FaultKind[] = ['killed', 'killed', 'stopped', 'frozen'];
 const membersEach = 10;
 /** Longer than it takes until another node leads. */
 const frozenMs = 6_000;
+/** A fault that costs a group more than this is one too many. */
+const effectMsMax = 15_000;
 
 const specs: readonly GroupSpec[] = [
   { name: 'classic', protocol: 'classic', assignor: 'cooperative-sticky', partitionsEach: 6 },
@@ -105,41 +107,54 @@ async function disturb(
     const { name } = oneOf(random, runs).spec;
     const nodeId = (await groupOf(admin, name)).coordinator;
     const beginMs = performance.now();
-    const isBack = takeAway(cluster, nodeId, kind);
-    const [readMs, stableMs] = await Promise.all([
-      Promise.all(runs.map((run) => run.untilRead(`after node ${nodeId} was ${kind}`))).then(
-        () => performance.now() - beginMs,
-      ),
-      Promise.all(runs.map((run) => untilStable(admin, run))).then(() => performance.now() - beginMs),
+    const { gone, back } = takeAway(cluster, nodeId, kind);
+    await gone;
+    const after = `after node ${nodeId} was ${kind}`;
+    const sinceBegin = (): number => performance.now() - beginMs;
+    const [committedMs, stableMs] = await Promise.all([
+      Promise.all(runs.map((run) => run.untilCommitted(after))).then(sinceBegin),
+      Promise.all(runs.map((run) => untilStable(admin, run))).then(sinceBegin),
     ]);
-    effects.set(kind, [...(effects.get(kind) ?? []), { readMs, stableMs }]);
+    effects.set(kind, [...(effects.get(kind) ?? []), { committedMs, stableMs }]);
     log(
-      `node ${nodeId}, of ${name}, was ${kind}: all read on after ${Math.round(readMs)} ms, stable after ${Math.round(stableMs)} ms`,
+      `node ${nodeId}, of ${name}, was ${kind}: all commit again after ${Math.round(committedMs)} ms, stable after ${Math.round(stableMs)} ms`,
     );
-    await isBack;
+    if (Math.max(committedMs, stableMs) > effectMsMax) {
+      throw new Error(`The groups took more than ${effectMsMax / 1000} s ${after}.`);
+    }
+    // What members were told is committed, whoever coordinates their group now has.
+    for (const run of runs) await run.checkCommitted(admin);
+    await back;
     await cluster.untilComplete();
+    await Promise.all(runs.map((run) => untilStable(admin, run)));
   }
   return effects;
 }
 
-/** Resolves when the node is there again. */
-async function takeAway(cluster: BrokerCluster, nodeId: number, kind: FaultKind): Promise<void> {
+interface Absence {
+  /** Resolves when it does nothing any more. */
+  readonly gone: Promise<void>;
+  /** Resolves when it is there again. */
+  readonly back: Promise<void>;
+}
+
+function takeAway(cluster: BrokerCluster, nodeId: number, kind: FaultKind): Absence {
   if (kind === 'frozen') {
     const { pid } = cluster.node(nodeId);
     process.kill(pid, 'SIGSTOP');
-    await pause(frozenMs);
-    process.kill(pid, 'SIGCONT');
-    return;
+    const back = pause(frozenMs).then(() => void process.kill(pid, 'SIGCONT'));
+    return { gone: Promise.resolve(), back };
   }
-  await (kind === 'killed' ? cluster.killNode(nodeId) : cluster.stopNode(nodeId));
-  await cluster.startNode(nodeId);
+  const gone = kind === 'killed' ? cluster.killNode(nodeId) : cluster.stopNode(nodeId).then(() => {});
+  return { gone, back: gone.then(() => cluster.startNode(nodeId)) };
 }
 
 async function untilStable(admin: Admin, run: GroupRun): Promise<void> {
   const limitMs = performance.now() + 60_000;
   for (;;) {
     const { state, members } = await groupOf(admin, run.spec.name);
-    if (state === 'Stable' && members.length === membersEach) return;
+    const isWhole = state === 'Stable' && members.length === membersEach;
+    if (isWhole && run.unshared() === undefined) return;
     if (performance.now() > limitMs) {
       throw new Error(`${run.spec.name} is ${state} with ${members.length} members after 60 s.`);
     }

@@ -5,8 +5,8 @@
  *   npm run test:chaos -- [--minutes 20] [--seed S] [--only KIND,KIND] [--directory D] [--list]
  *   npm run test:chaos -- --coordinators [--minutes 5] [--seed S] [--port 25000] [--directory D]
  *
- * The first needs root and iproute2, for networks of its own, a loop device for a disk, and says so where it cannot have them; clocks need libfaketime. The second is of groups of members
- * whose coordinators go away. At most 50 minutes. A run is repeated, as
+ * The first needs root and iproute2, for networks of its own, a loop device for a disk, and says so where it cannot have them; clocks need libfaketime. The second is of groups whose coordinators go away. At most
+ * 50 minutes. A run is repeated, as
  * far as the operating system allows, by its seed; with `--directory` the nodes' data and logs stay.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -91,13 +91,13 @@ async function coordinatorsGoAway(): Promise<boolean> {
       log: console.log,
     });
     console.log(
-      '\nthe coordinator was | times | until all read on, median | longest | until stable, median | longest',
+      '\nthe coordinator was | times | until all commit again, median | longest | until stable, median | longest',
     );
     console.log('---|---:|---:|---:|---:|---:');
     for (const [kind, each] of byKind) {
-      const read = quantiles(each.map(({ readMs }) => readMs));
+      const committed = quantiles(each.map(({ committedMs }) => committedMs));
       const stable = quantiles(each.map(({ stableMs }) => stableMs));
-      console.log(`${kind} | ${each.length} | ${read} | ${stable}`);
+      console.log(`${kind} | ${each.length} | ${committed} | ${stable}`);
     }
     console.log(
       `\n${sums.records} records read, of which ${sums.repeated} again after they were not committed; ${sums.commits} commits; ` +

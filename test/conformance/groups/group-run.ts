@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
-import type { Kappalog } from '../../../client/index.ts';
+import type { Admin, Kappalog } from '../../../client/index.ts';
 import type { ChildProcesses } from '../../support/child-processes.ts';
 import { equal } from '../suite.ts';
 import { Feed } from './feed.ts';
@@ -150,6 +150,51 @@ export class GroupRun {
         ? undefined
         : `nothing was read of ${[...waiting.keys()].join(', ')}; ${this.#shares()}`;
     });
+  }
+
+  /** Resolves when a commit was acknowledged for every partition that its owner of that time began after this was called. */
+  async untilCommitted(when: string): Promise<void> {
+    const waiting = new Set(this.#places);
+    /** By member and place. */
+    const begun = new Set<string>();
+    let seen = this.#journal.entries.length;
+    await this.until(`${when}, something is committed of every partition`, () => {
+      for (; seen < this.#journal.entries.length; seen++) {
+        const { member, event } = this.#journal.entries[seen]!;
+        if (event.event !== 'commit' && event.event !== 'committed') continue;
+        for (const [topic, partitions] of Object.entries(event.offsets)) {
+          for (const partition of Object.keys(partitions)) {
+            const place = `${topic}/${partition}`;
+            if (event.event === 'commit') begun.add(`${member} ${place}`);
+            else if (begun.has(`${member} ${place}`)) waiting.delete(place);
+          }
+        }
+      }
+      return waiting.size === 0 ? undefined : `nothing of ${[...waiting].join(', ')}; ${this.#shares()}`;
+    });
+  }
+
+  /** Throws where the coordinator has less than what members were told is committed. */
+  async checkCommitted(admin: Admin): Promise<void> {
+    const told = new Map<string, number>();
+    for (const { event } of this.#journal.entries) {
+      if (event.event !== 'committed') continue;
+      for (const [topic, partitions] of Object.entries(event.offsets)) {
+        for (const [partition, offset] of Object.entries(partitions))
+          told.set(`${topic}/${partition}`, offset);
+      }
+    }
+    const fetched = await admin.fetchGroupOffsets(this.spec.name);
+    const offsets = new Map(fetched.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
+    for (const [place, offset] of told) {
+      const has = offsets.get(place) ?? -1;
+      if (has < offset) throw new Error(`${place}: ${offset} was acknowledged, and ${has} is committed.`);
+    }
+  }
+
+  /** What of the topics has not one owner, or is not shared out fairly; undefined: nothing. */
+  unshared(): string | undefined {
+    return this.#unshared();
   }
 
   /** Resolves when so many more records have been read by whomever. */

@@ -11,11 +11,15 @@ import { WireClient } from './wire-client.ts';
 
 const assignment = Buffer.from('everything');
 
-async function start(dataDir: string): Promise<{ broker: Broker; client: WireClient }> {
+async function start(
+  dataDir: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ broker: Broker; client: WireClient }> {
   const settings = {
     'group.initial.rebalance.delay.ms': '0',
     'offsets.topic.num.partitions': '4',
     'group.min.session.timeout.ms': '100',
+    ...more,
   };
   const broker = await startBroker({ port: 0, dataDir, settings });
   const client = await WireClient.open(broker.port);
@@ -59,8 +63,9 @@ async function commit(
   client: WireClient,
   memberId: string,
   committedOffset: number,
+  committedMetadata: string | null = null,
 ): Promise<number | undefined> {
-  const partitions = [{ partitionIndex: 0, committedOffset, committedMetadata: null }];
+  const partitions = [{ partitionIndex: 0, committedOffset, committedMetadata }];
   const reply = await client.call('OffsetCommit', 7, {
     groupId: 'g',
     generationIdOrMemberEpoch: memberId === '' ? -1 : 1,
@@ -147,4 +152,37 @@ test('a group’s topic that is deleted is made again, empty', async () => {
   expect((await client.call('ListGroups', 4, {})).groups).toMatchObject([
     { groupId: 'g', groupState: 'Stable' },
   ]);
+});
+
+test('the log of committed offsets is compacted while it is written, and all is there after a restart', async () => {
+  const dataDir = await dataDirectory();
+  const settings = {
+    'offsets.topic.num.partitions': '1',
+    'offsets.topic.segment.bytes': '1048576',
+    'log.initial.task.delay.ms': '0',
+    'log.cleaner.backoff.ms': '1',
+  };
+  const { broker, client } = await start(dataDir, settings);
+  await makeTopic(client);
+  await client.call('FindCoordinator', 4, { coordinatorKeys: ['g'] });
+  const sizeBytes = async (): Promise<number> => {
+    const { results } = await client.call('DescribeLogDirs', 2, {
+      topics: [{ topic: '__consumer_offsets', partitions: [0] }],
+    });
+    return results[0]!.topics[0]!.partitions[0]!.partitionSize;
+  };
+  await expect.poll(() => commit(client, '', 0)).toBe(ErrorCode.NONE);
+  const note = 'n'.repeat(4_000);
+  const commits = 1_200;
+  for (let offset = 1; offset <= commits; offset++) {
+    expect(await commit(client, '', offset, note)).toBe(ErrorCode.NONE);
+  }
+  // All have one key: beside the segment that is written to there is a record or two left.
+  await expect.poll(sizeBytes, { timeout: 20_000 }).toBeLessThan(1.1 * 1_048_576);
+  await broker.close();
+  const second = await start(dataDir, settings);
+  const loading = async (): Promise<number> =>
+    (await second.client.call('OffsetFetch', 5, { groupId: 'g', topics: [] })).errorCode;
+  await expect.poll(loading).toBe(ErrorCode.NONE);
+  expect(await committed(second.client)).toBe(commits);
 });
