@@ -189,6 +189,7 @@ function rejoin(step: GroupStep, group: Group, join: Join): void {
   }
   const member = group.members.get(command.memberId)!;
   if (mayKeepGeneration(group, member, command)) {
+    armSession(step, member);
     step.effects.reply(request, joinReply(group, member));
     return;
   }

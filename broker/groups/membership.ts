@@ -38,6 +38,7 @@ export function syncGroup(step: GroupStep, command: SyncCommand, request: Reques
   const member = group.members.get(command.memberId)!;
   group.pendingSync.delete(member.memberId);
   if (group.state === 'Stable') {
+    armSession(step, member);
     step.effects.reply(request, syncReply(group, member));
     return;
   }

@@ -288,4 +288,9 @@ export const regressions: readonly Regression[] = [
     seed: 1123,
     foundBy: 'generations counted anew when a member of the classic protocol took the place of the only one',
   },
+  {
+    simulator: 'groups',
+    seed: 102130,
+    foundBy: 'a member that joined and fetched its assignment again in a stable group counted as silent',
+  },
 ];

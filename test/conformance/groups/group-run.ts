@@ -180,8 +180,10 @@ export class GroupRun {
     for (const { event } of this.#journal.entries) {
       if (event.event !== 'committed') continue;
       for (const [topic, partitions] of Object.entries(event.offsets)) {
-        for (const [partition, offset] of Object.entries(partitions))
-          told.set(`${topic}/${partition}`, offset);
+        for (const [partition, offset] of Object.entries(partitions)) {
+          const place = `${topic}/${partition}`;
+          told.set(place, Math.max(offset, told.get(place) ?? 0));
+        }
       }
     }
     const fetched = await admin.fetchGroupOffsets(this.spec.name);

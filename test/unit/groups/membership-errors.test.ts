@@ -186,3 +186,16 @@ test('ids that are given out and not used are bounded: the oldest goes, and who 
   ]);
   expect(ask('id-0', 0).errorCode).toBe(ErrorCode.UNKNOWN_MEMBER_ID);
 });
+
+test('a member that asks again for what it was told has been heard of by that', () => {
+  const driver = new MachineDriver();
+  const [a, b] = [driver.member('a'), driver.member('b')];
+  stabilize(driver, [a, b]);
+  for (const ask of [() => b.join().reply?.errorCode, () => b.sync().reply?.errorCode]) {
+    for (let half = 0; half < 3; half++) {
+      driver.advance(6_000);
+      expect([a.heartbeat(), ask()]).toEqual(['NONE', ErrorCode.NONE]);
+    }
+  }
+  expect(driver.group()!.members.size).toBe(2);
+});

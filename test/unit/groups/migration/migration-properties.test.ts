@@ -313,5 +313,5 @@ test('whatever happens, partitions are read once, in the end all are, and what w
     }),
     { numRuns: 300 },
   );
-  expect(changes).toBeGreaterThan(50);
+  expect(changes).toBeGreaterThan(20);
 });
