@@ -26,7 +26,9 @@ export const groupsStepActions: Readonly<Record<GroupsStep, StepAction>> = {
 
   commit: ({ members, random, world }) => {
     for (const member of members.live) {
-      if (random.below(2) === 0) void guarded(world, member.commit(random.fork(member.name)));
+      const kind = random.below(4);
+      if (kind < 2) void guarded(world, member.commit(random.fork(member.name)));
+      else if (kind === 2) void guarded(world, member.look());
     }
   },
 

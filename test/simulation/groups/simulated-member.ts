@@ -143,6 +143,30 @@ export abstract class SimulatedMember implements Owner {
     else if (refusals.has(errorCode)) world.history.refused(commit);
   }
 
+  /** Asks what is committed of the partitions that it reads: whatever a coordinator says must have been so since it was asked. */
+  async look(): Promise<void> {
+    const { world, groupId } = this;
+    const topics = Array.from(this.owned, ([topicId, partitions]) => ({
+      name: world.topics.nameOf(topicId),
+      topicId,
+      partitionIndexes: [...partitions],
+    }));
+    const known = topics.flatMap(({ name, ...topic }) => (name === undefined ? [] : [{ name, ...topic }]));
+    if (known.length === 0) return;
+    const beganMs = world.clock.monotonicMs();
+    const answer = await world.nodes.ask(groupId, (service) =>
+      service.fetchOffsets({ groupId, topics: known }),
+    );
+    if (answer?.reply.errorCode !== ErrorCode.NONE) return;
+    for (const { topicId, partitions } of answer.reply.topics) {
+      // What was committed for a topic goes with it.
+      if (world.topics.isDeleted(topicId)) continue;
+      for (const { partitionIndex, committedOffset } of partitions) {
+        world.history.read(`${groupId} ${topicId} ${partitionIndex}`, committedOffset, beganMs);
+      }
+    }
+  }
+
   protected abstract turn(): Promise<void>;
   protected abstract goodbye(returns: boolean): Promise<void>;
 
