@@ -24,6 +24,8 @@ const clientErrors = {
   NO_OFFSET: { retriable: false },
   /** A callback that the application gave to a consumer threw; `cause` is what it threw. */
   CALLBACK_FAILED: { retriable: false },
+  /** A key or a value cannot be written as bytes, or read from them; `cause` is what the serde threw. */
+  SERIALIZATION_FAILED: { retriable: false },
 } as const;
 
 export type ClientErrorCode = keyof typeof clientErrors;

@@ -84,5 +84,10 @@ export type {
   ReplayResult,
   ReplaySink,
 } from './replay/replay.ts';
+export * as serde from './serialization/serdes.ts';
+export type { Serde, SerdeContext } from './serialization/serde.ts';
+export type { StandardSchema } from './serialization/standard-schema.ts';
+export { Topic, topic, UndecodableError } from './serialization/topic.ts';
+export type { TopicSerdes, TypedInput, TypedMessage, TypedMessagesOptions } from './serialization/topic.ts';
 export type { OAuthToken } from './sasl/oauth-bearer.ts';
 export type { SaslOptions, SaslPassword, SaslToken } from './sasl/sasl-options.ts';
