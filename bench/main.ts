@@ -4,6 +4,7 @@
  *   npm run bench log -- ...   the commit log alone: bench/log.ts
  *   npm run bench raft -- ...  consensus between three nodes: bench/raft.ts
  *   npm run bench groups -- ...  coordinators of groups: bench/groups.ts
+ *   npm run bench client -- ...  this project's client against others for Node: bench/client.ts
  *   npm run bench cluster -- ...  three nodes against three of Apache Kafka: bench/cluster.ts
  *   npm run bench -- [--pairs 5] [--rows TEXT] [--quick] [--subject kappalog|kafka]
  *
@@ -22,6 +23,7 @@ import { formatKafkaStorage, projectDirectory, startBroker } from '../test/suppo
 import { ChildProcesses } from '../test/support/child-processes.ts';
 import { Kbench } from '../test/support/kbench.ts';
 import { residentBytes } from '../test/support/process-stats.ts';
+import { benchClient } from './client.ts';
 import { benchCluster } from './cluster.ts';
 import { benchGroups } from './groups.ts';
 import { benchLog } from './log.ts';
@@ -32,6 +34,7 @@ import { type Row, markdown } from './table.ts';
 
 /** Benches of parts, by the word after the command. */
 const parts: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  client: benchClient,
   cluster: benchCluster,
   groups: benchGroups,
   log: benchLog,

@@ -1,16 +1,15 @@
 /** The clients that members are made of, and how each comes onto the machine: into the user's cache, never into the tree. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheDirectory } from '../../support/apache-kafka-jars.ts';
 import type { ChildProcesses } from '../../support/child-processes.ts';
+import { cached, installPlatformaticKafka } from '../../support/foreign-packages.ts';
 import { installKcat } from '../kcat.ts';
 import { installJava, installVerifiable } from './java-clients.ts';
 import { kcatClient } from './kcat-member.ts';
 import type { MemberClient } from './member-process.ts';
 
 const members = join(import.meta.dirname, 'members');
-const platformaticVersion = '2.12.1';
 const confluentVersion = '2.16.1';
 
 export const ownClient: MemberClient = {
@@ -60,17 +59,6 @@ export async function installClients(
   return { byName, missing };
 }
 
-/** A directory in the cache that `fill` has filled once. */
-async function cached(name: string, fill: (directory: string) => Promise<void>): Promise<string> {
-  const directory = join(cacheDirectory(), name);
-  const complete = join(directory, '.complete');
-  if (existsSync(complete)) return directory;
-  mkdirSync(directory, { recursive: true });
-  await fill(directory);
-  writeFileSync(complete, '');
-  return directory;
-}
-
 const installMs = 300_000;
 
 async function installConfluent(children: ChildProcesses): Promise<MemberClient> {
@@ -110,11 +98,7 @@ async function installFranzGo(children: ChildProcesses): Promise<MemberClient> {
 }
 
 async function installPlatformatic(children: ChildProcesses): Promise<MemberClient> {
-  const directory = await cached(`platformatic-kafka-${platformaticVersion}`, async (target) => {
-    const quiet = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
-    const args = ['install', ...quiet, '--prefix', target, `@platformatic/kafka@${platformaticVersion}`];
-    await children.mustRun('npm', args, { timeoutMs: installMs });
-  });
+  const directory = await installPlatformaticKafka(children);
   const script = join(members, 'platformatic-member.ts');
   return {
     name: 'platformatic',
