@@ -293,4 +293,15 @@ export const regressions: readonly Regression[] = [
     seed: 102130,
     foundBy: 'a member that joined and fetched its assignment again in a stable group counted as silent',
   },
+  {
+    simulator: 'groups',
+    seed: 205200,
+    foundBy:
+      'another coordinator forgot a group whose only member had been replaced by one of the classic protocol',
+  },
+  {
+    simulator: 'groups',
+    seed: 208031,
+    foundBy: 'topics that a pattern matched newly were shared out among those alone who had named them',
+  },
 ];

@@ -6,7 +6,7 @@ import { maybeAssign } from './assigning.ts';
 import type { RefreshPatternsCommand, RefreshPatternsReply } from './consumer-commands.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { encodeConsumerRecord } from './consumer-records.ts';
-import { noticeTopics, setPattern } from './consumer-step.ts';
+import { bumpEpoch, noticeTopics, setPattern } from './consumer-step.ts';
 
 /**
  * Patterns that topics are to be looked for anew: topics may have come or gone since, or it was long ago, and who may see which
@@ -33,6 +33,7 @@ function refresh(
   { patterns, topicsVersion }: RefreshPatternsCommand,
 ): readonly string[] {
   const tooLarge: string[] = [];
+  let hasChanged = false;
   for (const [pattern, topics] of patterns) {
     const known = group.patterns.get(pattern)?.topics;
     // Who named it has gone meanwhile, or named another.
@@ -40,12 +41,14 @@ function refresh(
     const resolved = { topics, resolvedAtMs: step.effects.wallMs };
     if (isRecordable(step, group, [pattern, resolved])) {
       setPattern(step, group, [pattern, resolved]);
-      group.topicsVersion = undefined;
+      hasChanged ||= (known ?? []).join('\n') !== topics.join('\n');
     } else tooLarge.push(pattern);
   }
   group.patternsVersion = topicsVersion;
   group.patternsRefreshedAtMs = step.effects.wallMs;
-  noticeTopics(step, group);
+  // Who reads what may change also where the group as a whole has the same topics as before.
+  if (hasChanged) bumpEpoch(step, group);
+  else noticeTopics(step, group);
   maybeAssign(step, group);
   return tooLarge;
 }

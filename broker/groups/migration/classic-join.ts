@@ -20,7 +20,7 @@ import { joinError } from '../group-step.ts';
 import type { GroupStep } from '../group-step.ts';
 import { ownProtocols } from '../group.ts';
 import { consumerProtocolType, joinedSubscription } from './embedded-protocol.ts';
-import { maybeDowngradeReplaced } from './downgrade.ts';
+import { maybeDowngrade } from './downgrade.ts';
 import type { Subscription } from './embedded-protocol.ts';
 
 interface Joining {
@@ -56,7 +56,10 @@ export function joinConsumerGroup(
     return refuse(ErrorCode.MEMBER_ID_REQUIRED, command.freshMemberId);
   }
   const { former } = joining;
-  if (former !== undefined && maybeDowngradeReplaced(step, group, former.memberId)) return 'downgraded';
+  if (former !== undefined) {
+    const replacement = described(joining.before, withOwnProtocols(command), subscription);
+    if (maybeDowngrade(step, group, former.memberId, replacement)) return 'downgraded';
+  }
   const member = takeIn(step, group, { command, joining, subscription });
   step.effects.reply(request, {
     ...joinError(ErrorCode.NONE, member.memberId),
@@ -121,7 +124,7 @@ function takeIn(
 ): ConsumerMember {
   const { before, former } = joining;
   const { memberId } = before;
-  const member = described(before, { ...command, protocols: ownProtocols(command.protocols) }, subscription);
+  const member = described(before, withOwnProtocols(command), subscription);
   if (former !== undefined) replaceStaticMember(step, group, { former, member: before });
   const present = group.members.get(memberId);
   putMember(step, group, member);
@@ -133,6 +136,11 @@ function takeIn(
   step.effects.arm(sync, member.rebalanceTimeoutMs);
   armMemberSession(step, group, memberId);
   return reconciled;
+}
+
+/** What it says outlives the bytes of its request. */
+function withOwnProtocols(command: JoinCommand): JoinCommand {
+  return { ...command, protocols: ownProtocols(command.protocols) };
 }
 
 /** The member as it says that it is. */

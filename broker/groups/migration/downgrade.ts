@@ -11,7 +11,7 @@ import { union } from '../consumer/assigned-partitions.ts';
 import type { ConsumerGroup } from '../consumer/consumer-group.ts';
 import type { ConsumerMember } from '../consumer/consumer-member.ts';
 import { dropMember } from '../consumer/consumer-step.ts';
-import { forgetConsumerGroup, takeOverConsumerGroup } from '../consumer/taking-over.ts';
+import { forgetConsumerGroup } from '../consumer/taking-over.ts';
 import { armSession, writeGroup } from '../group-step.ts';
 import type { GroupStep } from '../group-step.ts';
 import { Group } from '../group.ts';
@@ -19,10 +19,19 @@ import type { Member } from '../group.ts';
 import { prepareRebalance } from '../rebalance.ts';
 import { consumerProtocolType, encodedAssignment } from './embedded-protocol.ts';
 
-/** With `leavingId` the last of its protocol goes; false, and nothing is changed, where it is not the last, or the group must stay as it is. */
-export function maybeDowngrade(step: GroupStep, former: ConsumerGroup, leavingId: string): boolean {
-  if (former.members.size === 1 || !isLastOfItsProtocol(former, leavingId)) return false;
+/**
+ * With `leavingId` the last of its protocol goes; false, and nothing is changed, where it is not the last, or the group must stay as it is.
+ * `replacement`: a static member of the classic protocol that takes its place, and what it had, and is yet to join.
+ */
+export function maybeDowngrade(
+  step: GroupStep,
+  former: ConsumerGroup,
+  leavingId: string,
+  replacement?: ConsumerMember,
+): boolean {
   const staying = [...former.members.values()].filter(({ memberId }) => memberId !== leavingId);
+  if (replacement !== undefined) staying.push(replacement);
+  if (staying.length === 0 || !isLastOfItsProtocol(former, leavingId)) return false;
   const reason = refusalOf(step, former, staying);
   const group = reason === undefined ? classicGroup(step, former, staying) : undefined;
   if (group === undefined || !writeGroup(step, group)) {
@@ -36,17 +45,6 @@ export function maybeDowngrade(step: GroupStep, former: ConsumerGroup, leavingId
   for (const member of group.members.values()) armSession(step, member);
   prepareRebalance(step, group);
   step.noticeMigration({ kind: 'downgraded', groupId: group.groupId, reason: '' });
-  return true;
-}
-
-/** As `maybeDowngrade`, where a member of the classic protocol is about to take the place of the one that goes. */
-export function maybeDowngradeReplaced(step: GroupStep, former: ConsumerGroup, leavingId: string): boolean {
-  if (former.members.size > 1) return maybeDowngrade(step, former, leavingId);
-  if (!isLastOfItsProtocol(former, leavingId) || refusalOf(step, former, []) !== undefined) return false;
-  dropMember(step, former, leavingId);
-  // It had a member until now: its generations go on from its epochs.
-  takeOverConsumerGroup(step, former).generationId = former.epoch;
-  step.noticeMigration({ kind: 'downgraded', groupId: former.groupId, reason: '' });
   return true;
 }
 
@@ -67,7 +65,7 @@ function refusalOf(
   if (staying.length > step.config.groupSizeMax) {
     return `it has ${staying.length} members, and group.max.size is ${step.config.groupSizeMax}`;
   }
-  if (staying.length > 0 && !classicProtocols.areSupported(staying[0]!.classic!.protocols)) {
+  if (!classicProtocols.areSupported(staying[0]!.classic!.protocols)) {
     return 'its members have no protocol in common';
   }
   return undefined;
