@@ -37,6 +37,7 @@ export type {
 } from './admin/admin-types.ts';
 export type { Admin, ChangeOptions } from './admin/admin.ts';
 export type { Consumer, Lag, Position } from './consumer/consumer.ts';
+export type { HandlerContext, MessageHandler } from './consumer/parallel-handling.ts';
 export { KafkaError } from './errors.ts';
 export type { KafkaErrorCode } from './errors.ts';
 export { Kappalog } from './kappalog.ts';
@@ -56,6 +57,8 @@ export type {
   AssignorName,
   CallOptions,
   ConsumerOptions,
+  DrainOptions,
+  EachOptions,
   KappalogOptions,
   OffsetSpec,
   ProducerOptions,

@@ -68,6 +68,22 @@ export interface ProducerOptions {
   readonly autoCreateTopics?: boolean;
 }
 
+/** How `consumer.each` hands messages to its handler. */
+export interface EachOptions extends CallOptions {
+  /** Messages that are handled at the same time. Default 16. */
+  readonly concurrency?: number;
+  /**
+   * What is handled one after another, in order of offset: all of a partition, or only what has the same key in it, which lets one partition use
+   * all of the concurrency; messages without keys then have no order. Default 'partition'.
+   */
+  readonly order?: 'partition' | 'key';
+}
+
+export interface DrainOptions extends CallOptions {
+  /** How long the application may take to finish with what it holds. Default 30,000. */
+  readonly timeoutMs?: number;
+}
+
 /** A place in a partition: an offset, one of its ends, or the first record at or after a time. */
 export type OffsetSpec = number | 'earliest' | 'latest' | { readonly timestamp: number };
 

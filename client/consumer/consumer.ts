@@ -12,13 +12,14 @@ import { anyReader, type OffsetReader } from '../group/committed-offsets.ts';
 import { joinGroup } from '../group/join-group.ts';
 import type { Membership } from '../group/membership.ts';
 import type { Message, MessageBatch, TopicPartition } from '../messages.ts';
-import type { CallOptions, ConsumerOptions, OffsetSpec } from '../options.ts';
+import type { CallOptions, ConsumerOptions, DrainOptions, EachOptions, OffsetSpec } from '../options.ts';
 import { abortable, Bell, sleep, timeLimit } from '../waiting.ts';
 import { Commits } from './commits.ts';
 import { resolveConsumerOptions, type ResolvedConsumerOptions } from './consumer-options.ts';
 import { Fetcher } from './fetcher.ts';
 import { Hand } from './hand.ts';
 import { BatchIterator, MessageIterator, type Handout } from './iterators.ts';
+import { ParallelHandling, type MessageHandler, type ParallelSource } from './parallel-handling.ts';
 import { PartitionSet } from './partition-set.ts';
 import { PartitionState } from './partition-state.ts';
 import { Rebalancing } from './rebalancing.ts';
@@ -28,6 +29,7 @@ import { resolveTargets } from './start-offsets.ts';
 const turnMs = 10;
 /** What closing may take for a callback that runs, for committing, for the last callback and for leaving the group, each. */
 const farewellMs = 5_000;
+const drainMs = 30_000;
 
 export interface Position extends TopicPartition {
   /** The next offset that is not finished; -1 while it is being looked up. */
@@ -52,7 +54,10 @@ export class Consumer implements AsyncIterable<Message> {
   /** Rings when an iteration that waits should look again. */
   readonly #changed = new Bell();
   readonly #hand = new Hand();
+  /** The partition of what was handed to the loop that runs. */
+  #handed: PartitionState | undefined;
   #isIterating = false;
+  #isDraining = false;
   #hasStarted = false;
   #isResolving = false;
   #error: KafkaError | undefined;
@@ -94,6 +99,22 @@ export class Consumer implements AsyncIterable<Message> {
   /** Messages in batches, each of one partition. Asking for the next batch finishes the whole one before. */
   batches(options: CallOptions = {}): AsyncIterableIterator<MessageBatch, undefined> {
     return new BatchIterator(this.#beginIteration(options));
+  }
+
+  /**
+   * Hands messages to `handler`, several at a time, instead of an iteration. A message is finished with when what the handler returned for it and for all
+   * before it in its partition has resolved. Resolves when there is no more to come, or the consumer closes; where a handler
+   * fails it starts no more, waits for those that run, and rejects with what was thrown: that message is not finished, and is handed out again.
+   * Rejects with ABORTED when the signal fires, which the handlers' signals do too.
+   */
+  async each(handler: MessageHandler, options: EachOptions = {}): Promise<void> {
+    const handling = new ParallelHandling(this.#parallelSource(), handler, options);
+    this.#claim();
+    try {
+      await handling.run();
+    } finally {
+      this.#isIterating = false;
+    }
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
@@ -170,6 +191,20 @@ export class Consumer implements AsyncIterable<Message> {
     return this.#commits.commitMessages(messages, options);
   }
 
+  /**
+   * Hands out nothing more, waits until the application has finished with what it holds, and closes. Where that takes longer than allowed, or the
+   * signal fires, it closes all the same, and what was not finished is read again by whoever reads next. Always settles.
+   */
+  async drain({ timeoutMs = drainMs, signal }: DrainOptions = {}): Promise<void> {
+    this.#isDraining = true;
+    this.#fetcher.stop();
+    for (const state of this.#partitions.read) state.drop();
+    this.#changed.ring();
+    const { clock } = this.#components;
+    await abortable(this.#hand.whenEmpty(clock, timeoutMs), signal, 'drain').catch(() => undefined);
+    await this.close();
+  }
+
   /** Ends the iteration, commits what it has finished with (with `autoCommit`), leaves the group. Always settles, within some seconds. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -199,6 +234,7 @@ export class Consumer implements AsyncIterable<Message> {
     this.#rebalancing?.end();
     // Whatever came of it, they are for others now.
     if (this.#membership !== undefined) this.#partitions.lose(this.#partitions.read);
+    this.#changed.ring();
     this.#cluster.close();
     this.#onClosed();
   }
@@ -305,30 +341,40 @@ export class Consumer implements AsyncIterable<Message> {
     if (this.#error !== undefined) throw this.#error;
   }
 
-  #beginIteration(options: CallOptions): ConstructorParameters<typeof MessageIterator>[0] {
+  /** Throws INVALID_ARGUMENT where messages are read already. */
+  #claim(): void {
     this.#start();
     if (this.#isIterating)
       throw invalidArgument('One iteration at a time: end the other one, or make another consumer.');
     this.#isIterating = true;
+  }
+
+  #beginIteration(options: CallOptions): ConstructorParameters<typeof MessageIterator>[0] {
+    this.#claim();
     return {
       next: () => this.#nextHandout(options.signal),
       end: () => {
         this.#isIterating = false;
-        this.#hand.empty();
+        this.#emptyHand();
       },
     };
   }
 
+  #emptyHand(): void {
+    if (this.#handed !== undefined) this.#hand.empty(this.#handed);
+    this.#handed = undefined;
+  }
+
   /** The next messages; undefined where the iteration is over. */
   async #nextHandout(signal: AbortSignal | undefined): Promise<Handout | undefined> {
-    this.#hand.empty();
+    this.#emptyHand();
     await this.#maybeYield();
     for (;;) {
-      if (this.#closing !== undefined) return undefined;
-      if (this.#error !== undefined) throw this.#error;
+      if (this.#isOver()) return undefined;
       const handout = this.#takeHandout();
       if (handout !== undefined) {
-        this.#hand.fill();
+        this.#handed = handout.state;
+        this.#hand.fill(handout.state);
         return handout;
       }
       if (this.#isAtEnd) return undefined;
@@ -337,14 +383,40 @@ export class Consumer implements AsyncIterable<Message> {
     }
   }
 
+  #parallelSource(): ParallelSource {
+    return {
+      hand: this.#hand,
+      isOver: () => this.#isOver(),
+      isAtEnd: () => this.#isAtEnd,
+      isHeld: (state) => this.#partitions.isHeld(state),
+      take: (mayTake) => this.#takeHandout(mayTake),
+      changed: async (signal) => {
+        this.#fetcher.schedule();
+        const changed = abortable(this.#changed.next(), signal, 'read on');
+        // What happens while others have their turn counts, too.
+        changed.catch(() => undefined);
+        await this.#maybeYield();
+        return changed;
+      },
+      ring: () => this.#changed.ring(),
+    };
+  }
+
+  /** Nothing more is handed out. Throws what the consumer has failed with. */
+  #isOver(): boolean {
+    if (this.#closing !== undefined || this.#isDraining) return true;
+    if (this.#error !== undefined) throw this.#error;
+    return false;
+  }
+
   get #isAtEnd(): boolean {
     return this.#membership === undefined && this.#partitions.read.every((state) => state.isAtEnd);
   }
 
   /** From the first partition that has something, which then goes to the end of the line. */
-  #takeHandout(): Handout | undefined {
+  #takeHandout(mayTake: (state: PartitionState) => boolean = () => true): Handout | undefined {
     for (const state of this.#partitions.read) {
-      if (state.isPaused || state.isWithheld || state.target !== undefined) continue;
+      if (state.isPaused || state.isWithheld || state.target !== undefined || !mayTake(state)) continue;
       const handout = takeFrom(state);
       if (handout === undefined) continue;
       this.#partitions.rotate(state);

@@ -69,13 +69,14 @@ export class Rebalancing {
     const states = partitions.giveUp(gone);
     this.#parts.onChanged();
     const deadlineMs = clock.monotonicMs() + rebalanceTimeoutMs * revokeShare;
-    await hand.whenEmpty(clock, deadlineMs - clock.monotonicMs());
+    await hand.whenEmpty(clock, deadlineMs - clock.monotonicMs(), states);
     if (isAutoCommit) await this.#commit(states);
     await this.tellRevoked(
       states.filter((state) => partitions.isHeld(state)),
       deadlineMs - clock.monotonicMs(),
     );
     partitions.release(states);
+    this.#parts.onChanged();
   }
 
   onLost(lost: readonly TopicPartition[]): void {

@@ -112,17 +112,26 @@ describe('partitions that are given up', () => {
     const subject = rebalancing(telling);
     await assign(subject, [a, b]);
     const state = read(a, 5);
-    hand.fill();
+    hand.fill(state);
     const revoked = subject.onRevoke([a]);
     expect(partitions.read).toEqual([partitions.at(b)]);
     await broker.clock.advanceAsync(1_000);
     expect(log).toEqual(['assigned 0 1']);
     // What was in hand is finished now.
     state.finish(6, -1);
-    hand.empty();
+    hand.empty(state);
     await broker.settled(revoked);
     expect(log.slice(1)).toEqual(['commit 0:6 in 1 by me: NONE', 'revoked 0']);
     expect(partitions.isHeld(state)).toBe(false);
+  });
+
+  it('do not wait for what is in hand of others', async () => {
+    const subject = rebalancing(telling);
+    await assign(subject, [a, b]);
+    read(a, 5);
+    hand.fill(partitions.at(b));
+    await broker.settled(subject.onRevoke([a]), 100);
+    expect(log.at(-1)).toBe('revoked 0');
   });
 
   it('may be committed by the callback, and by nobody afterwards', async () => {
@@ -142,11 +151,12 @@ describe('partitions that are given up', () => {
         onRevoked: () => (holds === 'callback' ? new Promise(() => {}) : undefined),
       });
       await assign(subject, [a]);
-      if (holds === 'hand') hand.fill();
+      const state = partitions.at(a);
+      if (holds === 'hand') hand.fill(state);
       const fromMs = broker.clock.monotonicMs();
       await broker.settled(subject.onRevoke([a]));
       expect(broker.clock.monotonicMs() - fromMs).toBe(8_000);
-      hand.empty();
+      if (holds === 'hand') hand.empty(state);
     }
   });
 
@@ -164,7 +174,7 @@ describe('partitions that are given up', () => {
   it('are waited for no more when the consumer closes', async () => {
     const subject = rebalancing();
     await assign(subject, [a]);
-    hand.fill();
+    hand.fill(partitions.at(a));
     const revoked = subject.onRevoke([a]);
     subject.close(1_000);
     await broker.settled(revoked, 10);
@@ -189,12 +199,12 @@ describe('partitions that are given up', () => {
   it('are neither committed nor told where they are lost meanwhile', async () => {
     const subject = rebalancing(telling);
     await assign(subject, [a, b]);
-    read(a, 5);
+    const state = read(a, 5);
     read(b, 5);
-    hand.fill();
+    hand.fill(state);
     const revoked = subject.onRevoke([a]);
     subject.onLost([a, b]);
-    hand.empty();
+    hand.empty(state);
     await broker.settled(revoked);
     expect(log).toEqual(['assigned 0 1', 'lost 0 1']);
     expect(partitions.held).toEqual([]);
