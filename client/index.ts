@@ -37,7 +37,7 @@ export type {
 } from './admin/admin-types.ts';
 export type { Admin, ChangeOptions } from './admin/admin.ts';
 export type { Consumer, Lag, Position } from './consumer/consumer.ts';
-export type { HandlerContext, MessageHandler } from './consumer/parallel-handling.ts';
+export type { BatchHandler, HandlerContext, MessageHandler } from './consumer/parallel-handling.ts';
 export { KafkaError } from './errors.ts';
 export type { KafkaErrorCode } from './errors.ts';
 export { Kappalog } from './kappalog.ts';
@@ -58,6 +58,7 @@ export type {
   CallOptions,
   ConsumerOptions,
   DrainOptions,
+  EachBatchOptions,
   EachOptions,
   KappalogOptions,
   OffsetSpec,

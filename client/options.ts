@@ -68,10 +68,14 @@ export interface ProducerOptions {
   readonly autoCreateTopics?: boolean;
 }
 
-/** How `consumer.each` hands messages to its handler. */
-export interface EachOptions extends CallOptions {
-  /** Messages that are handled at the same time. Default 16. */
+/** How `consumer.eachBatch` hands batches to its handler. */
+export interface EachBatchOptions extends CallOptions {
+  /** What is handled at the same time, of different partitions. Default 16. */
   readonly concurrency?: number;
+}
+
+/** How `consumer.each` hands messages to its handler. */
+export interface EachOptions extends EachBatchOptions {
   /**
    * What is handled one after another, in order of offset: all of a partition, or only what has the same key in it, which lets one partition use
    * all of the concurrency; messages without keys then have no order. Default 'partition'.

@@ -12,14 +12,22 @@ import { anyReader, type OffsetReader } from '../group/committed-offsets.ts';
 import { joinGroup } from '../group/join-group.ts';
 import type { Membership } from '../group/membership.ts';
 import type { Message, MessageBatch, TopicPartition } from '../messages.ts';
-import type { CallOptions, ConsumerOptions, DrainOptions, EachOptions, OffsetSpec } from '../options.ts';
+import type {
+  CallOptions,
+  ConsumerOptions,
+  DrainOptions,
+  EachBatchOptions,
+  EachOptions,
+  OffsetSpec,
+} from '../options.ts';
 import { abortable, Bell, sleep, timeLimit } from '../waiting.ts';
 import { Commits } from './commits.ts';
 import { resolveConsumerOptions, type ResolvedConsumerOptions } from './consumer-options.ts';
 import { Fetcher } from './fetcher.ts';
 import { Hand } from './hand.ts';
 import { BatchIterator, MessageIterator, type Handout } from './iterators.ts';
-import { ParallelHandling, type MessageHandler, type ParallelSource } from './parallel-handling.ts';
+import { handleBatches, handleMessages } from './parallel-handling.ts';
+import type { BatchHandler, MessageHandler, ParallelSource } from './parallel-handling.ts';
 import { PartitionSet } from './partition-set.ts';
 import { PartitionState } from './partition-state.ts';
 import { Rebalancing } from './rebalancing.ts';
@@ -107,14 +115,13 @@ export class Consumer implements AsyncIterable<Message> {
    * fails it starts no more, waits for those that run, and rejects with what was thrown: that message is not finished, and is handed out again.
    * Rejects with ABORTED when the signal fires, which the handlers' signals do too.
    */
-  async each(handler: MessageHandler, options: EachOptions = {}): Promise<void> {
-    const handling = new ParallelHandling(this.#parallelSource(), handler, options);
-    this.#claim();
-    try {
-      await handling.run();
-    } finally {
-      this.#isIterating = false;
-    }
+  each(handler: MessageHandler, options: EachOptions = {}): Promise<void> {
+    return this.#handle(() => handleMessages(this.#parallelSource(), handler, options));
+  }
+
+  /** As `each`, with batches of one partition, of several partitions at a time. */
+  eachBatch(handler: BatchHandler, options: EachBatchOptions = {}): Promise<void> {
+    return this.#handle(() => handleBatches(this.#parallelSource(), handler, options));
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
@@ -339,6 +346,15 @@ export class Consumer implements AsyncIterable<Message> {
   #throwIfOver(): void {
     if (this.#closing !== undefined) throw closedError('consumer');
     if (this.#error !== undefined) throw this.#error;
+  }
+
+  async #handle(run: () => Promise<void>): Promise<void> {
+    this.#claim();
+    try {
+      await run();
+    } finally {
+      this.#isIterating = false;
+    }
   }
 
   /** Throws INVALID_ARGUMENT where messages are read already. */

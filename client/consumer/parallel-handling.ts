@@ -1,24 +1,36 @@
 /**
- * Messages handed to the application's handler, several at a time. What must keep its order goes through one lane: a partition, or the
- * messages of one key in it. A partition's position moves behind a message only when it and all before it are finished.
+ * Messages, or batches of them, handed to the application's handler, several at a time. What must keep its order goes through one lane: a
+ * partition, or the messages of one key in it. A partition's position moves behind a message only when it and all before it are finished.
  */
-import type { Message } from '../messages.ts';
-import type { EachOptions } from '../options.ts';
+import type { Message, MessageBatch } from '../messages.ts';
+import type { EachBatchOptions, EachOptions } from '../options.ts';
 import { positive } from '../settings.ts';
 import type { Hand } from './hand.ts';
 import type { Handout } from './iterators.ts';
 import type { PartitionState } from './partition-state.ts';
 import { PartitionWork } from './partition-work.ts';
+import { batchPieces, messagePieces, type Split } from './pieces.ts';
 
 const concurrencyDefault = 16;
 
 export interface HandlerContext {
   /** Fires when the partition has gone to another member, which will have the message as well, and when the handling ends by its own signal. */
   readonly signal: AbortSignal;
+  /** False when the partition is to go to another member, is read from elsewhere now, or the handling is to end: come to an end soon. */
+  readonly isWanted: boolean;
 }
 
 /** What it returns is awaited; a message is finished with when that has resolved. */
 export type MessageHandler = (message: Message, context: HandlerContext) => unknown;
+
+/**
+ * What it returns is awaited; the batch is finished with when that has resolved, or only what is before the offset that it has resolved to: the rest is
+ * then handed out again, here or to another member.
+ */
+export type BatchHandler = (
+  batch: MessageBatch,
+  context: HandlerContext,
+) => number | void | Promise<number | void>;
 
 export interface ParallelSource {
   readonly hand: Hand;
@@ -34,22 +46,56 @@ export interface ParallelSource {
   ring(): void;
 }
 
-export class ParallelHandling {
+export function handleMessages(
+  source: ParallelSource,
+  handler: MessageHandler,
+  { order = 'partition', ...options }: EachOptions,
+): Promise<void> {
+  const handle = async (message: Message, context: HandlerContext): Promise<'all'> => {
+    await handler(message, context);
+    return 'all';
+  };
+  return new ParallelHandling(source, { split: messagePieces(order), handle }, options).run();
+}
+
+export function handleBatches(
+  source: ParallelSource,
+  handler: BatchHandler,
+  options: EachBatchOptions,
+): Promise<void> {
+  const handle = async (batch: MessageBatch, context: HandlerContext): Promise<number | 'all'> => {
+    const finishedOffset = (await handler(batch, context)) ?? 'all';
+    const { offset } = batch.messages.at(-1)!;
+    // Behind the last message there may be what is none, and is finished with it.
+    return finishedOffset === offset + 1 ? 'all' : finishedOffset;
+  };
+  return new ParallelHandling(source, { split: batchPieces, handle }, options).run();
+}
+
+class ParallelHandling<Item> {
   readonly #source: ParallelSource;
-  readonly #handler: MessageHandler;
+  readonly #split: Split<Item>;
+  readonly #item: (item: Item, context: HandlerContext) => Promise<number | 'all'>;
   readonly #concurrency: number;
-  readonly #order: 'partition' | 'key';
   readonly #signal: AbortSignal | undefined;
-  readonly #works = new Map<PartitionState, PartitionWork>();
+  readonly #works = new Map<PartitionState, PartitionWork<Item>>();
   #running = 0;
   #failure: { readonly error: unknown } | undefined;
+  #hasEnded = false;
 
-  constructor(source: ParallelSource, handler: MessageHandler, options: EachOptions) {
+  /** Throws INVALID_ARGUMENT. */
+  constructor(
+    source: ParallelSource,
+    {
+      split,
+      handle,
+    }: { split: Split<Item>; handle(item: Item, context: HandlerContext): Promise<number | 'all'> },
+    { concurrency = concurrencyDefault, signal }: EachBatchOptions,
+  ) {
     this.#source = source;
-    this.#handler = handler;
-    const { concurrency = concurrencyDefault, order = 'partition', signal } = options;
+    this.#split = split;
+    this.#item = handle;
     this.#concurrency = positive('concurrency', concurrency);
-    this.#order = order;
     this.#signal = signal;
   }
 
@@ -77,7 +123,7 @@ export class ParallelHandling {
   }
 
   /** The one that was served last comes last next time. */
-  #startable(): PartitionWork | undefined {
+  #startable(): PartitionWork<Item> | undefined {
     for (const [state, work] of this.#works) {
       if (!work.mayStart) continue;
       this.#works.delete(state);
@@ -87,33 +133,44 @@ export class ParallelHandling {
     return undefined;
   }
 
-  #takeMore(): PartitionWork | undefined {
+  #takeMore(): PartitionWork<Item> | undefined {
     for (;;) {
       const handout = this.#source.take((state) => this.#works.get(state)?.hasRoom ?? true);
       if (handout === undefined) return undefined;
       const { state } = handout;
-      const work = this.#works.get(state) ?? new PartitionWork(state, this.#order);
+      const work = this.#works.get(state) ?? new PartitionWork(state, this.#split);
       this.#works.set(state, work);
       work.add(handout);
       if (work.mayStart) return work;
     }
   }
 
-  async #handle(work: PartitionWork): Promise<void> {
+  async #handle(work: PartitionWork<Item>): Promise<void> {
     const { hand } = this.#source;
     const started = work.start();
     this.#running++;
     hand.fill(work.state);
     try {
-      await this.#handler(started.message, { signal: work.signal });
-      started.end(true);
+      const finishedOffset = await this.#item(started.item, this.#contextOf(work));
+      started.end(finishedOffset);
+      if (finishedOffset !== 'all') work.giveBack();
     } catch (error) {
-      started.end(false);
+      started.end('nothing');
       this.#failure ??= { error };
     }
     this.#running--;
     hand.empty(work.state);
     this.#source.ring();
+  }
+
+  #contextOf(work: PartitionWork<Item>): HandlerContext {
+    const isWanted = (): boolean => work.isCurrent && this.#failure === undefined && !this.#hasEnded;
+    return {
+      signal: work.signal,
+      get isWanted() {
+        return isWanted();
+      },
+    };
   }
 
   /** Partitions that were taken away, or read from elsewhere, are done with when nothing of them runs. */
@@ -125,6 +182,7 @@ export class ParallelHandling {
   }
 
   async #end(): Promise<void> {
+    this.#hasEnded = true;
     if (this.#signal?.aborted === true) for (const work of this.#works.values()) work.abort();
     while (this.#running > 0) {
       await this.#source.changed(undefined);

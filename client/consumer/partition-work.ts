@@ -1,51 +1,56 @@
-/** The messages of one partition that were handed out and are not finished yet, in the lanes that keep their order. */
-import type { Message } from '../messages.ts';
+/**
+ * What was handed out of one partition and is not finished yet, in the lanes that keep their order. It comes in pieces, each of which
+ * is handled at once: a message, or a batch.
+ */
 import type { Handout } from './iterators.ts';
 import type { PartitionState } from './partition-state.ts';
+import type { Piece, Split } from './pieces.ts';
 
 /** A partition gets no further ahead of a message that is not finished than this many. */
 const aheadMax = 10_000;
 /** With so many waiting for their lane, more are taken only when they are fewer. */
 const waitingMax = 1_000;
 
-interface Entry {
-  readonly message: Message;
-  /** Where the partition stands when this and all before it are finished. */
-  readonly nextOffset: number;
-  isFinished: boolean;
+interface Entry<Item> {
+  readonly piece: Piece<Item>;
+  /** Behind what is finished of it; -1 while nothing is known. */
+  finishedOffset: number;
 }
 
 /** Entries that are handled one after another. */
-interface Lane {
+interface Lane<Item> {
   readonly name: string;
   /** Those behind the one that is being handled. */
-  readonly entries: Entry[];
+  readonly entries: Entry<Item>[];
 }
 
-export interface Started {
-  readonly message: Message;
-  /** To be called once. Behind a message that is not finished its lane stands still. */
-  end(isFinished: boolean): void;
+export interface Started<Item> {
+  readonly item: Item;
+  /**
+   * To be called once. `finishedOffset`: behind what is finished of it, `nextOffset` where that is all. Behind a piece that is not finished, its lane
+   * stands still.
+   */
+  end(finishedOffset: number | 'all' | 'nothing'): void;
 }
 
-export class PartitionWork {
+export class PartitionWork<Item> {
   readonly state: PartitionState;
-  readonly #order: 'partition' | 'key';
+  readonly #split: Split<Item>;
   readonly #fetchEpoch: number;
   readonly #seekEpoch: number;
   readonly #controller = new AbortController();
   /** In order of offset, from the first that is not finished. */
-  readonly #unfinished: Entry[] = [];
+  readonly #unfinished: Entry<Item>[] = [];
   /** By name, while they are busy or have entries. */
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes = new Map<string, Lane<Item>>();
   /** Those that are not busy, each with an entry. */
-  readonly #free: Lane[] = [];
+  readonly #free: Lane<Item>[] = [];
   #running = 0;
   #waiting = 0;
 
-  constructor(state: PartitionState, order: 'partition' | 'key') {
+  constructor(state: PartitionState, split: Split<Item>) {
     this.state = state;
-    this.#order = order;
+    this.#split = split;
     this.#fetchEpoch = state.fetchEpoch;
     this.#seekEpoch = state.seekEpoch;
   }
@@ -70,36 +75,37 @@ export class PartitionWork {
   /** Whether more of the partition may be taken. */
   get hasRoom(): boolean {
     if (!this.isCurrent || this.#unfinished.length >= aheadMax) return false;
-    return this.#order === 'partition' ? this.#waiting === 0 : this.#waiting < waitingMax;
+    // With one lane nothing more could be started.
+    return this.#lanes.size <= 1 ? this.#waiting === 0 : this.#waiting < waitingMax;
   }
 
-  add({ messages, nextOffset }: Handout): void {
-    for (const [at, message] of messages.entries()) {
-      const isLast = at + 1 === messages.length;
-      const entry = { message, nextOffset: isLast ? nextOffset : message.offset + 1, isFinished: false };
+  add(handout: Handout): void {
+    for (const piece of this.#split(handout)) {
+      const entry = { piece, finishedOffset: -1 };
       this.#unfinished.push(entry);
       this.#waiting++;
-      const name = this.#laneOf(message);
-      const lane = this.#lanes.get(name);
-      if (lane === undefined) this.#open({ name, entries: [entry] });
+      const lane = this.#lanes.get(piece.lane);
+      if (lane === undefined) this.#open({ name: piece.lane, entries: [entry] });
       else lane.entries.push(entry);
     }
   }
 
-  /** The next message of a lane that is not busy. Only where `mayStart`. */
-  start(): Started {
+  /** The next piece of a lane that is not busy. Only where `mayStart`. */
+  start(): Started<Item> {
     const lane = this.#free.shift()!;
     const entry = lane.entries.shift()!;
+    const { item, nextOffset } = entry.piece;
     this.#running++;
     this.#waiting--;
     return {
-      message: entry.message,
-      end: (isFinished) => {
+      item,
+      end: (finishedOffset) => {
         this.#running--;
-        if (!isFinished) return;
-        entry.isFinished = true;
-        if (lane.entries.length > 0) this.#free.push(lane);
-        else this.#lanes.delete(lane.name);
+        if (finishedOffset === 'nothing') return;
+        entry.finishedOffset = finishedOffset === 'all' ? nextOffset : Math.min(finishedOffset, nextOffset);
+        const isWhole = entry.finishedOffset === nextOffset;
+        if (isWhole && lane.entries.length > 0) this.#free.push(lane);
+        else if (isWhole) this.#lanes.delete(lane.name);
         this.#advance();
       },
     };
@@ -110,31 +116,32 @@ export class PartitionWork {
     this.#controller.abort();
   }
 
-  /** What is not finished is handed out again to who reads next. Nothing may run. */
+  /** What is not finished is handed out again. Nothing may run. */
   giveBack(): void {
     const first = this.#unfinished[0];
-    if (first !== undefined && this.isCurrent) this.state.rewind(first.message.offset);
+    if (first === undefined || !this.isCurrent) return;
+    this.state.rewind(Math.max(first.piece.offset, first.finishedOffset));
   }
 
-  #laneOf({ key, offset }: Message): string {
-    if (this.#order === 'partition') return '';
-    // Without a key it has no order to keep.
-    return key === null ? `@${offset}` : `=${key.toString('latin1')}`;
-  }
-
-  #open(lane: Lane): void {
+  #open(lane: Lane<Item>): void {
     this.#lanes.set(lane.name, lane);
     this.#free.push(lane);
   }
 
   #advance(): void {
     let count = 0;
-    while (this.#unfinished[count]?.isFinished === true) count++;
-    if (count === 0) return;
-    const [last] = this.#unfinished.splice(0, count).slice(-1);
-    const { nextOffset, message } = last!;
+    let last: Entry<Item> | undefined;
+    for (; count < this.#unfinished.length; count++) {
+      const entry = this.#unfinished[count]!;
+      if (entry.finishedOffset < 0) break;
+      last = entry;
+      if (entry.finishedOffset < entry.piece.nextOffset) break;
+    }
+    this.#unfinished.splice(0, count);
+    if (last === undefined) return;
+    const { finishedOffset, piece } = last;
     // After a seek it says nothing about the position, and a commit by hand may have moved that further.
-    if (this.state.seekEpoch !== this.#seekEpoch || nextOffset <= this.state.position) return;
-    this.state.finish(nextOffset, message.leaderEpoch);
+    if (this.state.seekEpoch !== this.#seekEpoch || finishedOffset <= this.state.position) return;
+    this.state.finish(finishedOffset, piece.leaderEpoch);
   }
 }

@@ -130,6 +130,34 @@ describe('messages that are handled several at a time', () => {
     expect(offsets.reduce((sum, { offset }) => sum + offset, 0)).toBe(seen.length);
   });
 
+  it('come in batches too, of several partitions at a time, again from where the handler says', async () => {
+    const topic = 'batches';
+    await fill(topic, 120, 3);
+    await using consumer = await bounded(topic);
+    const rows: number[] = [];
+    const running = new Set<number>();
+    let most = 0;
+    let parts = 0;
+    await consumer.eachBatch(async ({ partition, messages }, { isWanted }) => {
+      expect([running.has(partition), isWanted]).toEqual([false, true]);
+      running.add(partition);
+      most = Math.max(most, running.size);
+      await new Promise((resolve) => setImmediate(resolve));
+      running.delete(partition);
+      const part = messages.slice(0, 7);
+      rows.push(...part.map(rowOf));
+      parts += 1;
+      return part.at(-1)!.offset + 1;
+    });
+    expect(rows.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, row) => row));
+    for (const partition of [0, 1, 2]) {
+      const own = rows.filter((row) => row % partitions === partition);
+      expect(own).toEqual(own.toSorted((a, b) => a - b));
+    }
+    expect(parts).toBe(partitions * 6);
+    expect(most).toBeGreaterThan(1);
+  });
+
   it('refuse a second reader, and a concurrency that cannot be meant', async () => {
     const topic = 'refusals';
     await fill(topic, 3, 3);

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PartitionState } from '../../../../client/consumer/partition-state.ts';
 import { PartitionWork, type Started } from '../../../../client/consumer/partition-work.ts';
+import { batchPieces, messagePieces } from '../../../../client/consumer/pieces.ts';
 import type { Message } from '../../../../client/messages.ts';
 
 const at = { topic: 't', partition: 0 };
@@ -25,18 +26,18 @@ function handout(state: PartitionState, offset: number, keys: readonly (string |
 
 function workOn(keys: readonly (string | null)[], order: 'partition' | 'key') {
   const state = new PartitionState(at, 0);
-  const work = new PartitionWork(state, order);
+  const work = new PartitionWork(state, messagePieces(order));
   work.add(handout(state, 0, keys));
   return { state, work };
 }
 
-function startAll(work: PartitionWork): Started[] {
+function startAll(work: PartitionWork<Message>): Started<Message>[] {
   const started = [];
   while (work.mayStart) started.push(work.start());
   return started;
 }
 
-const offsets = (started: readonly Started[]): number[] => started.map(({ message }) => message.offset);
+const offsets = (started: readonly Started<Message>[]): number[] => started.map(({ item }) => item.offset);
 
 describe('the messages of one partition', () => {
   it('come one after another where the partition keeps its order', () => {
@@ -44,7 +45,7 @@ describe('the messages of one partition', () => {
     for (const offset of [0, 1, 2]) {
       const started = startAll(work);
       expect(offsets(started)).toEqual([offset]);
-      started[0]!.end(true);
+      started[0]!.end('all');
     }
     // Behind the last comes the gap, too.
     expect([state.position, state.positionEpoch]).toEqual([5, 3]);
@@ -55,18 +56,18 @@ describe('the messages of one partition', () => {
     const { state, work } = workOn(['a', 'b', 'a', null, null, 'b'], 'key');
     const first = startAll(work);
     expect(offsets(first)).toEqual([0, 1, 3, 4]);
-    first[1]!.end(true);
+    first[1]!.end('all');
     expect(offsets(startAll(work))).toEqual([5]);
     expect(state.position).toBe(0);
-    first[0]!.end(true);
+    first[0]!.end('all');
     expect(state.position).toBe(2);
   });
 
   it('stop behind one that failed, which is handed out again', () => {
     const { state, work } = workOn(['a', 'b', 'a'], 'key');
     const [failing, other] = startAll(work);
-    failing!.end(false);
-    other!.end(true);
+    failing!.end('nothing');
+    other!.end('all');
     expect(work.mayStart).toBe(false);
     expect(state.position).toBe(0);
     work.giveBack();
@@ -78,10 +79,10 @@ describe('the messages of one partition', () => {
     const { state, work } = workOn(['a', 'b'], 'key');
     const [first, second] = startAll(work);
     state.finish(2, 3);
-    first!.end(true);
+    first!.end('all');
     expect(state.position).toBe(2);
     state.seek(77);
-    second!.end(true);
+    second!.end('all');
     expect(state.position).toBe(77);
     work.giveBack();
     expect(state.readOffset).toBe(77);
@@ -103,7 +104,7 @@ describe('the messages of one partition', () => {
   it('get no more than so far ahead of one that is not finished', () => {
     const { state, work } = workOn(['slow', ...Array.from({ length: 5_000 }, () => null)], 'key');
     const [slow, ...others] = startAll(work);
-    for (const one of others) one.end(true);
+    for (const one of others) one.end('all');
     expect(work.hasRoom).toBe(true);
     work.add(
       handout(
@@ -112,11 +113,35 @@ describe('the messages of one partition', () => {
         Array.from({ length: 5_000 }, () => null),
       ),
     );
-    for (const one of startAll(work)) one.end(true);
+    for (const one of startAll(work)) one.end('all');
     expect(work.hasRoom).toBe(false);
-    slow!.end(true);
+    slow!.end('all');
     expect(work.hasRoom).toBe(true);
     expect(state.position).toBe(10_005);
+  });
+
+  it('come again from where the handler says, as a batch', () => {
+    const state = new PartitionState(at, 0);
+    const work = new PartitionWork(state, batchPieces);
+    work.add(handout(state, 0, ['a', 'b', 'c']));
+    expect(work.mayStart).toBe(true);
+    const started = work.start();
+    const { item } = started;
+    expect([item.messages.length, item.highWatermark, work.mayStart, work.hasRoom]).toEqual([
+      3,
+      1_000,
+      false,
+      true,
+    ]);
+    started.end(2);
+    expect(state.position).toBe(2);
+    work.giveBack();
+    expect([state.readOffset, work.isCurrent]).toEqual([2, false]);
+    const again = new PartitionWork(state, batchPieces);
+    again.add(handout(state, 2, ['c']));
+    again.start().end('all');
+    // Behind the last message comes the gap, too.
+    expect(state.position).toBe(5);
   });
 
   it('keep their order by key, each once, and the position is behind no unfinished one, however they end', () => {
@@ -127,24 +152,24 @@ describe('the messages of one partition', () => {
     fc.assert(
       fc.property(keys, fc.array(fc.nat(), { maxLength: 200 }), (keys, draws) => {
         const { state, work } = workOn(keys, 'key');
-        const running: Started[] = [];
+        const running: Started<Message>[] = [];
         const ended: number[] = [];
         const byKey = new Map<string, number>();
         const next = [...draws];
         for (;;) {
           if (work.mayStart && (running.length === 0 || (next.shift() ?? 0) % 2 === 0)) {
             const started = work.start();
-            const { key, offset } = started.message;
+            const { key, offset } = started.item;
             if (key !== null) {
               expect(offset).toBeGreaterThan(byKey.get(key.toString()) ?? -1);
-              expect(running.some((other) => other.message.key?.equals(key))).toBe(false);
+              expect(running.some((other) => other.item.key?.equals(key))).toBe(false);
               byKey.set(key.toString(), offset);
             }
             running.push(started);
           } else if (running.length > 0) {
             const [one] = running.splice((next.shift() ?? 0) % running.length, 1);
-            one!.end(true);
-            ended.push(one!.message.offset);
+            one!.end('all');
+            ended.push(one!.item.offset);
           } else break;
           const firstOpen = keys.findIndex((_, offset) => !ended.includes(offset));
           expect(state.position).toBe(firstOpen === -1 ? keys.length + 2 : firstOpen);
