@@ -36,7 +36,7 @@ export type {
   TopicListing,
 } from './admin/admin-types.ts';
 export type { Admin, ChangeOptions } from './admin/admin.ts';
-export type { Consumer, Lag, Position } from './consumer/consumer.ts';
+export type { Consumer, GroupMetadata, Lag, Position } from './consumer/consumer.ts';
 export type { BatchHandler, HandlerContext, MessageHandler } from './consumer/parallel-handling.ts';
 export { KafkaError } from './errors.ts';
 export type { KafkaErrorCode } from './errors.ts';
@@ -65,6 +65,7 @@ export type {
   ProducerOptions,
   RebalanceListener,
   RetryOptions,
+  StartPlace,
 } from './options.ts';
 export type { Producer, ProducerCloseOptions } from './producer/producer.ts';
 export type { Delivery } from './producer/settlement.ts';

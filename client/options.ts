@@ -91,6 +91,8 @@ export interface DrainOptions extends CallOptions {
 /** A place in a partition: an offset, one of its ends, or the first record at or after a time. */
 export type OffsetSpec = number | 'earliest' | 'latest' | { readonly timestamp: number };
 
+export type StartPlace = 'earliest' | 'latest' | 'none';
+
 export interface Assignment extends TopicPartition {
   /** Where reading starts. Default: the group's commit where there is a group, otherwise `from`. */
   readonly offset?: OffsetSpec;
@@ -138,8 +140,11 @@ export interface ConsumerOptions {
   readonly rebalance?: RebalanceListener;
   /** Reads exactly these partitions. */
   readonly assign?: readonly Assignment[];
-  /** Where to start without a commit, and after an offset went out of range; 'none' throws instead. Default 'earliest'. */
-  readonly from?: 'earliest' | 'latest' | 'none';
+  /**
+   * Where to start without a commit, and after an offset went out of range; 'none' throws instead. A function is asked for each topic. Default
+   * 'earliest'.
+   */
+  readonly from?: StartPlace | ((topic: string) => StartPlace);
   /** Commits what the loop has finished with, in the background and on close. Default true where there is a group. */
   readonly autoCommit?: boolean;
   /** Default 5,000. */

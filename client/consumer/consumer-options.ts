@@ -45,7 +45,7 @@ export function resolveConsumerOptions(
       : undefined,
     rebalanceTimeoutMs,
     listener: options.rebalance ?? {},
-    from: options.from ?? 'earliest',
+    from: startPlaces(options.from),
     isReadCommitted: (options.isolation ?? 'read_committed') === 'read_committed',
     maxWaitMs: notNegative('maxWaitMs', options.maxWaitMs ?? 500),
     minBytes: notNegative('minBytes', options.minBytes ?? 1),
@@ -78,6 +78,10 @@ function checkAssign(options: ConsumerOptions): readonly Assignment[] {
     seen.add(key);
   }
   return assign ?? [];
+}
+
+function startPlaces(from: ConsumerOptions['from'] = 'earliest'): FetcherOptions['from'] {
+  return typeof from === 'function' ? from : () => from;
 }
 
 function groupOptions(

@@ -13,19 +13,22 @@ import { joinGroup } from '../group/join-group.ts';
 import type { Membership } from '../group/membership.ts';
 import type { Message, MessageBatch, TopicPartition } from '../messages.ts';
 import type {
+  Assignment,
   CallOptions,
   ConsumerOptions,
   DrainOptions,
   EachBatchOptions,
   EachOptions,
   OffsetSpec,
+  StartPlace,
 } from '../options.ts';
 import { abortable, Bell, sleep, timeLimit } from '../waiting.ts';
 import { Commits } from './commits.ts';
 import { resolveConsumerOptions, type ResolvedConsumerOptions } from './consumer-options.ts';
 import { Fetcher } from './fetcher.ts';
 import { Hand } from './hand.ts';
-import { BatchIterator, MessageIterator, type Handout } from './iterators.ts';
+import { takeHandout, type Handout } from './handout.ts';
+import { BatchIterator, MessageIterator } from './iterators.ts';
 import { handleBatches, handleMessages } from './parallel-handling.ts';
 import type { BatchHandler, MessageHandler, ParallelSource } from './parallel-handling.ts';
 import { PartitionSet } from './partition-set.ts';
@@ -47,6 +50,14 @@ export interface Position extends TopicPartition {
 export interface Lag extends TopicPartition {
   /** Offsets between the position and the partition's end; -1 while either is unknown. */
   readonly lag: number;
+}
+
+export interface GroupMetadata {
+  readonly groupId: string;
+  /** In a group of the protocol 'consumer', the member's epoch. */
+  readonly generation: number;
+  readonly memberId: string;
+  readonly groupInstanceId: string | null;
 }
 
 export class Consumer implements AsyncIterable<Message> {
@@ -90,9 +101,10 @@ export class Consumer implements AsyncIterable<Message> {
       onTarget: () => this.#resolve(),
       onFatal: (error) => this.#fail(error),
     });
-    const start = resolved.groupId === undefined && resolved.from !== 'none' ? resolved.from : 'committed';
+    const startOf = ({ topic, offset }: Assignment) =>
+      offset ?? (resolved.groupId === undefined ? ownStart(resolved.from(topic)) : 'committed');
     this.#partitions = new PartitionSet(
-      resolved.assign.map((item) => new PartitionState(item, item.offset ?? start, item.endOffset)),
+      resolved.assign.map((item) => new PartitionState(item, startOf(item), item.endOffset)),
     );
     this.#commits = this.#makeCommits();
     this.#rebalancing = this.#makeRebalancing();
@@ -151,6 +163,12 @@ export class Consumer implements AsyncIterable<Message> {
       partition,
       offset: target === undefined ? position : -1,
     }));
+  }
+
+  /** What the group knows this member by; undefined where there is no group, and with an empty id before it has joined. */
+  groupMetadata(): GroupMetadata | undefined {
+    const committer = this.#membership?.committer;
+    return committer && { ...committer };
   }
 
   /** As of the last answer from each partition's leader, or the replica that is read in its place. */
@@ -433,7 +451,7 @@ export class Consumer implements AsyncIterable<Message> {
   #takeHandout(mayTake: (state: PartitionState) => boolean = () => true): Handout | undefined {
     for (const state of this.#partitions.read) {
       if (state.isPaused || state.isWithheld || state.target !== undefined || !mayTake(state)) continue;
-      const handout = takeFrom(state);
+      const handout = takeHandout(state);
       if (handout === undefined) continue;
       this.#partitions.rotate(state);
       this.#fetcher.schedule();
@@ -451,24 +469,7 @@ export class Consumer implements AsyncIterable<Message> {
   }
 }
 
-/** The partition's next messages. What holds none (control records, aborted ones, gaps) is passed over, and finished with it. */
-function takeFrom(state: PartitionState): Handout | undefined {
-  while (state.head !== undefined) {
-    const { head } = state;
-    const { messages, nextOffset } = head.decode(state.readOffset, state.endOffset);
-    if (head.isUsedUp || nextOffset >= state.endOffset) state.shift();
-    state.readOffset = nextOffset;
-    if (messages.length > 0) {
-      return {
-        state,
-        messages,
-        nextOffset,
-        highWatermark: head.highWatermark,
-        fetchEpoch: state.fetchEpoch,
-        seekEpoch: state.seekEpoch,
-      };
-    }
-    state.finish(nextOffset, -1);
-  }
-  return undefined;
+/** Without a group there is no commit to start from, and who wants no other start is told so. */
+function ownStart(from: StartPlace): 'earliest' | 'latest' | 'committed' {
+  return from === 'none' ? 'committed' : from;
 }

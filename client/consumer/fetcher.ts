@@ -10,6 +10,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
 import { hasMoved, Patience } from '../cluster/patience.ts';
 import { brokerError, isRetriableCode, KafkaError, toKafkaError, wantsMetadata } from '../errors.ts';
+import type { StartPlace } from '../options.ts';
 import { FetchedRecords } from './fetched-records.ts';
 import {
   fetchRequest,
@@ -25,7 +26,7 @@ export interface FetcherOptions extends FetchLimits {
   /** Over all partitions. */
   readonly prefetchBytes: number;
   readonly requestTimeoutMs: number;
-  readonly from: 'earliest' | 'latest' | 'none';
+  readonly from: (topic: string) => StartPlace;
 }
 
 export interface FetcherEvents {
@@ -294,7 +295,7 @@ export class Fetcher {
   }
 
   #onOutOfRange(state: PartitionState): void {
-    const { from } = this.#options;
+    const from = this.#options.from(state.topic);
     // What was fetched before is still good: it is handed out first, and then it is asked again.
     state.retryAtMs = this.#nowMs() + this.#cluster.pauseMs(1);
     if (state.hasFetched) return;

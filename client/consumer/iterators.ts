@@ -3,19 +3,7 @@
  * finished with what it got, which is when it asks for more.
  */
 import type { Message, MessageBatch } from '../messages.ts';
-import type { PartitionState } from './partition-state.ts';
-
-/** Messages of one partition on their way to the application, in order; never empty. */
-export interface Handout {
-  readonly state: PartitionState;
-  readonly messages: readonly Message[];
-  /** Where reading goes on behind them. */
-  readonly nextOffset: number;
-  readonly highWatermark: number;
-  /** The state's epochs when they were taken. */
-  readonly fetchEpoch: number;
-  readonly seekEpoch: number;
-}
+import type { Handout } from './handout.ts';
 
 export interface HandoutSource {
   /** Undefined where the iteration is over. */

@@ -6,7 +6,7 @@ import type { Message, MessageBatch } from '../messages.ts';
 import type { EachBatchOptions, EachOptions } from '../options.ts';
 import { positive } from '../settings.ts';
 import type { Hand } from './hand.ts';
-import type { Handout } from './iterators.ts';
+import type { Handout } from './handout.ts';
 import type { PartitionState } from './partition-state.ts';
 import { PartitionWork } from './partition-work.ts';
 import { batchPieces, messagePieces, type Split } from './pieces.ts';
@@ -55,7 +55,7 @@ export function handleMessages(
     await handler(message, context);
     return 'all';
   };
-  return new ParallelHandling(source, { split: messagePieces(order), handle }, options).run();
+  return new ParallelHandling(source, messagePieces(order), handle, options).run();
 }
 
 export function handleBatches(
@@ -69,7 +69,7 @@ export function handleBatches(
     // Behind the last message there may be what is none, and is finished with it.
     return finishedOffset === offset + 1 ? 'all' : finishedOffset;
   };
-  return new ParallelHandling(source, { split: batchPieces, handle }, options).run();
+  return new ParallelHandling(source, batchPieces, handle, options).run();
 }
 
 class ParallelHandling<Item> {
@@ -86,10 +86,8 @@ class ParallelHandling<Item> {
   /** Throws INVALID_ARGUMENT. */
   constructor(
     source: ParallelSource,
-    {
-      split,
-      handle,
-    }: { split: Split<Item>; handle(item: Item, context: HandlerContext): Promise<number | 'all'> },
+    split: Split<Item>,
+    handle: (item: Item, context: HandlerContext) => Promise<number | 'all'>,
     { concurrency = concurrencyDefault, signal }: EachBatchOptions,
   ) {
     this.#source = source;

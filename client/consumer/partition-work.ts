@@ -2,7 +2,7 @@
  * What was handed out of one partition and is not finished yet, in the lanes that keep their order. It comes in pieces, each of which
  * is handled at once: a message, or a batch.
  */
-import type { Handout } from './iterators.ts';
+import type { Handout } from './handout.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { Piece, Split } from './pieces.ts';
 

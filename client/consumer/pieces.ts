@@ -1,6 +1,6 @@
 /** What a handler gets at a time: handouts are cut into messages, or stay batches. */
 import type { Message, MessageBatch } from '../messages.ts';
-import type { Handout } from './iterators.ts';
+import type { Handout } from './handout.ts';
 
 export interface Piece<Item> {
   readonly item: Item;

@@ -3,12 +3,12 @@ import { listOffsets } from '../admin/offsets.ts';
 import { fetchCommitted, type OffsetReader } from '../group/committed-offsets.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { KafkaError } from '../errors.ts';
-import type { OffsetSpec } from '../options.ts';
+import type { OffsetSpec, StartPlace } from '../options.ts';
 import type { PartitionState } from './partition-state.ts';
 
 export interface StartOptions {
   readonly groupId: string | undefined;
-  readonly from: 'earliest' | 'latest' | 'none';
+  readonly from: (topic: string) => StartPlace;
   readonly isReadCommitted: boolean;
   /** Who asks for the group's offsets. */
   readonly reader: () => OffsetReader;
@@ -71,8 +71,11 @@ async function resolveCommitted(
     if (commit !== undefined && commit.offset >= 0) {
       state.moveTo(commit.offset, commit.leaderEpoch);
       state.committed = commit.offset;
-    } else if (options.from === 'none') throw noOffset(state, options.groupId);
-    else state.target = options.from;
+      return;
+    }
+    const from = options.from(state.topic);
+    if (from === 'none') throw noOffset(state, options.groupId);
+    state.target = from;
   });
 }
 

@@ -2,6 +2,7 @@
  * The producer that applications use: `send` for one record and its fate, `add` with `ready` for streams of them.
  * Owns a Cluster, an Accumulator and a Sender; all of them end with `close`.
  */
+import type { PartitionDescription } from '../admin/admin-types.ts';
 import type { Components } from '../components.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { closedError, invalidArgument, KafkaError, toKafkaError } from '../errors.ts';
@@ -118,6 +119,13 @@ export class Producer {
     const delivery = this.#accumulator.add(record);
     this.#addedSinceYield += this.#accumulator.bufferedBytes - before;
     return delivery;
+  }
+
+  /** The topic's partitions, by index. A topic that does not exist is made where that is allowed. */
+  async partitionsFor(topic: string, options: CallOptions = {}): Promise<PartitionDescription[]> {
+    if (this.#closing !== undefined) throw closedError('producer');
+    const { partitions } = await this.#cluster.topic(topic, options);
+    return partitions.map(({ index, ...rest }) => ({ partition: index, ...rest }));
   }
 
   /** Resolves when the buffer has room for another record. To be awaited between `add`s. */

@@ -263,3 +263,34 @@ describe('a consumer that is drained', () => {
     expect(await committed(groupId, topic)).toBe(0);
   });
 });
+
+describe('what a client says of itself', () => {
+  it('starts each topic where it is told to, and knows its group and the partitions of a topic', async () => {
+    await fill('old-too', 9, 3);
+    await fill('new-only', 9, 3);
+    await using consumer = client.consumer({
+      groupId: 'starts',
+      topics: ['old-too', 'new-only'],
+      from: (topic) => (topic === 'old-too' ? 'earliest' : 'latest'),
+    });
+    expect(consumer.groupMetadata()).toMatchObject({ groupId: 'starts', memberId: '' });
+    await consumer.ready();
+    const positions = Object.groupBy(consumer.positions(), ({ topic }) => topic);
+    expect(positions['old-too']!.map(({ offset }) => offset)).toEqual([0, 0, 0]);
+    expect(positions['new-only']!.map(({ offset }) => offset)).toEqual([3, 3, 3]);
+    await using admin = client.admin();
+    const [group] = await admin.describeGroups(['starts']);
+    expect(consumer.groupMetadata()).toEqual({
+      groupId: 'starts',
+      generation: 1,
+      memberId: group!.members[0]!.memberId,
+      groupInstanceId: null,
+    });
+    await using producer = client.producer();
+    const [topic] = await admin.describeTopics(['old-too']);
+    expect(await producer.partitionsFor('old-too')).toEqual(topic!.partitions);
+    expect(await producer.partitionsFor('made-now')).toHaveLength(1);
+    await using strict = client.producer({ autoCreateTopics: false });
+    await expect(strict.partitionsFor('never')).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION' });
+  });
+});
