@@ -3,11 +3,13 @@ import type { Clock } from '../platform/clock.ts';
 import type { Network, TlsOptions } from '../platform/network.ts';
 import type { Random } from '../platform/random.ts';
 import type { SaslOptions } from './sasl/sasl-options.ts';
+import type { Logger } from './telemetry/logger.ts';
 
 export interface Components {
   readonly clock: Clock;
   readonly network: Network;
   readonly random: Random;
+  readonly logger: Logger;
   readonly settings: Settings;
 }
 

@@ -96,3 +96,21 @@ export { Topic, topic, UndecodableError } from './serialization/topic.ts';
 export type { TopicSerdes, TypedInput, TypedMessage, TypedMessagesOptions } from './serialization/topic.ts';
 export type { OAuthToken } from './sasl/oauth-bearer.ts';
 export type { SaslOptions, SaslPassword, SaslToken } from './sasl/sasl-options.ts';
+export type { EventPayloads, TracePayloads } from './telemetry/channels.ts';
+export type { Logger } from './telemetry/logger.ts';
+export type {
+  CommitTrace,
+  ConnectionLost,
+  ConnectionTrace,
+  EventLoopStalled,
+  FetchTrace,
+  HeartbeatFailed,
+  MetadataTrace,
+  ProcessTrace,
+  RebalanceTrace,
+  ReceiveTrace,
+  RequestTrace,
+  SendTrace,
+  Stall,
+  StallReason,
+} from './telemetry/payloads.ts';

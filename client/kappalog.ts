@@ -8,6 +8,7 @@ import type { ConsumerOptions, KappalogOptions, ProducerOptions } from './option
 import { Producer } from './producer/producer.ts';
 import { Replay, type ReplayOptions } from './replay/replay.ts';
 import { resolveSettings } from './settings.ts';
+import { silentLogger } from './telemetry/logger.ts';
 
 export class Kappalog {
   readonly #components: Components;
@@ -17,7 +18,8 @@ export class Kappalog {
   /** Connects to nothing yet: what it makes does, when it is first used. Throws INVALID_ARGUMENT. */
   constructor(options: KappalogOptions) {
     const { clock, network, random } = options.platform ?? realPlatform();
-    this.#components = { clock, network, random, settings: resolveSettings(options) };
+    const logger = options.logger ?? silentLogger;
+    this.#components = { clock, network, random, logger, settings: resolveSettings(options) };
   }
 
   producer(options: ProducerOptions = {}): Producer {

@@ -4,6 +4,8 @@ import type { TlsOptions } from '../platform/network.ts';
 import type { CompressionCodec } from '../protocol/index.ts';
 import type { TopicPartition } from './messages.ts';
 import type { SaslOptions } from './sasl/sasl-options.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { Stall } from './telemetry/payloads.ts';
 
 /** Every call takes one of these: an abort rejects it with code 'ABORTED'. */
 export interface CallOptions {
@@ -39,6 +41,8 @@ export interface KappalogOptions {
   readonly tls?: TlsOptions;
   /** Who the client is, for listeners that ask. Passwords go with PLAIN as they are: use it with `tls`. */
   readonly sasl?: SaslOptions;
+  /** Such as pino's: told of what the client gets over by itself, such as lost connections, repeated requests, rebalances and stalls. Default: none. */
+  readonly logger?: Logger;
   /** Clock, network and randomness; the real ones where absent. */
   readonly platform?: Platform;
 }
@@ -167,6 +171,15 @@ export interface ConsumerOptions {
   readonly rebalanceTimeoutMs?: number;
   /** With 'consumer' the broker decides. Default 3,000. */
   readonly heartbeatIntervalMs?: number;
+  /**
+   * A stall: for this long nothing was read, though there is more, or fetching fails, or the group cannot be reached. It is told once; the
+   * consumer goes on trying all the while. Default 30,000.
+   */
+  readonly stalledAfterMs?: number;
+  /** Nothing comes any more, and why. What it throws ends the iteration, with CALLBACK_FAILED. */
+  readonly onStalled?: (stall: Stall) => void;
+  /** After a stall, with what that was: all is well again. */
+  readonly onRecovered?: (stall: Stall) => void;
   /** With 'classic', in order of preference; all members must share one. Default ['range', 'roundrobin']. */
   readonly assignors?: readonly AssignorName[];
 }

@@ -20,6 +20,8 @@ export interface Address {
 
 export interface ConnectOptions {
   readonly timeoutMs: number;
+  /** Nobody wants the connection any more: it rejects as soon as that can be, and leaves nothing behind. */
+  readonly signal?: AbortSignal;
   /** TLS with these options; the real network hands them to node:tls. */
   readonly tls?: TlsOptions;
   /** `onBytes` will be used rather than `onData`: bytes then need no chunks, where the network can do without them. */

@@ -9,6 +9,9 @@ import type { BrokerAddress, Components } from '../components.ts';
 import { showAddress } from '../components.ts';
 import { brokerError, closedError, KafkaError, toKafkaError } from '../errors.ts';
 import { authenticate } from '../sasl/authenticate.ts';
+import { connectionChannel, connectionLostChannel } from '../telemetry/channels.ts';
+import type { ConnectionLost } from '../telemetry/payloads.ts';
+import { traced } from '../telemetry/traced.ts';
 import { backoffMs, sleep } from '../waiting.ts';
 import { apiVersionsFirstTry, BrokerVersions, describeApi } from './apis.ts';
 import { Connection } from './connection.ts';
@@ -32,7 +35,7 @@ export class BrokerLink {
   #failures = 0;
   /** Not before this time is the next attempt made. */
   #nextAttemptMs = 0;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(components: Components, options: BrokerLinkOptions) {
     this.#components = components;
@@ -65,37 +68,53 @@ export class BrokerLink {
     if (this.#isClosed) return Promise.reject(closedError('connection'));
     const open = this.current;
     if (open !== undefined) return Promise.resolve(open);
-    this.#connecting ??= this.#connect().finally(() => {
+    this.#connecting ??= this.#connectTraced().finally(() => {
       this.#connecting = undefined;
     });
     return this.#connecting;
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#connection?.close(closedError('client'));
     this.#connection = undefined;
   }
 
+  #connectTraced(): Promise<Connection> {
+    if (!connectionChannel.hasSubscribers) return this.#connect();
+    const { clientId } = this.#components.settings;
+    const { peer, address } = this.#options;
+    return traced(connectionChannel, { clientId, peer, ...address }, () => this.#connect());
+  }
+
   async #connect(): Promise<Connection> {
-    const { clock, network, settings } = this.#components;
+    const { clock, network, settings, logger } = this.#components;
+    const { peer } = this.#options;
     const pauseMs = this.#nextAttemptMs - clock.monotonicMs();
     this.#connectingSinceMs = clock.monotonicMs() + Math.max(0, pauseMs);
-    if (pauseMs > 0) await sleep(clock, pauseMs);
+    // Closing ends the pause, and what is being connected.
+    const { signal } = this.#closing;
+    if (pauseMs > 0) await sleep(clock, pauseMs, signal).catch(() => undefined);
     this.#throwIfClosed();
     try {
       const connection = await this.#open(
         await network.connect(this.#options.address, {
           timeoutMs: settings.connectTimeoutMs,
+          signal,
           ...(settings.tls === undefined ? {} : { tls: settings.tls }),
         }),
       );
+      logger.debug({ peer, failures: this.#failures }, 'connected');
       this.#failures = 0;
       this.#nextAttemptMs = 0;
       return connection;
     } catch (error) {
+      this.#throwIfClosed();
       this.#noteFailure();
-      throw this.#describe(error);
+      const failure = this.#describe(error);
+      if (failure.code !== 'CLOSED')
+        logger.warn({ err: failure, peer, failures: this.#failures }, 'could not connect');
+      throw failure;
     }
   }
 
@@ -111,8 +130,9 @@ export class BrokerLink {
       this.#throwIfClosed();
     }
     this.#connection = connection;
-    connection.onEnd(() => {
+    connection.onEnd((error) => {
       if (this.#connection === connection) this.#connection = undefined;
+      if (error.code !== 'CLOSED') this.#tellLost(error);
     });
     connection.versions = await negotiate(connection, settings.connectTimeoutMs);
     const { sasl, connectTimeoutMs: timeoutMs } = settings;
@@ -125,6 +145,15 @@ export class BrokerLink {
       }
     }
     return connection;
+  }
+
+  #tellLost(error: KafkaError): void {
+    const { logger, settings } = this.#components;
+    const { peer } = this.#options;
+    logger.info({ err: error, peer }, 'lost a connection');
+    if (!connectionLostChannel.hasSubscribers) return;
+    const event: ConnectionLost = { clientId: settings.clientId, peer, error };
+    connectionLostChannel.publish(event);
   }
 
   #noteFailure(): void {
@@ -142,6 +171,10 @@ export class BrokerLink {
     const message = `Could not connect to ${this.#options.peer}: ${why} ${hint}`.trimEnd();
     if (error instanceof KafkaError) return new KafkaError(error.code, message, { cause: error });
     return new KafkaError('CONNECTION_FAILED', message, { cause: error });
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   #throwIfClosed(): void {

@@ -7,6 +7,8 @@ import { ErrorCode, type MetadataResponse } from '../../protocol/index.ts';
 import type { Components } from '../components.ts';
 import { showAddress, type BrokerAddress } from '../components.ts';
 import { abortedError, brokerError, closedError, KafkaError, toKafkaError } from '../errors.ts';
+import { metadataChannel } from '../telemetry/channels.ts';
+import { traced } from '../telemetry/traced.ts';
 import { abortable, backoffMs, Bell, sleep } from '../waiting.ts';
 import type { ApiName, RequestOf, ResponseOf } from './apis.ts';
 import { BrokerLink, peerName } from './broker-link.ts';
@@ -154,6 +156,10 @@ export class Cluster {
       if (!error.failure.retriable || this.isClosed)
         throw this.isClosed ? this.#closedError() : error.failure;
       if (clock.monotonicMs() + pauseMs >= deadlineMs) throw gaveUp(error.failure, tries);
+      this.#components.logger.debug(
+        { err: error.failure, tries, pauseMs },
+        `could not ${doing}, trying again`,
+      );
       await this.pause(pauseMs, limits.signal);
     }
   }
@@ -224,7 +230,9 @@ export class Cluster {
   refreshSoon(): void {
     if (this.#refreshing !== undefined || this.isClosed) return;
     // A failure leaves the metadata as it was; whoever lacks something tries again and reports it.
-    this.#startRefresh().catch(() => undefined);
+    this.#startRefresh().catch((error: unknown) =>
+      this.#components.logger.debug({ err: error }, 'could not refresh the metadata'),
+    );
   }
 
   /** All topics of the cluster, without taking them into the cache. */
@@ -286,8 +294,14 @@ export class Cluster {
     return this.#refreshing;
   }
 
-  async #refreshOnce(): Promise<void> {
+  #refreshOnce(): Promise<void> {
     const topics = [...this.#tracked];
+    if (!metadataChannel.hasSubscribers) return this.#refreshTopics(topics);
+    const { clientId } = this.#components.settings;
+    return traced(metadataChannel, { clientId, topics }, () => this.#refreshTopics(topics));
+  }
+
+  async #refreshTopics(topics: readonly string[]): Promise<void> {
     const response = await this.#askMetadata(topics, this.#options.autoCreateTopics);
     this.#refreshedAtMs = this.#components.clock.monotonicMs();
     this.metadata.update(response);

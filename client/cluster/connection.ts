@@ -7,6 +7,8 @@ import { codec, encodeRequest, Reader, type Codec } from '../../protocol/index.t
 import type { Clock, Timer } from '../../platform/clock.ts';
 import type { ByteStream } from '../../platform/network.ts';
 import { abortedError, KafkaError, toKafkaError } from '../errors.ts';
+import { requestChannel } from '../telemetry/channels.ts';
+import { traced } from '../telemetry/traced.ts';
 import { describeApi, BrokerVersions, type ApiName, type RequestOf, type ResponseOf } from './apis.ts';
 import { FrameReader } from './frame-reader.ts';
 
@@ -124,6 +126,19 @@ export class Connection {
 
   /** As `send`, with a reader of one's own for the answer's body. */
   sendDecoding<A extends ApiName, R>(
+    api: A,
+    version: number,
+    body: RequestOf<A>,
+    options: SendOptions,
+    decode: (reader: Reader) => R,
+  ): Promise<R> {
+    if (!requestChannel.hasSubscribers) return this.#ask(api, version, body, options, decode);
+    const { clientId, peer } = this.#options;
+    const trace = { clientId, peer, api, apiKey: describeApi(api).key, apiVersion: version };
+    return traced(requestChannel, trace, () => this.#ask(api, version, body, options, decode));
+  }
+
+  #ask<A extends ApiName, R>(
     api: A,
     version: number,
     body: RequestOf<A>,

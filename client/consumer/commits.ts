@@ -12,6 +12,8 @@ import {
   type RefusedOffset,
 } from '../group/committed-offsets.ts';
 import type { Message, TopicPartition } from '../messages.ts';
+import { commitChannel } from '../telemetry/channels.ts';
+import { traced } from '../telemetry/traced.ts';
 import { abortable } from '../waiting.ts';
 import type { PartitionSet } from './partition-set.ts';
 import type { PartitionState } from './partition-state.ts';
@@ -110,7 +112,15 @@ export class Commits {
     return done;
   }
 
-  async #send(commits: readonly Commit[], options: RetryLimits): Promise<void> {
+  #send(commits: readonly Commit[], options: RetryLimits): Promise<void> {
+    if (!commitChannel.hasSubscribers) return this.#sendUntraced(commits, options);
+    const { clientId } = this.#cluster.components.settings;
+    const { groupId } = this.#options.committer();
+    const offsets = commits.map(({ offset: { topic, partition, offset } }) => ({ topic, partition, offset }));
+    return traced(commitChannel, { clientId, groupId, offsets }, () => this.#sendUntraced(commits, options));
+  }
+
+  async #sendUntraced(commits: readonly Commit[], options: RetryLimits): Promise<void> {
     const { groupId } = this.#options.committer();
     const gone: Commit[] = [];
     let due = commits;
@@ -156,7 +166,10 @@ export class Commits {
   async #commitInBackground(): Promise<void> {
     // The next round tries again; what is never committed is read again.
     const timeoutMs = this.#options.autoCommitIntervalMs;
-    await this.commitPositions({ timeoutMs }).catch(() => undefined);
+    const { logger } = this.#cluster.components;
+    await this.commitPositions({ timeoutMs }).catch((error: unknown) =>
+      logger.warn({ err: error }, 'could not commit in the background'),
+    );
     this.start();
   }
 }

@@ -7,6 +7,7 @@ import type { Assignment, AssignorName, ConsumerOptions, RebalanceListener } fro
 import type { Settings } from '../components.ts';
 import { notNegative, positive } from '../settings.ts';
 import type { FetcherOptions } from './fetcher.ts';
+import type { LivenessOptions } from './liveness.ts';
 
 export interface ResolvedConsumerOptions extends FetcherOptions {
   readonly groupId: string | undefined;
@@ -18,6 +19,7 @@ export interface ResolvedConsumerOptions extends FetcherOptions {
   readonly autoCommitIntervalMs: number | undefined;
   readonly rebalanceTimeoutMs: number;
   readonly listener: RebalanceListener;
+  readonly liveness: LivenessOptions;
 }
 
 const defaultAssignors: readonly AssignorName[] = ['range', 'roundrobin'];
@@ -34,11 +36,12 @@ export function resolveConsumerOptions(
     throw invalidArgument('`autoCommit` needs a `groupId` to commit for.');
   if (groupId === '') throw invalidArgument('`groupId` must not be empty.');
   const rebalanceTimeoutMs = positive('rebalanceTimeoutMs', options.rebalanceTimeoutMs ?? 60_000);
+  const group = groupOptions(options, { rebalanceTimeoutMs, rackId: rack === '' ? null : rack });
   return {
     groupId,
     groupInstanceId: options.groupInstanceId ?? null,
     assign: checkAssign(options),
-    group: groupOptions(options, { rebalanceTimeoutMs, rackId: rack === '' ? null : rack }),
+    group,
     isAutoCommit,
     autoCommitIntervalMs: isAutoCommit
       ? positive('autoCommitIntervalMs', options.autoCommitIntervalMs ?? 5_000)
@@ -46,6 +49,7 @@ export function resolveConsumerOptions(
     rebalanceTimeoutMs,
     listener: options.rebalance ?? {},
     from: startPlaces(options.from),
+    liveness: livenessOptions(options, group, rebalanceTimeoutMs),
     isReadCommitted: (options.isolation ?? 'read_committed') === 'read_committed',
     maxWaitMs: notNegative('maxWaitMs', options.maxWaitMs ?? 500),
     minBytes: notNegative('minBytes', options.minBytes ?? 1),
@@ -53,6 +57,21 @@ export function resolveConsumerOptions(
     partitionMaxBytes: positive('partitionMaxBytes', options.partitionMaxBytes ?? mebibyte),
     prefetchBytes: positive('prefetchBytes', options.prefetchBytes ?? 16 * mebibyte),
     requestTimeoutMs,
+  };
+}
+
+function livenessOptions(
+  options: ConsumerOptions,
+  group: GroupOptions | undefined,
+  rebalanceTimeoutMs: number,
+): LivenessOptions {
+  return {
+    stalledAfterMs: positive('stalledAfterMs', options.stalledAfterMs ?? 30_000),
+    sessionTimeoutMs: group?.protocol === 'classic' ? group.sessionTimeoutMs : undefined,
+    rebalanceTimeoutMs,
+    isReadCommitted: (options.isolation ?? 'read_committed') === 'read_committed',
+    onStalled: options.onStalled,
+    onRecovered: options.onRecovered,
   };
 }
 

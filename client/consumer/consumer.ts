@@ -26,15 +26,18 @@ import { abortable, Bell, sleep, timeLimit } from '../waiting.ts';
 import { Commits } from './commits.ts';
 import { resolveConsumerOptions, type ResolvedConsumerOptions } from './consumer-options.ts';
 import { Fetcher } from './fetcher.ts';
+import { receiveChannel } from '../telemetry/channels.ts';
 import { Hand } from './hand.ts';
 import { takeHandout, type Handout } from './handout.ts';
 import { BatchIterator, MessageIterator } from './iterators.ts';
 import { handleBatches, handleMessages } from './parallel-handling.ts';
 import type { BatchHandler, MessageHandler, ParallelSource } from './parallel-handling.ts';
+import { Liveness } from './liveness.ts';
 import { PartitionSet } from './partition-set.ts';
 import { PartitionState } from './partition-state.ts';
-import { Rebalancing } from './rebalancing.ts';
+import { callbackError, Rebalancing } from './rebalancing.ts';
 import { resolveTargets } from './start-offsets.ts';
+import { tracedBatches, tracedMessages, tracedReceive, type ConsumerName } from './tracing.ts';
 
 /** Handing out what is buffered must not keep sockets and timers waiting for longer than this. */
 const turnMs = 10;
@@ -69,6 +72,8 @@ export class Consumer implements AsyncIterable<Message> {
   readonly #commits: Commits | undefined;
   readonly #membership: Membership | undefined;
   readonly #rebalancing: Rebalancing | undefined;
+  readonly #name: ConsumerName;
+  readonly #liveness: Liveness;
   readonly #onClosed: () => void;
   /** Rings when an iteration that waits should look again. */
   readonly #changed = new Bell();
@@ -87,11 +92,13 @@ export class Consumer implements AsyncIterable<Message> {
 
   /** Made by `Kappalog.consumer`. Throws INVALID_ARGUMENT. */
   constructor(components: Components, options: ConsumerOptions, onClosed: () => void) {
-    this.#components = components;
+    this.#name = { clientId: components.settings.clientId, groupId: options.groupId };
+    const logger = components.logger.child({ product: 'consumer', groupId: options.groupId });
+    this.#components = { ...components, logger };
     this.#onClosed = onClosed;
     const resolved = resolveConsumerOptions(options, components.settings);
     this.#options = resolved;
-    this.#cluster = new Cluster(components, {
+    this.#cluster = new Cluster(this.#components, {
       owner: 'consumer',
       autoCreateTopics: false,
       missingTopicMs: 5_000,
@@ -107,6 +114,7 @@ export class Consumer implements AsyncIterable<Message> {
       resolved.assign.map((item) => new PartitionState(item, startOf(item), item.endOffset)),
     );
     this.#commits = this.#makeCommits();
+    this.#liveness = this.#makeLiveness();
     this.#rebalancing = this.#makeRebalancing();
     this.#membership = this.#makeMembership();
   }
@@ -128,12 +136,16 @@ export class Consumer implements AsyncIterable<Message> {
    * Rejects with ABORTED when the signal fires, which the handlers' signals do too.
    */
   each(handler: MessageHandler, options: EachOptions = {}): Promise<void> {
-    return this.#handle(() => handleMessages(this.#parallelSource(), handler, options));
+    return this.#handle(() =>
+      handleMessages(this.#parallelSource(), tracedMessages(this.#name, handler), options),
+    );
   }
 
   /** As `each`, with batches of one partition, of several partitions at a time. */
   eachBatch(handler: BatchHandler, options: EachBatchOptions = {}): Promise<void> {
-    return this.#handle(() => handleBatches(this.#parallelSource(), handler, options));
+    return this.#handle(() =>
+      handleBatches(this.#parallelSource(), tracedBatches(this.#name, handler), options),
+    );
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
@@ -245,16 +257,21 @@ export class Consumer implements AsyncIterable<Message> {
     this.#changed.ring();
     this.#rebalancing?.close(farewellMs);
     this.#fetcher.stop();
+    this.#liveness.stop();
     await this.#membership?.stop();
-    const { clock } = this.#components;
+    const { clock, logger } = this.#components;
     const limit = timeLimit(clock, farewellMs);
     // What could not be committed is read again by the next member, and a member that cannot say farewell times out.
-    await this.#commits?.stop(limit.signal).catch(() => undefined);
+    await this.#commits
+      ?.stop(limit.signal)
+      .catch((error: unknown) => logger.warn({ err: error }, 'could not commit before closing'));
     this.#isSayingFarewell = true;
     await this.#rebalancing?.tellRevoked(this.#partitions.read, farewellMs);
     this.#isSayingFarewell = false;
     const left = this.#membership?.leave(farewellMs) ?? Promise.resolve();
-    await abortable(left, limit.signal, 'leave').catch(() => undefined);
+    await abortable(left, limit.signal, 'leave').catch((error: unknown) =>
+      logger.warn({ err: error }, 'could not leave the group'),
+    );
     limit.cancel();
     this.#rebalancing?.end();
     // Whatever came of it, they are for others now.
@@ -280,6 +297,8 @@ export class Consumer implements AsyncIterable<Message> {
     if (this.#options.group === undefined || this.#commits === undefined) return undefined;
     return new Rebalancing({
       clock: this.#components.clock,
+      logger: this.#components.logger,
+      name: this.#name,
       partitions: this.#partitions,
       hand: this.#hand,
       commits: this.#commits,
@@ -299,8 +318,24 @@ export class Consumer implements AsyncIterable<Message> {
       onRevoke: (partitions) => rebalancing.onRevoke(partitions),
       onLost: (partitions) => rebalancing.onLost(partitions),
       onAssign: (partitions) => rebalancing.onAssign(partitions),
+      onHeartbeat: (failure) => this.#liveness.heartbeat(failure),
       onFatal: (error) => this.#fail(error),
     });
+  }
+
+  #makeLiveness(): Liveness {
+    const { clock, logger } = this.#components;
+    return new Liveness(
+      {
+        clock,
+        logger,
+        name: this.#name,
+        partitions: () => this.#partitions.read,
+        hasLeader: ({ topic, partition }) => this.#cluster.metadata.leader(topic, partition) !== undefined,
+        onFailed: (name, error) => this.#fail(callbackError(name, error)),
+      },
+      this.#options.liveness,
+    );
   }
 
   #start(): void {
@@ -308,6 +343,7 @@ export class Consumer implements AsyncIterable<Message> {
     if (this.#hasStarted) return;
     this.#hasStarted = true;
     this.#commits?.start();
+    this.#liveness.start();
     this.#cluster.track(this.#partitions.read.map((state) => state.topic));
     this.#membership?.start();
     this.#resolve();
@@ -386,7 +422,10 @@ export class Consumer implements AsyncIterable<Message> {
   #beginIteration(options: CallOptions): ConstructorParameters<typeof MessageIterator>[0] {
     this.#claim();
     return {
-      next: () => this.#nextHandout(options.signal),
+      next: () =>
+        receiveChannel.hasSubscribers
+          ? tracedReceive(this.#name, () => this.#nextHandout(options.signal))
+          : this.#nextHandout(options.signal),
       end: () => {
         this.#isIterating = false;
         this.#emptyHand();

@@ -11,6 +11,9 @@ import type { NodeInfo } from '../cluster/metadata-cache.ts';
 import { hasMoved, Patience } from '../cluster/patience.ts';
 import { brokerError, isRetriableCode, KafkaError, toKafkaError, wantsMetadata } from '../errors.ts';
 import type { StartPlace } from '../options.ts';
+import { fetchChannel } from '../telemetry/channels.ts';
+import type { FetchTrace } from '../telemetry/payloads.ts';
+import { traced } from '../telemetry/traced.ts';
 import { FetchedRecords } from './fetched-records.ts';
 import {
   fetchRequest,
@@ -27,6 +30,8 @@ export interface FetcherOptions extends FetchLimits {
   readonly prefetchBytes: number;
   readonly requestTimeoutMs: number;
   readonly from: (topic: string) => StartPlace;
+  /** For who looks on. */
+  readonly groupId: string | undefined;
 }
 
 export interface FetcherEvents {
@@ -40,6 +45,11 @@ export interface FetcherEvents {
 
 /** While some partitions have no room, the others' fetch must not wait long: they would miss the moment when there is room. */
 const shortWaitMs = 20;
+
+interface Room {
+  readonly roomBytes: number;
+  readonly isAnyFull: boolean;
+}
 
 interface Source {
   node: NodeInfo;
@@ -176,12 +186,7 @@ export class Fetcher {
     return source;
   }
 
-  async #fetch(
-    node: NodeInfo,
-    source: Source,
-    states: readonly PartitionState[],
-    room: { readonly roomBytes: number; readonly isAnyFull: boolean },
-  ): Promise<void> {
+  async #fetch(node: NodeInfo, source: Source, states: readonly PartitionState[], room: Room): Promise<void> {
     const { metadata } = this.#cluster;
     source.isFetching = true;
     source.fetchingSinceMs = this.#nowMs();
@@ -192,13 +197,18 @@ export class Fetcher {
       isLed: !this.#replicas.isReadFrom(state, node.id),
     }));
     try {
-      await this.#exchange(node, states, room);
+      await this.#exchangeTraced(node, states, room);
       this.#patience.answered(node.id, this.#nowMs() - source.fetchingSinceMs - source.heldMs);
       source.failures = 0;
     } catch (error) {
       const failure = toKafkaError(error, 'fetch records');
       if (!failure.retriable && !this.#isStopped) this.#events.onFatal(failure);
-      for (const state of states) this.#leave(state, node.id);
+      const { logger } = this.#cluster.components;
+      if (!this.#isStopped) logger.warn({ err: failure, nodeId: node.id }, 'could not fetch records');
+      for (const state of states) {
+        state.trouble = failure;
+        this.#leave(state, node.id);
+      }
       source.failures++;
       source.restUntilMs = this.#nowMs() + this.#cluster.pauseMs(source.failures);
       this.#cluster.refreshSoon();
@@ -208,11 +218,15 @@ export class Fetcher {
     this.schedule();
   }
 
-  async #exchange(
-    node: NodeInfo,
-    states: readonly PartitionState[],
-    room: { readonly roomBytes: number; readonly isAnyFull: boolean },
-  ): Promise<void> {
+  #exchangeTraced(node: NodeInfo, states: readonly PartitionState[], room: Room): Promise<void> {
+    if (!fetchChannel.hasSubscribers) return this.#exchange(node, states, room);
+    const { clientId } = this.#cluster.components.settings;
+    const { groupId } = this.#options;
+    const trace: FetchTrace = { clientId, groupId, nodeId: node.id, partitionCount: states.length };
+    return traced(fetchChannel, trace, () => this.#exchange(node, states, room));
+  }
+
+  async #exchange(node: NodeInfo, states: readonly PartitionState[], room: Room): Promise<void> {
     const { metadata } = this.#cluster;
     const { maxWaitMs, maxBytes, partitionMaxBytes, requestTimeoutMs } = this.#options;
     const connection = await this.#cluster.connection(node, 'data');
@@ -276,6 +290,8 @@ export class Fetcher {
   /** Whether there was anything. */
   #takeRecords(state: PartitionState, answer: PartitionFetchAnswer): boolean {
     state.failures = 0;
+    state.trouble = undefined;
+    state.answeredAtMs = this.#nowMs();
     state.highWatermark = answer.highWatermark;
     state.lastStableOffset = answer.lastStableOffset;
     if (answer.records === null || answer.records.length === 0) return false;
@@ -289,6 +305,12 @@ export class Fetcher {
     if (code === ErrorCode.OFFSET_OUT_OF_RANGE) return this.#onOutOfRange(state);
     const error = brokerError(code, `read ${state.name}`);
     if (!isRetriableCode(code)) return this.#events.onFatal(error);
+    const { logger } = this.#cluster.components;
+    logger.debug(
+      { err: error, topic: state.topic, partition: state.partition },
+      'could not read a partition',
+    );
+    state.trouble = error;
     state.failures++;
     state.retryAtMs = this.#nowMs() + this.#cluster.pauseMs(state.failures);
     if (wantsMetadata(code)) this.#cluster.refreshSoon();
@@ -303,6 +325,11 @@ export class Fetcher {
       const text = `Offset ${state.fetchOffset} of ${state.name} is out of range: it was deleted, or was never written. Seek, or set \`from\`.`;
       return this.#events.onFatal(new KafkaError('OFFSET_OUT_OF_RANGE', text));
     }
+    const { topic, partition, fetchOffset } = state;
+    this.#cluster.components.logger.warn(
+      { topic, partition, offset: fetchOffset, from },
+      'an offset is out of range, reading goes on elsewhere',
+    );
     state.seek(from);
     this.#events.onTarget();
   }
@@ -318,9 +345,10 @@ export class Fetcher {
       await this.#cluster.refresh();
       this.#leaderFailures = 0;
       this.schedule();
-    } catch {
+    } catch (error) {
       // Tried again after the pause, for as long as partitions lack a leader.
       this.#leaderFailures++;
+      this.#cluster.components.logger.debug({ err: error }, 'could not find leaders');
     }
     // Closing ends the pause early, and then there is nothing left to do.
     await this.#cluster.pause(this.#cluster.pauseMs(this.#leaderFailures + 1)).catch(() => undefined);

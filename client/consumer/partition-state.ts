@@ -4,6 +4,7 @@
  * Three offsets, position <= readOffset <= fetchOffset: all before `position` was finished by the application and may
  * be committed; all before `readOffset` was handed out; all before `fetchOffset` was fetched.
  */
+import type { KafkaError } from '../errors.ts';
 import type { OffsetSpec } from '../options.ts';
 import type { TopicPartition } from '../messages.ts';
 import type { FetchedRecords } from './fetched-records.ts';
@@ -32,6 +33,9 @@ export class PartitionState implements TopicPartition {
   /** Not fetched before this time, after an error. */
   retryAtMs = 0;
   failures = 0;
+  /** When it was last answered for as it should; and what has gone wrong since. */
+  answeredAtMs = -1;
+  trouble: KafkaError | undefined;
   /** The partition's end and its last stable offset, as the leader, or who is read in its place, last said; -1 where unknown. */
   highWatermark = -1;
   lastStableOffset = -1;

@@ -7,11 +7,16 @@ import type { Clock, Timer } from '../../platform/clock.ts';
 import { KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../messages.ts';
 import type { RebalanceListener } from '../options.ts';
+import { rebalanceChannel } from '../telemetry/channels.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { RebalanceTrace } from '../telemetry/payloads.ts';
+import { traced } from '../telemetry/traced.ts';
 import { abortable, timeLimit } from '../waiting.ts';
 import type { Commits } from './commits.ts';
 import type { Hand } from './hand.ts';
 import type { PartitionSet } from './partition-set.ts';
 import { PartitionState } from './partition-state.ts';
+import type { ConsumerName } from './tracing.ts';
 
 /** Members wait for the application to finish with what it holds, and with its callback, for this share of the rebalance timeout. */
 const revokeShare = 0.8;
@@ -20,6 +25,8 @@ const commitMsMax = 5_000;
 
 export interface RebalancingParts {
   readonly clock: Clock;
+  readonly logger: Logger;
+  readonly name: ConsumerName;
   readonly partitions: PartitionSet;
   readonly hand: Hand;
   readonly commits: Commits;
@@ -52,6 +59,7 @@ export class Rebalancing {
     if (given.length === 0) return;
     const states = given.map((item) => new PartitionState(item, 'committed'));
     partitions.add(states);
+    const trace = this.#note('assigned', given);
     const isTold = listener.onAssigned !== undefined;
     for (const state of states) state.isWithheld = isTold;
     // By then some may have been taken away again.
@@ -60,11 +68,18 @@ export class Rebalancing {
       for (const state of still) this.#told.add(state);
       return still;
     });
+    if (trace !== undefined) void traced(rebalanceChannel, trace, () => called);
     if (isTold) void called.then(() => this.#handOut(states));
     this.#parts.onChanged();
   }
 
-  async onRevoke(gone: readonly TopicPartition[]): Promise<void> {
+  onRevoke(gone: readonly TopicPartition[]): Promise<void> {
+    const trace = this.#note('revoked', gone);
+    if (trace === undefined) return this.#giveUp(gone);
+    return traced(rebalanceChannel, trace, () => this.#giveUp(gone));
+  }
+
+  async #giveUp(gone: readonly TopicPartition[]): Promise<void> {
     const { clock, partitions, hand, isAutoCommit, rebalanceTimeoutMs } = this.#parts;
     const states = partitions.giveUp(gone);
     this.#parts.onChanged();
@@ -82,7 +97,9 @@ export class Rebalancing {
   onLost(lost: readonly TopicPartition[]): void {
     const states = this.#parts.partitions.lose(lost);
     this.#parts.onChanged();
-    void this.#call('onLost', () => this.#untell(states));
+    const trace = this.#note('lost', lost);
+    const called = this.#call('onLost', () => this.#untell(states));
+    if (trace !== undefined) void traced(rebalanceChannel, trace, () => called);
   }
 
   /** The consumer closes: from now on the callback that runs is waited for no longer than `limitMs`, and the hand not at all. */
@@ -105,8 +122,18 @@ export class Rebalancing {
     const told = this.#call('onRevoked', () => this.#untell(states));
     // The group goes on without the application, as it must.
     const isLate = AbortSignal.any([limit.signal, this.#overdue.signal]);
-    await abortable(told, isLate, 'wait for onRevoked').catch(() => undefined);
+    await abortable(told, isLate, 'wait for onRevoked').catch(() =>
+      this.#parts.logger.warn({}, 'onRevoked took too long, the group goes on without it'),
+    );
     limit.cancel();
+  }
+
+  /** Logs it; returns the payload where somebody looks on. */
+  #note(kind: RebalanceTrace['kind'], partitions: readonly TopicPartition[]): RebalanceTrace | undefined {
+    const { logger, name } = this.#parts;
+    const level = kind === 'lost' ? 'warn' : 'info';
+    logger[level]({ partitions }, `partitions were ${kind}`);
+    return rebalanceChannel.hasSubscribers ? { ...name, kind, partitions } : undefined;
   }
 
   /** Those of which the application was told, and is now told otherwise. */
@@ -121,7 +148,9 @@ export class Rebalancing {
     const { signal } = limit;
     const committed = commits.commitStates(states, { signal, timeoutMs });
     // The group goes on without this commit; what it would have held is read again.
-    await abortable(committed, signal, 'commit').catch(() => undefined);
+    await abortable(committed, signal, 'commit').catch((error: unknown) =>
+      this.#parts.logger.warn({ err: error }, 'could not commit what is given up'),
+    );
     limit.cancel();
   }
 
@@ -143,7 +172,7 @@ export class Rebalancing {
   }
 }
 
-function callbackError(name: string, error: unknown): KafkaError {
+export function callbackError(name: string, error: unknown): KafkaError {
   const text = error instanceof Error ? error.message : String(error);
   return new KafkaError('CALLBACK_FAILED', `The callback ${name} failed: ${text}`, { cause: error });
 }

@@ -109,6 +109,7 @@ export class ClassicMembership implements Membership {
       try {
         const isSettled = await this.#rebalance();
         failures = 0;
+        this.#events.onHeartbeat?.(undefined);
         if (isSettled) await this.#stay();
       } catch (error) {
         if (this.#isStopping) return;
@@ -118,6 +119,7 @@ export class ClassicMembership implements Membership {
           return this.#events.onFatal(failure);
         }
         failures++;
+        if (!rejoinAtOnce.has(failure.code)) this.#events.onHeartbeat?.(failure);
         await this.#pause(
           failures === 1 && rejoinAtOnce.has(failure.code) ? 0 : this.#cluster.pauseMs(failures),
         );
@@ -271,11 +273,13 @@ export class ClassicMembership implements Membership {
   async #beatPatiently(): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#beat();
+        await this.#beat();
+        return this.#events.onHeartbeat?.(undefined);
       } catch (error) {
         const failure = toKafkaError(error, 'stay in the group');
         const isOver = this.#nowMs() - this.#heardAtMs > this.#options.sessionTimeoutMs;
         if (!failure.retriable || rejoinAtOnce.has(failure.code) || isOver || this.#isStopping) throw failure;
+        this.#events.onHeartbeat?.(failure);
         await this.#pause(this.#cluster.pauseMs(tries));
       }
     }

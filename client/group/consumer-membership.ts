@@ -105,6 +105,7 @@ export class ConsumerMembership implements Membership {
       try {
         this.#take(await this.#beat());
         failures = 0;
+        this.#events.onHeartbeat?.(undefined);
         await this.#untilDue();
       } catch (error) {
         if (this.#isStopping) return;
@@ -113,6 +114,7 @@ export class ConsumerMembership implements Membership {
         const next = this.#afterFailure(failure);
         if (next === 'end') return this.#end(failure);
         failures++;
+        this.#events.onHeartbeat?.(failure);
         await this.#pause(failures === 1 && next === 'join' ? 0 : this.#cluster.pauseMs(failures));
       }
     }

@@ -21,6 +21,8 @@ export interface MembershipEvents {
   /** Partitions are gone already, also those that are being given up: nothing of them can be committed any more. */
   onLost(partitions: readonly TopicPartition[]): void;
   onAssign(partitions: readonly TopicPartition[]): void;
+  /** The coordinator has answered as it should (undefined), or could not be asked, or refused, which may pass. */
+  onHeartbeat?(failure: KafkaError | undefined): void;
   /** Membership has ended for good, and all partitions have been lost. */
   onFatal(error: KafkaError): void;
 }

@@ -9,6 +9,8 @@ import { closedError, invalidArgument, KafkaError, toKafkaError } from '../error
 import type { MessageInput, ProducerRecord, RecordMetadata } from '../messages.ts';
 import type { CallOptions, ProducerOptions } from '../options.ts';
 import { notNegative, positive } from '../settings.ts';
+import { sendChannel } from '../telemetry/channels.ts';
+import { tracedSend } from '../telemetry/traced.ts';
 import { abortable, sleep } from '../waiting.ts';
 import { Accumulator } from './accumulator.ts';
 import { Identities } from './identities.ts';
@@ -51,12 +53,16 @@ export class Producer {
 
   /** Made by `Kappalog.producer`. Throws INVALID_ARGUMENT. */
   constructor(components: Components, options: ProducerOptions, onClosed: () => void) {
-    this.#components = components;
+    this.#components = { ...components, logger: components.logger.child({ product: 'producer' }) };
     this.#onClosed = onClosed;
     const resolved = resolveOptions(options, components.settings.requestTimeoutMs);
     this.#options = resolved;
     const autoCreateTopics = options.autoCreateTopics ?? true;
-    this.#cluster = new Cluster(components, { owner: 'producer', autoCreateTopics, missingTopicMs: 5_000 });
+    this.#cluster = new Cluster(this.#components, {
+      owner: 'producer',
+      autoCreateTopics,
+      missingTopicMs: 5_000,
+    });
     this.#accumulator = new Accumulator(
       { clock: components.clock, random: components.random, metadata: this.#cluster.metadata },
       { ...resolved, compression: options.compression ?? 'none', compressionLevel: options.compressionLevel },
@@ -84,7 +90,7 @@ export class Producer {
    * delivered all the same.
    */
   async send(record: ProducerRecord, options: CallOptions = {}): Promise<RecordMetadata> {
-    await this.#room(options.signal);
+    if (!this.hasRoom) await this.#room(options.signal);
     return abortable(this.add(record).promise(), options.signal, 'wait for the record to be delivered');
   }
 
@@ -116,7 +122,11 @@ export class Producer {
   add(record: ProducerRecord): Delivery {
     if (this.#closing !== undefined) throw closedError('producer');
     const before = this.#accumulator.bufferedBytes;
-    const delivery = this.#accumulator.add(record);
+    const delivery = sendChannel.hasSubscribers
+      ? tracedSend({ clientId: this.#components.settings.clientId, record }, (item) =>
+          this.#accumulator.add(item),
+        )
+      : this.#accumulator.add(record);
     this.#addedSinceYield += this.#accumulator.bufferedBytes - before;
     return delivery;
   }

@@ -12,6 +12,7 @@ import type { Connection } from '../cluster/connection.ts';
 import type { NodeInfo } from '../cluster/metadata-cache.ts';
 import { hasMoved, Patience } from '../cluster/patience.ts';
 import { KafkaError, toKafkaError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { Accumulator } from './accumulator.ts';
 import type { Identities } from './identities.ts';
 import type { PartitionQueue } from './partition-queue.ts';
@@ -265,7 +266,7 @@ export class Sender {
       await this.#cluster.connection(destination.node, 'data');
       destination.failures = 0;
     } catch {
-      // The batches stay queued, and report it when their time is up; a new leader may be known by then.
+      // The link has logged it. The batches stay queued, and report it when their time is up; a new leader may be known by then.
       destination.failures++;
       destination.restUntilMs = this.#nowMs() + this.#cluster.pauseMs(destination.failures);
       this.#cluster.refreshSoon();
@@ -361,6 +362,8 @@ export class Sender {
   #retryLater(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError, isImmediate: boolean): void {
     queue.requeue(batch);
     queue.lastError = error;
+    const { topic, partition } = queue;
+    this.#logger.warn({ err: error, topic, partition, attempts: batch.attempts }, 'a batch is sent again');
     this.#active.add(queue);
     if (isImmediate) return;
     // Batches that fail together count as one failure.
@@ -411,8 +414,9 @@ export class Sender {
     try {
       await this.#cluster.refresh();
       this.schedule();
-    } catch {
+    } catch (error) {
       // Tried again below; the batches report it when their time is up.
+      this.#logger.debug({ err: error }, 'could not find leaders');
     }
     await this.#pauseAfter(this.#leaderFailures);
     this.#isFindingLeaders = false;
@@ -432,6 +436,7 @@ export class Sender {
     } catch (error) {
       this.#identityFailures++;
       const failure = toKafkaError(error, 'get a producer id');
+      this.#logger.warn({ err: failure, failures: this.#identityFailures }, 'could not get a producer id');
       if (!failure.retriable) this.#failAll(failure);
       await this.#pauseAfter(this.#identityFailures);
     }
@@ -462,6 +467,10 @@ export class Sender {
       this.#timerAtMs = Infinity;
       this.#pump();
     });
+  }
+
+  get #logger(): Logger {
+    return this.#cluster.components.logger;
   }
 
   #nowMs(): number {

@@ -90,11 +90,16 @@ export class Delivery implements Promise<RecordMetadata> {
   }
 
   /** A plain promise of the outcome, each time a new one. */
-  async promise(): Promise<RecordMetadata> {
+  promise(): Promise<RecordMetadata> {
     this.watch();
+    return this.watchFromAside();
+  }
+
+  /** As `promise`, but a failure still counts as one that nobody asked for. */
+  async watchFromAside(): Promise<RecordMetadata> {
     const outcome = this.#settlement.outcome ?? (await this.#settlement.settled());
     if (outcome.kind === 'failed') throw outcome.error;
-    if (outcome.kind === 'moved') return outcome.to[this.#index]!.promise();
+    if (outcome.kind === 'moved') return outcome.to[this.#index]!.watchFromAside();
     return {
       topic: this.#settlement.topic,
       partition: this.#settlement.partition,

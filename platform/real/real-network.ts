@@ -62,16 +62,23 @@ export class RealNetwork implements Network {
         const text = `Could not ${goal}: no answer within ${options.timeoutMs} ms.`;
         socket.destroy(new NetworkError('timeout', text));
       }, options.timeoutMs);
+      const onAbort = (): void => {
+        socket.destroy(new NetworkError('reset', `Could not ${goal}: nobody wants it any more.`));
+      };
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      if (options.signal?.aborted === true) onAbort();
       // A TLS socket that the peer hangs up on in the handshake may close without an error.
       const onClose = (): void => reject(new NetworkError('reset', `Could not ${goal}: the peer hung up.`));
       const onError = (error: Error): void => {
         clearTimeout(timer);
+        options.signal?.removeEventListener('abort', onAbort);
         reject(networkError(error, goal));
       };
       socket.once('error', onError);
       socket.once('close', onClose);
       socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
         clearTimeout(timer);
+        options.signal?.removeEventListener('abort', onAbort);
         socket.removeListener('error', onError);
         socket.removeListener('close', onClose);
         stream = new RealByteStream(socket, landing);

@@ -2,7 +2,7 @@
 import { FrameReader } from '../../../client/cluster/frame-reader.ts';
 import { ManualClock } from '../../../platform/manual-clock.ts';
 import { MemoryNetwork } from '../../../platform/memory-network.ts';
-import type { ByteStream } from '../../../platform/network.ts';
+import type { ByteStream, Listener } from '../../../platform/network.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { realPlatform } from '../../../platform/real/real-platform.ts';
 import { SeededRandom } from '../../../platform/seeded-random.ts';
@@ -83,6 +83,7 @@ export class FakeBrokers {
   /** Requests that were answered, by broker and API, such as '2 Metadata'. */
   readonly answered = new Map<string, number>();
   readonly #frozen = new Map<number, (() => void)[]>();
+  readonly #running = new Map<number, { listener: Listener; streams: ByteStream[] }>();
   readonly #nodeIds: readonly number[];
   #producerIds = 0;
 
@@ -93,10 +94,25 @@ export class FakeBrokers {
 
   static async start(nodeIds: readonly number[], partitionCount = 1): Promise<FakeBrokers> {
     const brokers = new FakeBrokers(nodeIds, partitionCount);
-    for (const id of nodeIds) {
-      await brokers.network.listen(addressOf(id), (stream) => brokers.#serve(id, stream));
-    }
+    for (const id of nodeIds) await brokers.begin(id);
     return brokers;
+  }
+
+  /** After `end`: it takes connections again, and has forgotten nothing. */
+  async begin(nodeId: number): Promise<void> {
+    const streams: ByteStream[] = [];
+    const listener = await this.network.listen(addressOf(nodeId), (stream) => {
+      streams.push(stream);
+      this.#serve(nodeId, stream);
+    });
+    this.#running.set(nodeId, { listener, streams });
+  }
+
+  /** Its connections are cut, and nobody listens there any more. */
+  async end(nodeId: number): Promise<void> {
+    const { listener, streams } = this.#running.get(nodeId)!;
+    await listener.close();
+    for (const stream of streams) stream.destroy();
   }
 
   get platform(): Platform {

@@ -3,6 +3,7 @@ import type { Components } from '../../../../client/components.ts';
 import { namedTwice, unlessMoved } from '../../../../client/cluster/patience.ts';
 import { KafkaError } from '../../../../client/errors.ts';
 import { resolveSettings } from '../../../../client/settings.ts';
+import { silentLogger } from '../../../../client/telemetry/logger.ts';
 import { ManualClock } from '../../../../platform/manual-clock.ts';
 import { MemoryNetwork } from '../../../../platform/memory-network.ts';
 import { SeededRandom } from '../../../../platform/seeded-random.ts';
@@ -14,6 +15,7 @@ function waiting(hasMoved: (look: number) => Promise<boolean>) {
     clock,
     network: new MemoryNetwork({ clock, latencyMs: () => 1 }),
     random: new SeededRandom(3),
+    logger: silentLogger,
     settings: resolveSettings({ brokers: 'broker' }),
   };
   const answer = Promise.withResolvers<string>();

@@ -7,6 +7,7 @@ import { Rebalancing } from '../../../../client/consumer/rebalancing.ts';
 import type { KafkaError } from '../../../../client/errors.ts';
 import type { Message, TopicPartition } from '../../../../client/messages.ts';
 import type { RebalanceListener } from '../../../../client/options.ts';
+import { silentLogger } from '../../../../client/telemetry/logger.ts';
 import { ErrorCode } from '../../../../protocol/index.ts';
 import { ScriptedBroker } from '../group/scripted-broker.ts';
 
@@ -67,6 +68,8 @@ afterEach(() => broker.close());
 function rebalancing(listener: RebalanceListener = {}, isAutoCommit = true): Rebalancing {
   return new Rebalancing({
     clock: broker.clock,
+    logger: silentLogger,
+    name: { clientId: 'c', groupId: 'g' },
     partitions,
     hand,
     commits,

@@ -8,6 +8,7 @@ import type { KafkaError } from '../../../../client/errors.ts';
 import type { MembershipEvents } from '../../../../client/group/membership.ts';
 import type { TopicPartition } from '../../../../client/messages.ts';
 import { resolveSettings } from '../../../../client/settings.ts';
+import { silentLogger } from '../../../../client/telemetry/logger.ts';
 import { ManualClock } from '../../../../platform/manual-clock.ts';
 import { MemoryNetwork } from '../../../../platform/memory-network.ts';
 import type { ByteStream } from '../../../../platform/network.ts';
@@ -91,7 +92,8 @@ export class ScriptedBroker {
       retry: { backoffMs: 100, backoffMaxMs: 1_000 },
     });
     const { clock, network } = this;
-    const components = { clock, network, random: new SeededRandom(this.clusters.length + 1), settings };
+    const random = new SeededRandom(this.clusters.length + 1);
+    const components = { clock, network, random, logger: silentLogger, settings };
     const cluster = new Cluster(components, {
       owner: 'consumer',
       autoCreateTopics: false,
