@@ -36,7 +36,8 @@ export type {
   TopicListing,
 } from './admin/admin-types.ts';
 export type { Admin, ChangeOptions } from './admin/admin.ts';
-export type { Consumer, GroupMetadata, Lag, Position } from './consumer/consumer.ts';
+export type { Consumer } from './consumer/consumer.ts';
+export type { GroupMetadata, Lag, Position } from './consumer/standing.ts';
 export type { BatchHandler, HandlerContext, MessageHandler } from './consumer/parallel-handling.ts';
 export { KafkaError } from './errors.ts';
 export type { KafkaErrorCode } from './errors.ts';

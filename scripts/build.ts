@@ -17,6 +17,11 @@ rmSync(dist, { recursive: true, force: true });
 const compiler = join(project, 'node_modules/.bin/tsc');
 execFileSync(compiler, ['--project', 'tsconfig.build.json'], { cwd: project, stdio: 'inherit' });
 cpSync(join(project, generated), join(dist, generated), { recursive: true });
-for (const entry of ['cli/main.js', 'client/index.js', 'broker/index.js']) {
+for (const entry of [
+  'cli/main.js',
+  'client/index.js',
+  'client/opentelemetry/opentelemetry.js',
+  'broker/index.js',
+]) {
   if (!existsSync(join(dist, entry))) throw new Error(`The build has made no dist/${entry}.`);
 }

@@ -36,6 +36,7 @@ import { Liveness } from './liveness.ts';
 import { PartitionSet } from './partition-set.ts';
 import { PartitionState } from './partition-state.ts';
 import { callbackError, Rebalancing } from './rebalancing.ts';
+import type { GroupMetadata, Lag, Position } from './standing.ts';
 import { resolveTargets } from './start-offsets.ts';
 import { tracedBatches, tracedMessages, tracedReceive, type ConsumerName } from './tracing.ts';
 
@@ -44,24 +45,6 @@ const turnMs = 10;
 /** What closing may take for a callback that runs, for committing, for the last callback and for leaving the group, each. */
 const farewellMs = 5_000;
 const drainMs = 30_000;
-
-export interface Position extends TopicPartition {
-  /** The next offset that is not finished; -1 while it is being looked up. */
-  readonly offset: number;
-}
-
-export interface Lag extends TopicPartition {
-  /** Offsets between the position and the partition's end; -1 while either is unknown. */
-  readonly lag: number;
-}
-
-export interface GroupMetadata {
-  readonly groupId: string;
-  /** In a group of the protocol 'consumer', the member's epoch. */
-  readonly generation: number;
-  readonly memberId: string;
-  readonly groupInstanceId: string | null;
-}
 
 export class Consumer implements AsyncIterable<Message> {
   readonly #components: Components;

@@ -1,7 +1,7 @@
 /** Receiving and handling messages, for who looks on. */
 import type { Message } from '../messages.ts';
 import { processChannel, receiveChannel } from '../telemetry/channels.ts';
-import type { ReceiveTrace } from '../telemetry/payloads.ts';
+import type { ProcessTrace, ReceiveTrace } from '../telemetry/payloads.ts';
 import { traced } from '../telemetry/traced.ts';
 import type { Handout } from './handout.ts';
 import type { BatchHandler, MessageHandler } from './parallel-handling.ts';
@@ -42,5 +42,6 @@ function tracedHandling<R>(
   messages: readonly Message[],
   handle: () => Promise<R>,
 ): Promise<R> {
-  return traced(processChannel, { ...name, messages }, handle);
+  const trace: ProcessTrace = { ...name, messages };
+  return traced(processChannel, trace, () => (trace.around === undefined ? handle() : trace.around(handle)));
 }

@@ -63,6 +63,8 @@ export interface ProcessTrace extends Outcome {
   readonly clientId: string;
   readonly groupId: string | undefined;
   readonly messages: readonly Message[];
+  /** A subscriber of `start` may set it: the handler then runs within, such as in a context of the subscriber's. */
+  around?: <R>(handle: () => R) => R;
 }
 
 export interface CommitTrace extends Outcome {
