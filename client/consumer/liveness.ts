@@ -148,6 +148,8 @@ export class Liveness {
   /** A timer that fires late says how long nothing else could run. */
   #noteLateness(lateMs: number): void {
     const { sessionTimeoutMs, rebalanceTimeoutMs } = this.#options;
+    // What was not read meanwhile is no stall: nobody could read. One that was there goes on.
+    if (lateMs >= blockedMsMin && this.#stall === undefined) this.#sights.clear();
     const limitMs = Math.max(blockedMsMin, (sessionTimeoutMs ?? 0) * sessionShare);
     if (lateMs < limitMs) return;
     const { logger, name } = this.#parts;
@@ -155,8 +157,6 @@ export class Liveness {
     const event: EventLoopStalled = { ...name, blockedMs, sessionTimeoutMs, rebalanceTimeoutMs };
     logger.warn({ blockedMs, sessionTimeoutMs, rebalanceTimeoutMs }, 'the event loop was blocked');
     if (eventLoopStalledChannel.hasSubscribers) eventLoopStalledChannel.publish(event);
-    // What was not read meanwhile is no stall: nobody could read.
-    this.#sights.clear();
   }
 
   #nowMs(): number {
