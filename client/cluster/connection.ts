@@ -157,10 +157,11 @@ export class Connection {
       this.#begin(options.isAhead === true, () => {
         if (this.#closeError !== undefined) return fail(this.#closeError);
         if (signal?.aborted === true) return undefined;
-        const correlationId = this.#takeCorrelationId();
+        const frame = this.#frame(api, version, body, fail);
+        if (frame === undefined) return undefined;
         const sentAtMs = this.#options.clock.monotonicMs();
         this.#await({
-          correlationId,
+          correlationId: frame.correlationId,
           api,
           sentAtMs,
           deadlineMs: sentAtMs + options.timeoutMs,
@@ -174,7 +175,7 @@ export class Connection {
           },
           fail,
         });
-        this.#stream.write(this.#frame(api, version, correlationId, body));
+        this.#stream.write(frame.bytes);
         return undefined;
       });
     });
@@ -185,7 +186,8 @@ export class Connection {
     return new Promise((resolve, reject) => {
       this.#begin(false, () => {
         if (this.#closeError !== undefined) return reject(this.#closeError);
-        this.#stream.write(this.#frame(api, version, this.#takeCorrelationId(), body), resolve);
+        const frame = this.#frame(api, version, body, reject);
+        if (frame !== undefined) this.#stream.write(frame.bytes, resolve);
         return undefined;
       });
     });
@@ -212,12 +214,27 @@ export class Connection {
 
   #takeCorrelationId(): number {
     const id = this.#nextCorrelationId;
-    this.#nextCorrelationId = id === correlationIdMax ? 0 : id + 1;
+    this.#nextCorrelationId = correlationIdAfter(id);
     return id;
   }
 
-  #frame<A extends ApiName>(api: A, version: number, correlationId: number, body: RequestOf<A>): Buffer[] {
-    return encodeRequest({ api, apiVersion: version, correlationId, clientId: this.#options.clientId }, body);
+  /** A request that cannot be written fails alone: nothing waits for its answer, and nothing of it has left. */
+  #frame<A extends ApiName>(
+    api: A,
+    version: number,
+    body: RequestOf<A>,
+    fail: (error: KafkaError) => void,
+  ): { readonly bytes: Buffer[]; readonly correlationId: number } | undefined {
+    const correlationId = this.#takeCorrelationId();
+    const head = { api, apiVersion: version, correlationId, clientId: this.#options.clientId };
+    try {
+      return { bytes: encodeRequest(head, body), correlationId };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const text = `Could not write the request ${api}: ${why}.`;
+      fail(new KafkaError('INVALID_ARGUMENT', text, { cause: error }));
+      return undefined;
+    }
   }
 
   #await(pending: Pending): void {
@@ -294,6 +311,11 @@ export class Connection {
     this.release();
     for (const tell of this.#onEnd) tell(error);
   }
+}
+
+/** The field is an INT32: after 2^31 - 1 comes 0. */
+export function correlationIdAfter(id: number): number {
+  return id === correlationIdMax ? 0 : id + 1;
 }
 
 /** ApiVersions answers always have header version 0, so that they can be read before anything is known of the broker. */

@@ -236,7 +236,7 @@ export class ClassicMembership implements Membership {
     const { groupId, groupInstanceId, rebalanceTimeoutMs } = this.#options;
     const isLeader = joined.leader === joined.memberId;
     if (!isLeader) this.#leader.resign();
-    const assignments = isLeader ? await this.#leader.shareOut(joined) : [];
+    const assignments = isLeader ? await this.#leader.shareOut(joined, this.#stopping.signal) : [];
     const response = await this.#ask((node) =>
       this.#cluster.request(
         'SyncGroup',

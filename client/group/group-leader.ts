@@ -2,6 +2,7 @@
 import type { JoinGroupResponse } from '../../protocol/index.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { KafkaError } from '../errors.ts';
+import { abortable } from '../waiting.ts';
 import type { Assignor, GroupMember } from './assignor.ts';
 import { decodeSubscription, encodeAssignment } from './consumer-protocol.ts';
 
@@ -21,7 +22,11 @@ export class GroupLeader {
     this.#sharedCounts = undefined;
   }
 
-  async shareOut(joined: JoinGroupResponse): Promise<{ memberId: string; assignment: Buffer }[]> {
+  /** The signal ends it: then it rejects with ABORTED. */
+  async shareOut(
+    joined: JoinGroupResponse,
+    signal: AbortSignal,
+  ): Promise<{ memberId: string; assignment: Buffer }[]> {
     const assignor = this.#assignors.find(({ name }) => name === joined.protocolName);
     if (assignor === undefined) {
       throw new KafkaError(
@@ -36,7 +41,7 @@ export class GroupLeader {
     }));
     const topics = new Set(members.flatMap((member) => member.subscription.topics));
     this.#cluster.track(topics);
-    await this.#cluster.refresh();
+    await abortable(this.#cluster.refresh(), signal, 'share the partitions out');
     this.#sharedCounts = this.#partitionCounts(topics);
     if (joined.skipAssignment) return [];
     const assignment = assignor.assign(members, this.#sharedCounts);

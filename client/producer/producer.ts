@@ -11,7 +11,7 @@ import type { CallOptions, ProducerOptions } from '../options.ts';
 import { notNegative, positive } from '../settings.ts';
 import { sendChannel } from '../telemetry/channels.ts';
 import { tracedSend } from '../telemetry/traced.ts';
-import { abortable, sleep } from '../waiting.ts';
+import { abortable, sleep, timeLimit } from '../waiting.ts';
 import { Accumulator } from './accumulator.ts';
 import { Identities } from './identities.ts';
 import { Sender } from './sender.ts';
@@ -199,12 +199,17 @@ export class Producer {
   }
 
   async #findTopic(topic: string): Promise<void> {
+    const { deliveryTimeoutMs: timeoutMs } = this.#options;
+    const limit = timeLimit(this.#components.clock, timeoutMs);
     try {
-      await this.#cluster.topic(topic, { timeoutMs: this.#options.deliveryTimeoutMs });
+      await this.#cluster.topic(topic, { timeoutMs, signal: limit.signal });
       this.#accumulator.place(topic);
-    } catch (error) {
-      this.#accumulator.fail(topic, toKafkaError(error, `find the topic ${topic}`));
+    } catch (cause) {
+      const doing = `find the topic ${topic}`;
+      const late = new KafkaError('TIMED_OUT', `Could not ${doing} within ${timeoutMs} ms.`, { cause });
+      this.#accumulator.fail(topic, limit.signal.aborted ? late : toKafkaError(cause, doing));
     }
+    limit.cancel();
   }
 
   #noteFailure(error: KafkaError, recordCount: number): void {

@@ -14,6 +14,7 @@ import { hasMoved, Patience } from '../cluster/patience.ts';
 import { KafkaError, toKafkaError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Accumulator } from './accumulator.ts';
+import { deliveryTimedOut } from './delivery-timed-out.ts';
 import type { Identities } from './identities.ts';
 import type { PartitionQueue } from './partition-queue.ts';
 import type { ProducerBatch } from './producer-batch.ts';
@@ -386,21 +387,29 @@ export class Sender {
     this.#accumulator.settle(batch, { kind: 'moved', to: deliveries });
   }
 
-  /** Gives up batches whose time is over while they wait. */
+  /** Gives up batches whose time is over, whether they wait or their answer does: what a broker may answer later no longer counts. */
   #expire(queue: PartitionQueue, nowMs: number): void {
     if (this.#expiryMs(queue) > nowMs) return;
     this.#accumulator.closeOpen(queue);
     const { deliveryTimeoutMs } = this.#options;
-    while (queue.waiting.length > 0 && queue.waiting[0]!.createdAtMs + deliveryTimeoutMs <= nowMs) {
-      const batch = queue.waiting.shift()!;
-      if (batch.hasSequence) queue.requireRenewal();
-      this.#fail(batch, expired(queue, batch, deliveryTimeoutMs));
+    const isOver = ({ createdAtMs }: ProducerBatch): boolean => createdAtMs + deliveryTimeoutMs <= nowMs;
+    for (const batch of queue.inFlight.filter(isOver)) {
+      queue.land(batch);
+      this.#giveUp(queue, batch);
     }
+    while (queue.waiting.length > 0 && isOver(queue.waiting[0]!)) this.#giveUp(queue, queue.waiting.shift()!);
+  }
+
+  #giveUp(queue: PartitionQueue, batch: ProducerBatch): void {
+    if (batch.hasSequence) queue.requireRenewal();
+    this.#fail(batch, deliveryTimedOut(queue, batch, this.#options.deliveryTimeoutMs));
   }
 
   #expiryMs(queue: PartitionQueue): number {
-    const oldest = queue.waiting[0] ?? queue.open;
-    return oldest === undefined ? Infinity : oldest.createdAtMs + this.#options.deliveryTimeoutMs;
+    let oldestMs = Infinity;
+    for (const batch of [queue.inFlight[0], queue.waiting[0] ?? queue.open])
+      if (batch !== undefined && batch.createdAtMs < oldestMs) oldestMs = batch.createdAtMs;
+    return oldestMs + this.#options.deliveryTimeoutMs;
   }
 
   #findLeaders(): void {
@@ -481,19 +490,4 @@ export class Sender {
 /** Whether this sending of the batch is the last one, and undecided. */
 function isCurrent({ queue, batch, attempt }: SentBatch): boolean {
   return batch.attempts === attempt && queue.inFlight.includes(batch);
-}
-
-function expired(queue: PartitionQueue, batch: ProducerBatch, deliveryTimeoutMs: number): KafkaError {
-  const fate =
-    batch.attempts === 0
-      ? 'It was never sent.'
-      : batch.isRejected
-        ? 'The broker refused it each time.'
-        : 'Its last attempt may have succeeded without the answer coming back.';
-  const why = queue.lastError === undefined ? '' : ` Last error: ${queue.lastError.message}`;
-  return new KafkaError(
-    'TIMED_OUT',
-    `Could not deliver to ${queue.topic}-${queue.partition} within ${deliveryTimeoutMs} ms. ${fate}${why}`,
-    { cause: queue.lastError },
-  );
 }

@@ -93,6 +93,19 @@ describe('a group whose coordinator hangs', () => {
   });
 });
 
+describe('a member that closes', () => {
+  it('does not wait for what it asked to share the partitions out', async () => {
+    const { brokers, client } = await withOneRecord();
+    const consumer = client.consumer({ groupId, topics: [topic] });
+    void consumer.ready().catch(() => undefined);
+    await brokers.clock.runUntil(() => countOf(brokers, 'JoinGroup') > 0, 10_000);
+    for (const nodeId of [1, 2, 3]) brokers.freeze(nodeId);
+    await brokers.clock.advanceAsync(100);
+    expect(await brokers.msUntil(consumer.close())).toBeLessThan(6_000);
+    await client.close();
+  });
+});
+
 describe('a group whose coordinator is slow', () => {
   it('is joined once, however long it waits for its members', async () => {
     const { brokers, client } = await withOneRecord();

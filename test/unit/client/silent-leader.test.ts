@@ -100,6 +100,39 @@ describe('a producer whose leader hangs', () => {
   });
 });
 
+describe('a record whose delivery time is over', () => {
+  const late = { code: 'TIMED_OUT', retriable: true };
+
+  it('is given up though its leader still owes the answer, and what follows is stored once', async () => {
+    const brokers = await FakeBrokers.start([1, 2, 3]);
+    const client = clientOf(brokers);
+    const producer = client.producer({ lingerMs: 0, deliveryTimeoutMs: 3_000 });
+    await brokers.msUntil(producer.send({ topic, value: 'first' }));
+    brokers.freeze(1);
+    const sent = producer.send({ topic, value: 'late' });
+    await brokers.clock.advanceAsync(1_500);
+    const next = producer.send({ topic, value: 'next' });
+    next.catch(() => undefined);
+    expect(await brokers.msUntil(expect(sent).rejects.toMatchObject(late))).toBeLessThan(1_600);
+    await brokers.clock.advanceAsync(500);
+    brokers.thaw(1);
+    expect(await brokers.msUntil(next)).toBeLessThan(1_000);
+    await brokers.msUntil(producer.send({ topic, value: 'last' }));
+    expect(brokers.partitions[0]!.values).toEqual(['first', 'late', 'next', 'last']);
+    await client.close();
+  });
+
+  it('is given up though nobody says who leads', async () => {
+    const brokers = await FakeBrokers.start([1]);
+    const client = clientOf(brokers);
+    const producer = client.producer({ lingerMs: 0, deliveryTimeoutMs: 3_000 });
+    brokers.freeze(1);
+    const sent = producer.send({ topic, value: 'late' });
+    expect(await brokers.msUntil(expect(sent).rejects.toMatchObject(late))).toBeLessThan(3_100);
+    await client.close();
+  });
+});
+
 describe('a consumer whose leader hangs', () => {
   it('reads from the next one, each record once', async () => {
     const brokers = await FakeBrokers.start([1, 2, 3]);
